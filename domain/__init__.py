@@ -1,0 +1,1 @@
+"""What is true, and who decides: billing arithmetic, aggregates, events and commands. No I/O and no clock."""

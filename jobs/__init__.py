@@ -1,0 +1,1 @@
+"""When things happen: counting, billing runs, following the log, schedules."""
