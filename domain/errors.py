@@ -1,15 +1,15 @@
 """The tree of everything that can go wrong, in the words of the person who has to act on it.
 
-    TallyError
-      Refusal               a rule said no, nothing happened, the caller can act
-        Invalid             the request makes no sense (bad currency, empty period, bad file)
-        NotFound            no such account, license, package, invoice
-        Conflict            right request, wrong state
-          DuplicateRequest  the same command id with another body
-          Stale             somebody else changed it, and the retries are used up
-        LimitReached        a hard limit of the license forbids it
-      IntegrityError        an invariant of the books is broken: stop and look
-      Unavailable           a part of the world did not answer; nothing happened; try again
+TallyError
+  Refusal               a rule said no, nothing happened, the caller can act
+    Invalid             the request makes no sense (bad currency, empty period, bad file)
+    NotFound            no such account, license, package, invoice
+    Conflict            right request, wrong state
+      DuplicateRequest  the same command id with another body
+      Stale             somebody else changed it, and the retries are used up
+    LimitReached        a hard limit of the license forbids it
+  IntegrityError        an invariant of the books is broken: stop and look
+  Unavailable           a part of the world did not answer; nothing happened; try again
 """
 
 from __future__ import annotations

@@ -7,7 +7,6 @@ a default. Money is decimal in major units, as the catalog wrote it.
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
 from typing import Literal
 
 import msgspec
