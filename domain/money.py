@@ -5,6 +5,7 @@ Prices per unit may be finer than a minor unit (0.0025 per message); they are ex
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from decimal import Decimal, InvalidOperation
 from fractions import Fraction
@@ -37,6 +38,11 @@ def exponent(currency: str) -> int:
         return EXPONENT[currency]
     except KeyError:
         raise Invalid(f"{currency!r} is not a currency code of ISO 4217") from None
+
+
+def scale(currency: str) -> int:
+    """How many minor units one major unit has."""
+    return int(10 ** exponent(currency))
 
 
 def rounded(numerator: int, denominator: int = 1) -> int:
@@ -74,7 +80,7 @@ def allocate(total: int, weights: Sequence[int]) -> list[int]:
     for weight in weights:
         running += weight
         borders.append(rounded(sign * total * running, abs(whole)))
-    return [after - before for before, after in zip(borders, borders[1:], strict=False)]
+    return [after - before for before, after in itertools.pairwise(borders)]
 
 
 def exact(text: str | Decimal) -> Fraction:
@@ -96,7 +102,7 @@ def minor(text: str | Decimal, currency: str) -> int:
 
     Raises: Invalid when it has more decimals than the currency.
     """
-    units = exact(text) * 10 ** exponent(currency)
+    units = exact(text) * scale(currency)
     if units.denominator != 1:
         raise Invalid(f"{text} has more decimals than {currency} ({exponent(currency)})")
     return units.numerator

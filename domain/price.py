@@ -6,6 +6,7 @@ gives an exact fraction in minor units. Tiers are on the cumulated quantity: `up
 
 from __future__ import annotations
 
+import itertools
 from collections.abc import Sequence
 from decimal import Decimal
 from fractions import Fraction
@@ -14,7 +15,7 @@ from functools import lru_cache
 import msgspec
 
 from domain.errors import Invalid
-from domain.money import exponent
+from domain.money import scale
 
 
 class Flat(msgspec.Struct, frozen=True, tag="flat"):
@@ -124,7 +125,7 @@ def amount(price: Price, quantity: Fraction, currency: str) -> Fraction:
     """
     if quantity < 0:
         raise Invalid("a quantity cannot be below zero")
-    return price.major(quantity) * 10 ** exponent(currency)
+    return price.major(quantity) * scale(currency)
 
 
 def usage_part(price: Price, before: Fraction, after: Fraction, currency: str) -> Fraction:
@@ -147,6 +148,6 @@ def check_tiers(tiers: Sequence[Tier]) -> str | None:
     closed = [top for top in tops[:-1] if top is not None]
     if len(closed) != len(tops) - 1:
         return "only the last tier may be open"
-    if any(top <= 0 for top in closed) or any(b <= a for a, b in zip(closed, closed[1:], strict=False)):
+    if any(top <= 0 for top in closed) or any(b <= a for a, b in itertools.pairwise(closed)):
         return "tiers have to rise"
     return None

@@ -72,9 +72,7 @@ def decode(topic: str, state: bytes) -> Event:
     try:
         cls, version = _STORED[topic]
     except KeyError:
-        raise IntegrityError(
-            f"the log holds {topic!r}, which this program does not know: upgrade it"
-        ) from None
+        raise IntegrityError(f"the log holds {topic!r}, which this program does not know: upgrade it") from None
     if version == cls.VERSION:
         _DECODERS[topic] = msgspec.json.Decoder(cls)
         return decode(topic, state)

@@ -42,6 +42,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     quantity: str = "1"
     month_days: int = 0
     occurrence: str = ""
+    reversible: bool = True
     link: Ref | None = None
     package: str = ""
     version: int = 0

@@ -1,0 +1,392 @@
+"""What is owed: terms become charges, one for each component, period and piece of it, with the price they are at.
+
+`charges` gives everything that the history implies up to a horizon; `due` says which of it falls due by the date of
+the run, so that what is due is always part of what is owed. Charges that days do not divide (one-time, usage, top-ups,
+fixed discounts) are atomic and carry an occurrence. Source: ADR-0009.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from decimal import Decimal
+from fractions import Fraction
+from functools import lru_cache
+from uuid import UUID
+
+import msgspec
+
+from domain import price as prices
+from domain.counting import DayCounts, measure
+from domain.errors import Invalid
+from domain.events.documents import Ref
+from domain.grid import Cadence, position
+from domain.identity import digest
+from domain.money import rounded, scale, share
+from domain.package_version import Counted, Declared, Fixed, Mode, PackageVersion
+from domain.period import Span, intersection
+from domain.terms import Discount, Stream, Terms
+
+Counts = Callable[[str], DayCounts]
+"""What is known of a counter of the license."""
+
+
+Blocked = set[tuple[UUID, int, int]]
+"""Periods of a license whose final amounts are not known, because a count is missing."""
+
+
+class Charge(msgspec.Struct, frozen=True):
+    """One thing owed.
+
+    Shapes: service [start, end) inside the base [base_start, base_end); `occurrence` is empty where days divide it;
+    `due` whether it falls due by the run's date. Units: `price` exact minor units for the whole base.
+    """
+
+    stream: Stream
+    key: str
+    start: int
+    end: int
+    price: Fraction
+    base_start: int
+    base_end: int
+    month_days: int
+    quantity: Fraction
+    due: bool
+    text: str
+    rule: str
+    package: PackageVersion
+    occurrence: str = ""
+    reversible: bool = True
+    reasons: tuple[Ref, ...] = ()
+
+    def amount(self, start: int, end: int) -> int:
+        """The price's share of some of its days, in minor units; an atomic charge is not divided."""
+        if self.occurrence:
+            return rounded(self.price.numerator, self.price.denominator)
+        return part(self.price, self.base_start, self.base_end, self.month_days, start, end)
+
+
+class Missing(msgspec.Struct, frozen=True):
+    """A period that cannot be billed because nobody reported its count: reported as parked, never taken as zero."""
+
+    stream: Stream
+    counter: str
+    start: int
+    end: int
+
+
+def part(price: Fraction, base_start: int, base_end: int, month_days: int, start: int, end: int) -> int:
+    """The share of a full period's price that belongs to some of its days, rounded at the borders (ADR-0005)."""
+    zero = position(base_start, month_days)
+    return share(
+        price,
+        position(start, month_days) - zero,
+        position(end, month_days) - zero,
+        position(base_end, month_days) - zero,
+    )
+
+
+def charges(terms: Iterable[Terms], counts: Counts, target: int, horizon: int) -> tuple[list[Charge], list[Missing]]:
+    """Everything owed for service that begins before the horizon or by the target, and what could not be told.
+
+    Shapes: ordinals; `target` is the run's date, inclusive; sorted by stream and day.
+    """
+    owed: list[Charge] = []
+    missing: list[Missing] = []
+    pieces = _once(terms)
+    for piece in pieces:
+        for found in _of_terms(piece, counts, target, horizon):
+            if isinstance(found, Missing):
+                missing.append(found)
+            else:
+                owed.append(found)
+    blocked = {(lack.stream.license, lack.start, lack.end) for lack in missing}
+    for piece in pieces:
+        if piece.component.charge == "minimum":
+            owed.extend(list(_top_ups(piece, owed, blocked, target, horizon)))
+    owed.extend([off for piece in pieces for off in _fixed_discounts(piece, owed, blocked, target)])
+    return owed, missing
+
+
+def _once(terms: Iterable[Terms]) -> list[Terms]:
+    """The terms, with one-time components only where they begin: whoever pays, they are charged once."""
+    pieces, begun = list(terms), dict[tuple[UUID, str], Terms]()
+    for piece in pieces:
+        if piece.component.charge == "one_time":
+            name = (piece.stream.license, piece.stream.component)
+            begun[name] = min(begun.get(name, piece), piece, key=lambda found: found.start)
+    return [
+        piece
+        for piece in pieces
+        if piece.component.charge != "one_time" or begun[piece.stream.license, piece.stream.component] is piece
+    ]
+
+
+def _of_terms(terms: Terms, counts: Counts, target: int, horizon: int) -> Iterator[Charge | Missing]:
+    if terms.component.charge == "minimum":
+        return
+    if terms.component.charge == "one_time":
+        if terms.start < max(horizon, target + 1):
+            yield _one_time(terms, target)
+        return
+    for begun in _pieces(terms, target, horizon):
+        yield from _of_piece(terms, counts, target, *begun)
+
+
+def _pieces(terms: Terms, target: int, horizon: int) -> Iterator[tuple[Span, Span, int]]:
+    """The pieces of the grid's periods that the terms cover: (service, period, ordinal number of the period)."""
+    end = min(terms.end, max(horizon, target + 1))
+    if terms.start >= end:
+        return
+    k = terms.grid.index(terms.start)
+    for period in terms.grid.periods(terms.start, end):
+        service = intersection(period, (terms.start, terms.end))
+        if service:
+            yield service, period, k
+        k += 1
+
+
+def _of_piece(
+    terms: Terms, counts: Counts, target: int, service: Span, period: Span, k: int
+) -> Iterator[Charge | Missing]:
+    usage = terms.component.charge == "usage"
+    due = is_due("in_arrears" if usage else terms.component.mode, service, target)
+    quantity = quantity_of(terms, counts, service if usage else period)
+    if isinstance(quantity, Missing):
+        if due:
+            yield quantity
+        return
+    base = service if usage else _base(terms, service, period)
+    if base is None:
+        return
+    factor = _discount_factor(terms, k, period)
+    price = _price(terms, quantity) * factor
+    yield Charge(
+        stream=terms.stream,
+        key=key(terms, quantity, factor, price if usage else None),
+        start=service[0],
+        end=service[1],
+        price=price,
+        base_start=base[0],
+        base_end=base[1],
+        month_days=terms.package.proration.month_days,
+        quantity=quantity,
+        due=due,
+        text=terms.component.name,
+        rule=_rule(terms, factor),
+        package=terms.package,
+        occurrence=f"{service[0]}" if usage else "",
+        reversible=terms.component.reversible,
+        reasons=terms.reasons + _count_reasons(terms, counts, period),
+    )
+
+
+def is_due(mode: Mode, service: Span, target: int) -> bool:
+    """Whether a piece falls due by the target: in advance when it begins, in arrears when it has ended."""
+    if mode == "in_advance":
+        return service[0] <= target
+    return service[1] <= target if mode == "in_arrears" else service[0] < target
+
+
+def quantity_of(terms: Terms, counts: Counts, period: Span) -> Fraction | Missing:
+    """The quantity of a component in a period: sold, counted, or at least what was committed."""
+    rule = terms.component.quantity
+    if isinstance(rule, Fixed):
+        return Fraction(rule.quantity)
+    if isinstance(rule, Declared):
+        return _free_of_nfr(terms, Fraction(max(terms.declared, rule.minimum, terms.minimum)))
+    window = intersection(period, (terms.first, terms.last)) or period
+    found = _measured(terms, rule.counter, counts, window)
+    if found is None:
+        return Missing(terms.stream, rule.counter, *window)
+    if rule.or_counter:
+        other = _measured(terms, rule.or_counter, counts, window)
+        if other is None:
+            return Missing(terms.stream, rule.or_counter, *window)
+        found = max(found, Fraction(prices.ceiling(other / rule.per)))
+    return _free_of_nfr(terms, max(found, Fraction(max(rule.minimum, terms.minimum))))
+
+
+def _measured(terms: Terms, counter: str, counts: Counts, period: Span) -> Fraction | None:
+    counting = terms.package.counting(counter)
+    if counting is None:
+        raise Invalid(f"{terms.package.package} does not say how {counter} is counted")
+    return measure(counting, counts(counter), *period)
+
+
+def _count_reasons(terms: Terms, counts: Counts, period: Span) -> tuple[Ref, ...]:
+    rule = terms.component.quantity
+    if not isinstance(rule, Counted):
+        return ()
+    return tuple(
+        ref  # type: ignore[misc]
+        for counter in filter(None, (rule.counter, rule.or_counter))
+        for first, last, ref in counts(counter).reasons
+        if first < period[1] and last >= period[0]
+    )
+
+
+def _free_of_nfr(terms: Terms, quantity: Fraction) -> Fraction:
+    included = terms.package.nfr_included
+    if terms.type != "nfr" or included is None:
+        return quantity
+    return max(quantity - included, Fraction(0))
+
+
+def _price(terms: Terms, quantity: Fraction) -> Fraction:
+    currency = terms.stream.currency
+    if terms.type == "nfr" and terms.package.nfr_included is None:
+        return Fraction(0)
+    price = terms.component.prices.get(currency)
+    if price is None:
+        raise Invalid(f"{terms.stream.component} has no price in {currency}")
+    return prices.amount(price, quantity, currency)
+
+
+def _base(terms: Terms, service: Span, period: Span) -> Span | None:
+    """The days that the full price is for: the period, unless a policy gives a begun one whole or free."""
+    policy = terms.package.proration
+    for begun, rule in (
+        (service[0] == terms.first and service[0] > period[0], policy.leading),
+        (service[1] == terms.last and service[1] < period[1], policy.trailing),
+    ):
+        if begun and rule == "free":
+            return None
+        if begun and rule == "full":
+            return service
+    return period
+
+
+def _discount_factor(terms: Terms, k: int, period: Span) -> Fraction:
+    factor = Fraction(1)
+    for discount in terms.discounts:
+        if discount.percent is not None and _holds(terms, discount, k, period):
+            factor *= 1 - Fraction(discount.percent) / 100
+    return factor
+
+
+def _holds(terms: Terms, discount: Discount, k: int, period: Span) -> bool:
+    """Whether a discount holds in a period: counted in periods of the grid, never in invoices issued."""
+    begins = max(period[0], terms.first)
+    if not discount.start <= begins < discount.end:
+        return False
+    first = terms.grid.index(max(discount.start, terms.first))
+    if max(terms.grid.border(first), terms.first) < discount.start:
+        first += 1
+    return not discount.periods or k < first + discount.periods
+
+
+@lru_cache(maxsize=65536)
+def _key(price: prices.Price, quantity: Fraction, cadence: Cadence, factor: Fraction, free: bool, extra: str) -> str:
+    content = msgspec.json.encode(price, enc_hook=str, order="deterministic")
+    return digest(content, quantity, cadence, factor, free, extra, size=6).hex()
+
+
+def key(terms: Terms, quantity: Fraction, factor: Fraction, amount: Fraction | None = None) -> str:
+    """What makes days the same to bill: the content of the price with its quantity; an atomic charge's amount too."""
+    free = terms.type == "nfr" and terms.package.nfr_included is None
+    price = terms.component.prices[terms.stream.currency]
+    return _key(price, quantity, terms.component.cadence, factor, free, "" if amount is None else str(amount))
+
+
+def _rule(terms: Terms, factor: Fraction) -> str:
+    name = type(terms.component.prices[terms.stream.currency]).__name__
+    off = f", {as_percent(1 - factor)} % off" if factor != 1 else ""
+    return f"{name} per {terms.component.cadence}, {terms.component.mode}{off}"
+
+
+def as_percent(factor: Fraction) -> str:
+    """A factor as a percentage, in decimals where it has them, else as a fraction."""
+    percent = factor * 100
+    decimal = Decimal(percent.numerator) / Decimal(percent.denominator)
+    return format(decimal.normalize(), "f") if Fraction(decimal) == percent else str(percent)
+
+
+def _one_time(terms: Terms, target: int) -> Charge:
+    quantity = quantity_of(terms, lambda _: DayCounts(), (terms.start, terms.start + 1))
+    assert isinstance(quantity, Fraction)
+    price = _price(terms, quantity)
+    return Charge(
+        stream=terms.stream,
+        key=key(terms, quantity, Fraction(1), price),
+        start=terms.start,
+        end=terms.start + 1,
+        price=price,
+        base_start=terms.start,
+        base_end=terms.start + 1,
+        month_days=0,
+        quantity=quantity,
+        due=is_due("in_advance", (terms.start, terms.start + 1), target),
+        text=terms.component.name,
+        rule="once",
+        package=terms.package,
+        occurrence="once",
+        reversible=terms.component.reversible,
+        reasons=terms.reasons,
+    )
+
+
+def _top_ups(terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: int, horizon: int) -> Iterator[Charge]:
+    """What is missing to the minimum of a package, per period, once everything else of the period is known."""
+    currency = terms.stream.currency
+    price = prices.amount(terms.component.prices[currency], Fraction(1), currency)
+    for service, period, _ in _pieces(terms, target, horizon):
+        if any(start < service[1] and service[0] < end for _, start, end in blocked):
+            continue
+        floor = part(price, *period, terms.package.proration.month_days, *service)
+        reached = sum(_inside(charge, service) for charge in owed if _of_package(charge, terms))
+        yield _atomic(terms, service, max(floor - reached, 0), target, "minimum", terms.component.name)
+
+
+def _of_package(charge: Charge, terms: Terms) -> bool:
+    return charge.stream.component.startswith(f"{terms.package.package}/") and charge.stream != terms.stream
+
+
+def _inside(charge: Charge, service: Span) -> int:
+    if charge.occurrence:
+        return charge.amount(charge.start, charge.end) if service[0] <= charge.start < service[1] else 0
+    days = intersection((charge.start, charge.end), service)
+    return charge.amount(*days) if days else 0
+
+
+def _atomic(terms: Terms, service: Span, amount: int, target: int, rule: str, text: str) -> Charge:
+    return Charge(
+        stream=terms.stream,
+        key=digest(rule, terms.component.cadence, amount, size=6).hex(),
+        start=service[0],
+        end=service[1],
+        price=Fraction(amount),
+        base_start=service[0],
+        base_end=service[1],
+        month_days=0,
+        quantity=Fraction(1),
+        due=is_due("in_arrears", service, target),
+        text=text,
+        rule=rule,
+        package=terms.package,
+        occurrence=f"{service[0]}",
+        reasons=terms.reasons,
+    )
+
+
+def _fixed_discounts(terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: int) -> Iterator[Charge]:
+    """Amounts off per period, owed in arrears from the final amounts of the period and never more than they are."""
+    for discount in terms.discounts:
+        if discount.amount is not None:
+            yield from _amount_off(terms, discount, owed, blocked, target)
+
+
+def _amount_off(
+    terms: Terms, discount: Discount, owed: Sequence[Charge], blocked: Blocked, target: int
+) -> Iterator[Charge]:
+    own = [charge for charge in owed if charge.stream == terms.stream]
+    stream = terms.stream._replace(component=f"{terms.stream.component}~{discount.id}")
+    off = Fraction(discount.amount or 0) * scale(terms.stream.currency)
+    bounds = (own[0].start, own[-1].end) if own else (0, 0)
+    for service, period, k in _pieces(terms, bounds[0], bounds[1]):
+        covered = any(start < service[1] and service[0] < end for _, start, end in blocked)
+        if covered or not _holds(terms, discount, k, period):
+            continue
+        full = part(off, *period, terms.package.proration.month_days, *service)
+        reached = sum(_inside(charge, service) for charge in own)
+        line = _atomic(terms, service, -min(full, max(reached, 0)), target, "amount off", "Discount")
+        yield msgspec.structs.replace(line, stream=stream)

@@ -1,0 +1,198 @@
+"""Counted users: from who was seen on which day to the quantity that is billed, by a dated definition.
+
+Observations are (local day, subject). A day's count is the number of different subjects seen on enough days of the
+window that ends on it. *No reading is not zero*: a period without any has no quantity, and is not billed.
+"""
+
+from __future__ import annotations
+
+from calendar import monthrange
+from collections import Counter, defaultdict
+from collections.abc import Iterable, Iterator, Mapping
+from datetime import date
+from fractions import Fraction
+from typing import NamedTuple
+
+import msgspec
+
+from domain.errors import Invalid
+from domain.identity import digest
+from domain.package_version import Counting
+from domain.period import OPEN_END, Span
+
+Observation = tuple[int, str]
+"""A subject seen on a day: (ordinal of the local day, subject)."""
+
+
+class DayCounts(msgspec.Struct, frozen=True):
+    """What is known of one counter of one license.
+
+    Shapes: `days` ordinal → quantity, days without a reading are absent; `distinct` for the spans that it was closed
+    for; `reasons` the events it comes from, as (first day, last day, event).
+    """
+
+    days: Mapping[int, int] = {}
+    distinct: Mapping[Span, int] = {}
+    reasons: tuple[tuple[int, int, tuple[object, int]], ...] = ()
+
+
+class Named(NamedTuple):
+    """One subject as observed: what it was counted as, or why it was not."""
+
+    subject: str
+    counted_as: str
+    excluded: str
+
+
+def definition_digest(counting: Counting) -> str:
+    """Names a definition by its content, so that a count says which rules it was made by."""
+    return digest(msgspec.json.encode(counting), size=8).hex()
+
+
+class Rules:
+    """The folds and exclusions of a definition, ready to be asked often.
+
+    Raises: Invalid when folds run in a circle.
+    """
+
+    def __init__(self, counting: Counting) -> None:
+        self._folds: dict[str, list[tuple[Span, str]]] = defaultdict(list)
+        self._exclusions: dict[str, list[tuple[Span, str]]] = defaultdict(list)
+        for fold in counting.folds:
+            self._folds[fold.alias].append((_days(fold.start, fold.end), fold.main))
+        for exclusion in counting.exclusions:
+            days = _days(exclusion.start, exclusion.end)
+            self._exclusions[exclusion.subject.removeprefix("*")].append((days, exclusion.reason))
+        self.empty = not self._folds and not self._exclusions
+        for alias in self._folds:
+            self._refuse_circle(alias)
+
+    def _refuse_circle(self, alias: str) -> None:
+        seen, at = {alias}, [alias]
+        while at:
+            for _, main in self._folds.get(at.pop(), ()):
+                if main in seen:
+                    raise Invalid(f"folding {alias} runs in a circle")
+                seen.add(main)
+                at.append(main)
+
+    def apply(self, ordinal: int, subject: str) -> Named:
+        """What a subject observed on a day counts as: folded first, then perhaps excluded."""
+        main = self._folded(ordinal, subject)
+        for name in (main, _domain(main)):
+            for (start, end), reason in self._exclusions.get(name, ()):
+                if start <= ordinal < end:
+                    return Named(subject, "", reason)
+        return Named(subject, main, "")
+
+    def _folded(self, ordinal: int, subject: str) -> str:
+        while True:
+            main = self._fold_once(ordinal, subject)
+            if main == subject:
+                return subject
+            subject = main
+
+    def _fold_once(self, ordinal: int, subject: str) -> str:
+        for (start, end), main in self._folds.get(subject, ()):
+            if start <= ordinal < end:
+                return main
+        domain = _domain(subject)
+        for (start, end), main in self._folds.get(domain, ()):
+            if domain and start <= ordinal < end:
+                return subject.removesuffix(domain) + main
+        return subject
+
+
+def _days(start: date | None, end: date | None) -> Span:
+    return (start.toordinal() if start else 0, end.toordinal() if end else OPEN_END)
+
+
+def _domain(subject: str) -> str:
+    _, at, domain = subject.rpartition("@")
+    return at + domain if at else ""
+
+
+def counted(counting: Counting, observations: Iterable[Observation]) -> Iterator[Observation]:
+    """The observations that count, each under the subject that it counts as."""
+    rules = Rules(counting)
+    if rules.empty:
+        yield from observations
+        return
+    for ordinal, subject in observations:
+        if main := rules.apply(ordinal, subject).counted_as:
+            yield ordinal, main
+
+
+def window_start(counting: Counting, ordinal: int) -> int:
+    """The first day that the count of a day looks at."""
+    if counting.window == "month":
+        return date.fromordinal(ordinal).replace(day=1).toordinal()
+    return ordinal - counting.window + 1
+
+
+def daily_counts(counting: Counting, observations: Iterable[Observation], start: int, end: int) -> list[int]:
+    """The count of every day of [start, end): different subjects seen on enough days of the day's window.
+
+    Shapes: observations in any order, repeated ones are one; those outside every window do not matter.
+    """
+    seen: dict[int, set[str]] = defaultdict(set)
+    for ordinal, subject in counted(counting, observations):
+        seen[ordinal].add(subject)
+    inside: Counter[str] = Counter()
+    enough, low, high, result = 0, window_start(counting, start), window_start(counting, start), []
+    for ordinal in range(start, end):
+        for left in range(low, window_start(counting, ordinal)):
+            enough -= _shift(inside, seen.get(left, ()), -1, counting.threshold_days)
+        low = window_start(counting, ordinal)
+        for entered in range(high, ordinal + 1):
+            enough += _shift(inside, seen.get(entered, ()), 1, counting.threshold_days)
+        high = ordinal + 1
+        result.append(enough)
+    return result
+
+
+def _shift(inside: Counter[str], subjects: Iterable[str], step: int, threshold: int) -> int:
+    """Lets subjects enter (+1) or leave (−1) the window; how many crossed the threshold."""
+    crossed = 0
+    for subject in subjects:
+        before = inside[subject]
+        inside[subject] = before + step
+        crossed += (before + step == threshold) if step > 0 else (before == threshold)
+    return crossed
+
+
+def distinct_subjects(counting: Counting, observations: Iterable[Observation], start: int, end: int) -> set[str]:
+    """The subjects seen on at least `threshold_days` days of [start, end)."""
+    days: dict[str, set[int]] = defaultdict(set)
+    for ordinal, subject in counted(counting, observations):
+        if start <= ordinal < end:
+            days[subject].add(ordinal)
+    return {subject for subject, seen in days.items() if len(seen) >= counting.threshold_days}
+
+
+def measure(counting: Counting, counts: DayCounts, start: int, end: int) -> Fraction | None:
+    """The quantity of a period under the definition's measure, or None where nothing was read.
+
+    Units: users (an average may be a fraction). `sum` adds the readings; `average` divides it by the days read.
+    """
+    if counting.measure == "distinct":
+        whole = counts.distinct.get((start, end))
+        return None if whole is None else Fraction(whole)
+    if counting.measure == "snapshot":
+        return _snapshot(counting.snapshot_day, counts, start, end)
+    readings = [counts.days[ordinal] for ordinal in range(start, end) if ordinal in counts.days]
+    if not readings:
+        return None
+    if counting.measure == "peak":
+        return Fraction(max(readings))
+    if counting.measure == "average":
+        return Fraction(sum(readings), len(readings))
+    return Fraction(sum(readings) if counting.measure == "sum" else readings[-1])
+
+
+def _snapshot(day_of_month: int, counts: DayCounts, start: int, end: int) -> Fraction | None:
+    for ordinal in range(start, end):
+        on = date.fromordinal(ordinal)
+        if on.day == min(day_of_month, monthrange(on.year, on.month)[1]) and ordinal in counts.days:
+            return Fraction(counts.days[ordinal])
+    return None

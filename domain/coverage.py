@@ -1,0 +1,114 @@
+"""What is billed: the lines issued so far, folded into the days still covered and what is left of each line.
+
+A reversal is the mirror of a charge: it takes days back and remembers what it gave for them, so that days which come
+back come back at that. Adjustments change money, never days. Source: ADR-0009.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from fractions import Fraction
+
+from domain.charge import part
+from domain.errors import IntegrityError
+from domain.events.documents import Line, Ref
+from domain.money import share
+from domain.period import Span, subtract
+from domain.terms import Stream
+
+
+class Billed:
+    """A line as it stands: the days that it still covers (a reversal: still takes back), and what is left of it.
+
+    Units: `left` and `tax_left` in minor units, with the sign of the line.
+    """
+
+    __slots__ = ("base", "end", "left", "line", "month_days", "price", "ref", "spans", "start", "stream", "tax_left")
+
+    def __init__(self, ref: Ref, line: Line, stream: Stream) -> None:
+        self.ref, self.line, self.stream = ref, line, stream
+        self.start, self.end = line.start.toordinal(), line.end.toordinal()
+        self.base = (line.base_start.toordinal(), line.base_end.toordinal())
+        self.month_days = line.month_days
+        self.price = Fraction(line.price)
+        self.spans: list[Span] = [(self.start, self.end)]
+        self.left, self.tax_left = line.amount, line.tax
+
+    def amount_of(self, days: Span) -> int:
+        """What is to be taken back for some of its days: their share of its own price, at most what is left of it."""
+        if self.line.occurrence:
+            return self.left
+        due = part(self.price, *self.base, self.month_days, *days)
+        return _capped(due if self.line.kind == "charge" else -due, self.left)
+
+    def tax_of(self, days: Span) -> int:
+        """The line's tax on some of its days, shared over its own days, at most what is left of it."""
+        if self.line.occurrence or self.start == self.end:
+            return self.tax_left
+        whole = self.end - self.start
+        return _capped(share(Fraction(self.line.tax), days[0] - self.start, days[1] - self.start, whole), self.tax_left)
+
+    def take(self, days: Span, amount: int, tax: int) -> None:
+        """Books that another line took some of its days and some of its money."""
+        self.spans = subtract(self.spans, [days])
+        self.left += amount
+        self.tax_left += tax
+
+
+def _capped(amount: int, left: int) -> int:
+    """An amount on the side of zero that `left` is on, and no further from zero than it."""
+    return max(min(amount, left), 0) if left >= 0 else min(max(amount, left), 0)
+
+
+class Coverage:
+    """All lines of one license as they stand.
+
+    Shapes: `charges` by their reference, `reversals` too; `by_stream` the charges of a stream in order.
+    """
+
+    def __init__(self, lines: Iterable[tuple[Ref, Stream, Line]] = ()) -> None:
+        self.charges: dict[Ref, Billed] = {}
+        self.reversals: dict[Ref, Billed] = {}
+        for ref, stream, line in lines:
+            self.add(ref, stream, line)
+
+    def add(self, ref: Ref, stream: Stream, line: Line) -> None:
+        """Takes one issued line in.
+
+        Raises: IntegrityError when it names a line that was never issued.
+        """
+        billed = Billed(ref, line, stream)
+        if line.kind == "charge":
+            self.charges[ref] = billed
+            if line.link:
+                self._linked(self.reversals, line).take((billed.start, billed.end), line.amount, line.tax)
+        elif line.kind == "reversal":
+            self.reversals[ref] = billed
+            self._linked(self.charges, line).take((billed.start, billed.end), line.amount, line.tax)
+        else:
+            self._linked(self.charges, line).take((0, 0), line.amount, line.tax)
+
+    def _linked(self, among: dict[Ref, Billed], line: Line) -> Billed:
+        try:
+            return among[line.link]  # type: ignore[index]
+        except KeyError:
+            raise IntegrityError(f"line {line.number} names a line that is not there: {line.link}") from None
+
+    def live(self) -> list[Billed]:
+        """The charges that still cover days."""
+        return [billed for billed in self.charges.values() if billed.spans]
+
+    def given_back(self) -> list[Billed]:
+        """The reversals whose days have not come back, the latest first."""
+        return [billed for billed in reversed(self.reversals.values()) if billed.spans]
+
+    def horizon(self) -> int:
+        """The first day that nothing covers any more."""
+        return max((billed.spans[-1][1] for billed in self.live()), default=0)
+
+    def covered(self, streams: Sequence[Stream]) -> dict[Stream, list[Span]]:
+        """The days covered, by stream, sorted."""
+        days: dict[Stream, list[Span]] = {stream: [] for stream in streams}
+        for billed in self.live():
+            days.setdefault(billed.stream, []).extend(billed.spans)
+        return {stream: sorted(spans) for stream, spans in days.items()}

@@ -1,0 +1,185 @@
+"""The one mechanism of billing: what is owed less what is billed, as lines to be issued.
+
+First bill, renewal, upgrade, downgrade, cancellation, pause, late or corrected counts and price errors all come out of
+this file. New lines come from what is *due*, reversals stand against what is *owed at all*. Source: ADR-0009.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from typing import Literal, NamedTuple
+
+from domain.charge import Charge
+from domain.coverage import Billed, Coverage
+from domain.package_version import Proration
+from domain.period import Span, common, intersection, subtract, union
+from domain.terms import Stream
+
+
+class NewLine(NamedTuple):
+    """A line to be issued: a charge, a reinstatement (a charge that names the reversal it undoes), or a reversal.
+
+    Units: `amount` in minor units; `tax` is None where it is still to be computed on the document.
+    """
+
+    kind: Literal["charge", "reversal"]
+    stream: Stream
+    start: int
+    end: int
+    amount: int
+    tax: int | None
+    charge: Charge | None
+    link: Billed | None
+
+
+class Difference(NamedTuple):
+    """What has to be issued now, and the reversals that are known but not yet effective."""
+
+    lines: list[NewLine]
+    coming: list[NewLine]
+
+
+def difference(owed: Sequence[Charge], billed: Coverage, target: int) -> Difference:
+    """What to issue so that everything due is covered once, and nothing that is not owed stays covered.
+
+    Shapes: the charges and lines of one license; `target` is the run's date. A second call with the new lines taken
+    in gives nothing: this is the first property test. What is taken back is booked on `billed` as it goes.
+    """
+    found = Difference([], [])
+    for stream, (charges, lines) in _by_stream(owed, billed).items():
+        policy = _policy(charges)
+        match = _match_of(policy)
+        atomic = any(charge.occurrence for charge in charges) or any(line.line.occurrence for line in lines)
+        finder = _atomic if atomic else _divisible
+        given_back = [taken for taken in billed.given_back() if taken.stream == stream]
+        finder(found, charges, lines, given_back, target, policy, match)
+    return found
+
+
+def _by_stream(owed: Iterable[Charge], billed: Coverage) -> dict[Stream, tuple[list[Charge], list[Billed]]]:
+    streams: dict[Stream, tuple[list[Charge], list[Billed]]] = defaultdict(lambda: ([], []))
+    for charge in owed:
+        streams[charge.stream][0].append(charge)
+    for line in billed.live():
+        streams[line.stream][1].append(line)
+    return streams
+
+
+def _policy(charges: Sequence[Charge]) -> Proration:
+    return charges[-1].package.proration if charges else Proration()
+
+
+Key = tuple[str, int, int]
+
+
+class _Match(NamedTuple):
+    """What makes an owed day and a billed day the same: the key, and the period too where the package says so."""
+
+    by_period: bool
+
+    def owed(self, charge: Charge) -> Key:
+        return (charge.key, charge.base_start, charge.base_end) if self.by_period else (charge.key, 0, 0)
+
+    def billed(self, billed: Billed) -> Key:
+        return (billed.line.key, *billed.base) if self.by_period else (billed.line.key, 0, 0)
+
+
+def _match_of(policy: Proration) -> _Match:
+    return _Match(policy.match_on == "period")
+
+
+def _divisible(
+    found: Difference,
+    charges: Sequence[Charge],
+    lines: Sequence[Billed],
+    given_back: Sequence[Billed],
+    target: int,
+    policy: Proration,
+    match: _Match,
+) -> None:
+    entitled: dict[Key, list[Span]] = defaultdict(list)
+    for charge in charges:
+        entitled[match.owed(charge)].append((charge.start, charge.end))
+    wanted = sorted((charge.start, charge.end) for charge in charges if charge.due)
+    kept: list[Span] = []
+    for line in lines:
+        owed = union(entitled.get(match.billed(line), ()))
+        gone = subtract(line.spans, owed) if line.line.reversible else []
+        for days in gone:
+            now = policy.reverse_on == "known" or days[0] <= target or any(intersection(days, due) for due in wanted)
+            (found.lines if now else found.coming).append(_reversal(line, days))
+        kept.extend(subtract(line.spans, gone))
+    kept.sort()
+    for charge in charges:
+        if charge.due:
+            for days in subtract([(charge.start, charge.end)], kept):
+                found.lines.extend(_charge(charge, days, given_back, match))
+
+
+def _reversal(line: Billed, days: Span) -> NewLine:
+    amount, tax = -line.amount_of(days), -line.tax_of(days)
+    line.take(days, amount, tax)
+    return NewLine("reversal", line.stream, *days, amount, tax, None, line)
+
+
+def _charge(charge: Charge, days: Span, given_back: Sequence[Billed], match: _Match) -> Iterator[NewLine]:
+    """The lines for due days: what was taken back for them before comes back, the rest is the price's share."""
+    rest = [days]
+    for taken in given_back:
+        if match.billed(taken) != match.owed(charge):
+            continue
+        for again in common(rest, taken.spans):
+            amount, tax = -taken.amount_of(again), -taken.tax_of(again)
+            taken.take(again, amount, tax)
+            yield NewLine("charge", charge.stream, *again, amount, tax, charge, taken)
+            rest = subtract(rest, [again])
+    for start, end in rest:
+        yield NewLine("charge", charge.stream, start, end, charge.amount(start, end), None, charge, None)
+
+
+def _atomic(
+    found: Difference,
+    charges: Sequence[Charge],
+    lines: Sequence[Billed],
+    given_back: Sequence[Billed],
+    target: int,
+    policy: Proration,
+    match: _Match,
+) -> None:
+    """Charges that days do not divide: matched by occurrence; a different amount reverses the whole and bills anew."""
+    owed = {(charge.occurrence, charge.key): charge for charge in charges}
+    held: dict[str, Billed] = {}
+    for line in lines:
+        same = (line.line.occurrence, line.line.key) in owed
+        if same or _keeps(line, charges, policy):
+            held[line.line.occurrence] = line
+            continue
+        awaited = any(charge.due and charge.occurrence == line.line.occurrence for charge in charges)
+        now = policy.reverse_on == "known" or line.start <= target or awaited
+        (found.lines if now else found.coming).append(_reversal(line, (line.start, line.end)))
+    for charge in owed.values():
+        if charge.due and charge.occurrence not in held:
+            found.lines.append(_whole(charge, given_back))
+
+
+def _keeps(line: Billed, charges: Sequence[Charge], policy: Proration) -> bool:
+    """Whether a billed atomic charge stays although another amount is owed now."""
+    if not line.line.reversible:
+        return True
+    now = next((charge for charge in charges if charge.occurrence == line.line.occurrence), None)
+    if line.line.occurrence == "once":
+        return False
+    if policy.usage_correction == "never":
+        return True
+    return policy.usage_correction == "up_only" and (now is None or now.amount(0, 0) <= line.left)
+
+
+def _whole(charge: Charge, given_back: Sequence[Billed]) -> NewLine:
+    days = (charge.start, charge.end)
+    for taken in given_back:
+        if (taken.line.occurrence, taken.line.key) == (charge.occurrence, charge.key):
+            amount, tax = -taken.left, -taken.tax_left
+            taken.take(days, amount, tax)
+            return NewLine("charge", charge.stream, *days, amount, tax, charge, taken)
+    return NewLine("charge", charge.stream, *days, charge.amount(*days), None, charge, None)

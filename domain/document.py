@@ -1,0 +1,119 @@
+"""From lines to a document: numbered, taxed per rate, added up; the same for a preview and for the run.
+
+Tax is computed once per rate on the net of the new charges of a document and spread over them; lines that give money
+back, or give it again, carry the tax of what they undo. Source: ADR-0010; EN 16931 BR-CO-14, BR-CO-15.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Sequence
+from decimal import Decimal
+from fractions import Fraction
+
+import msgspec
+
+from domain.difference import NewLine
+from domain.events.documents import Line, TaxTotal
+from domain.money import allocate, rounded
+from domain.period import day
+
+
+class Draft(msgspec.Struct, frozen=True):
+    """A document before it has a number.
+
+    Units: minor units; net + tax = gross, and both add up over `lines` and over `taxes`.
+    """
+
+    lines: tuple[Line, ...]
+    taxes: tuple[TaxTotal, ...]
+    net: int
+    tax: int
+
+    @property
+    def gross(self) -> int:
+        return self.net + self.tax
+
+
+def draft(found: Iterable[NewLine], tax_percent: Decimal) -> Draft:
+    """The document that says what a difference found.
+
+    Shapes: `found` may be of many licenses of one payer and currency; lines are sorted by license, component, day.
+    """
+    ordered = sorted(found, key=_order)
+    taxes = _taxes(ordered, tax_percent)
+    lines = tuple(
+        _line(number, line, tax, tax_percent)
+        for number, (line, tax) in enumerate(zip(ordered, taxes, strict=True), start=1)
+    )
+    return Draft(lines, _totals(lines), sum(line.amount for line in lines), sum(line.tax for line in lines))
+
+
+def _order(line: NewLine) -> tuple[object, ...]:
+    return (line.stream.license, line.stream.component, line.start, line.kind == "charge", line.end)
+
+
+def _taxes(lines: Sequence[NewLine], percent: Decimal) -> list[int]:
+    """The tax of each line: carried by those that undo another, allocated from the document's total for the rest."""
+    fresh = [line.amount for line in lines if line.tax is None]
+    rate = Fraction(percent) / 100 * sum(fresh)
+    shares = iter(_spread(rounded(rate.numerator, rate.denominator), fresh))
+    return [next(shares) if line.tax is None else line.tax for line in lines]
+
+
+def _spread(total: int, weights: Sequence[int]) -> list[int]:
+    return allocate(total, weights) if sum(weights) else [0] * len(weights)
+
+
+def _line(number: int, new: NewLine, tax: int, percent: Decimal) -> Line:
+    if new.charge is None:
+        return _mirrored(number, new, tax)
+    charge = new.charge
+    return Line(
+        number=number,
+        kind="charge",
+        license=new.stream.license,
+        component=new.stream.component,
+        text=charge.text,
+        key=charge.key,
+        start=day(new.start),
+        end=day(new.end),
+        amount=new.amount,
+        tax=tax,
+        tax_percent=new.link.line.tax_percent if new.link else percent,
+        price=str(charge.price),
+        base_start=day(charge.base_start),
+        base_end=day(charge.base_end),
+        quantity=str(charge.quantity),
+        month_days=charge.month_days,
+        occurrence=charge.occurrence,
+        reversible=charge.reversible,
+        link=new.link.ref if new.link else None,
+        package=charge.package.package,
+        version=charge.package.version,
+        rule=charge.rule,
+        reasons=charge.reasons,
+    )
+
+
+def _mirrored(number: int, new: NewLine, tax: int) -> Line:
+    """A reversal: the line that it takes back, with its own days and amount."""
+    assert new.link is not None
+    return msgspec.structs.replace(
+        new.link.line,
+        number=number,
+        kind="reversal",
+        start=day(new.start),
+        end=day(new.end),
+        amount=new.amount,
+        tax=tax,
+        link=new.link.ref,
+    )
+
+
+def _totals(lines: Iterable[Line]) -> tuple[TaxTotal, ...]:
+    sums: dict[Decimal, list[int]] = defaultdict(lambda: [0, 0])
+    for line in lines:
+        sums[line.tax_percent][0] += line.amount
+        sums[line.tax_percent][1] += line.tax
+    return tuple(TaxTotal(percent, net, tax) for percent, (net, tax) in sorted(sums.items()))

@@ -1,0 +1,307 @@
+"""What holds for each component of a license, day by day: the fold of its history into terms.
+
+Runs of days with equal terms are joined before anything is cut, so that an event which leaves a component as it was
+does not split its fee. The stream that billing is exact in is (license, component, payer, currency); a component's id
+belongs to its package. Source: ADR-0009.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import date
+from decimal import Decimal
+from typing import NamedTuple, TypeVar
+from uuid import UUID
+
+import msgspec
+
+from domain.errors import IntegrityError
+from domain.events import Event
+from domain.events import account as account_events
+from domain.events import license as license_events
+from domain.events.documents import Ref
+from domain.grid import Cadence, Grid
+from domain.package_version import Component, PackageVersion
+from domain.period import OPEN_END, Span, common, span, subtract, union
+
+T = TypeVar("T")
+
+
+class Located(NamedTuple):
+    """An event and where it stands in the log."""
+
+    ref: Ref
+    body: Event
+
+
+class Stream(NamedTuple):
+    """What is billed exactly once a day: one component of one license, paid by one account in one currency."""
+
+    license: UUID
+    component: str
+    payer: UUID
+    currency: str
+
+
+class Discount(msgspec.Struct, frozen=True):
+    """A discount as the fold sees it: the first `periods` (0: all) whose service begins in [start, end)."""
+
+    id: str
+    component: str
+    percent: Decimal | None
+    amount: Decimal | None
+    start: int
+    end: int
+    periods: int
+
+
+class Terms(msgspec.Struct, frozen=True):
+    """The terms of one component on the days [start, end).
+
+    Shapes: `declared` is the quantity that was sold, `minimum` the committed one; `first` and `last` are the borders
+    of service, where the policies for begun periods hold; `reasons` are the events that made the terms.
+    """
+
+    stream: Stream
+    start: int
+    end: int
+    package: PackageVersion
+    component: Component
+    grid: Grid
+    declared: int
+    minimum: int
+    type: license_events.LicenseType
+    discounts: tuple[Discount, ...]
+    first: int
+    last: int
+    reasons: tuple[Ref, ...]
+
+    def same(self, other: Terms) -> bool:
+        """Whether the days of both would be billed alike."""
+        return _content(self) == _content(other)
+
+
+def _content(terms: Terms) -> tuple[object, ...]:
+    component = terms.component
+    return (
+        terms.stream,
+        component.prices,
+        component.charge,
+        component.quantity,
+        component.mode,
+        component.reversible,
+        terms.grid,
+        terms.declared,
+        terms.minimum,
+        terms.type,
+        terms.discounts,
+        terms.package.proration,
+        terms.package.countings,
+        terms.package.nfr_included,
+    )
+
+
+Packages = Callable[[str, int], PackageVersion]
+"""Finds a published version of a package."""
+
+
+def terms(license_facts: Sequence[Located], account_facts: Sequence[Located], packages: Packages) -> list[Terms]:
+    """The terms of every component of a license over its life, sorted by stream and day, neighbours joined.
+
+    Shapes: facts in the order recorded. Raises: IntegrityError when the license was never started.
+    """
+    if not license_facts or not isinstance(license_facts[0].body, license_events.LicenseStarted):
+        raise IntegrityError("a license has to begin with its start")
+    history = _History(license_facts, account_facts, packages)
+    return _joined(history.pieces())
+
+
+class _History:
+    """The facts of a license sorted by what they govern."""
+
+    def __init__(self, license_facts: Sequence[Located], account_facts: Sequence[Located], packages: Packages) -> None:
+        started = license_facts[0]
+        assert isinstance(started.body, license_events.LicenseStarted)
+        self.started, self.license = started.body, started.ref[0]
+        self.facts, self.packages = license_facts, packages
+        self.account = _Account(account_facts, self.started)
+        self.service = _service(self.started, license_facts)
+        self.active = subtract(self.service, _pauses(license_facts))
+        self.discounts = _discounts(license_facts)
+
+    def changes(self) -> list[Located]:
+        """The start and every change still standing, by effective day, then as recorded; none before the start."""
+        withdrawn = {fact.body.change for fact in self.facts if isinstance(fact.body, license_events.ChangeWithdrawn)}
+        changes = [
+            fact
+            for fact in self.facts
+            if isinstance(fact.body, license_events.LicenseChanged) and fact.body.change not in withdrawn
+        ]
+        return [self.facts[0], *sorted(changes, key=lambda fact: _effective(fact.body))]
+
+    def pieces(self) -> Iterator[Terms]:
+        """The terms between any two facts that could change them, not yet joined."""
+        changes, begin = self.changes(), self.started.start_on.toordinal()
+        origins: dict[Cadence, int] = {}
+        for here, following in zip(changes, [*changes[1:], None], strict=True):
+            start = max(_effective(here.body), begin)
+            end = max(_effective(following.body), begin) if following else OPEN_END
+            if start >= end:
+                continue
+            version = self.packages(here.body.package, here.body.version)  # type: ignore[attr-defined]
+            origins = _origins(version, origins, start, begin)
+            for days in common([(start, end)], self.active):
+                yield from self._of_version(here, version, origins, days)
+
+    def _of_version(
+        self, fact: Located, version: PackageVersion, origins: dict[Cadence, int], days: Span
+    ) -> Iterator[Terms]:
+        body = fact.body
+        assert isinstance(body, license_events.LicenseStarted | license_events.LicenseChanged)
+        if body.type == "trial":
+            return
+        first, last = _service_around(self.service, days[0])
+        for component in version.components:
+            for (start, end), payer, billing_day, refs in self.account.cut(days):
+                for (a, b), minimum, commitment in self._committed(component.id, (start, end)):
+                    yield Terms(
+                        stream=Stream(self.license, f"{version.package}/{component.id}", payer, self.started.currency),
+                        start=a,
+                        end=b,
+                        package=version,
+                        component=component,
+                        grid=self._grid(version, component, origins, billing_day),
+                        declared=body.quantities.get(component.id, 0),
+                        minimum=minimum,
+                        type=body.type,
+                        discounts=tuple(d for d in self.discounts if d.component in ("", component.id)),
+                        first=first,
+                        last=last,
+                        reasons=tuple(dict.fromkeys((fact.ref, *refs, *commitment))),
+                    )
+
+    def _grid(
+        self, version: PackageVersion, component: Component, origins: dict[Cadence, int], billing_day: int
+    ) -> Grid:
+        source = version.proration.cycle_day_from
+        if source == "calendar":
+            january = date(self.started.start_on.year, 1, 1).toordinal()
+            return Grid(component.cadence, january if component.cadence.months else origins[component.cadence], 1)
+        cycle_day = billing_day if source == "account" else self.started.start_on.day
+        return Grid(component.cadence, origins[component.cadence], cycle_day)
+
+    def _committed(self, component: str, days: Span) -> list[tuple[Span, int, tuple[Ref, ...]]]:
+        """The pieces of the days with the quantity committed on them; the commitment recorded last holds."""
+        pieces: list[tuple[Span, int, tuple[Ref, ...]]] = [(days, 0, ())]
+        for fact in self.facts:
+            if isinstance(fact.body, license_events.CommitmentSet) and fact.body.component == component:
+                window = span(fact.body.from_on, fact.body.until)
+                pieces = [
+                    piece
+                    for (start, end), quantity, refs in pieces
+                    for piece in (
+                        *((left, quantity, refs) for left in subtract([(start, end)], [window])),
+                        *((inside, fact.body.quantity, (fact.ref,)) for inside in common([(start, end)], [window])),
+                    )
+                ]
+        return sorted(pieces)
+
+
+class _Account:
+    """Who pays a license, and on which day of the month, over time."""
+
+    def __init__(self, facts: Sequence[Located], started: license_events.LicenseStarted) -> None:
+        self.payers: list[tuple[int, UUID, Ref | None]] = [(0, started.account, None)]
+        self.days: list[tuple[int, int, Ref | None]] = [(0, 1, None)]
+        for ref, body in facts:
+            if isinstance(body, account_events.AccountOpened):
+                self.payers = [(0, body.payer or started.account, None)]
+                self.days = [(0, body.billing_day, None)]
+            elif isinstance(body, account_events.PayerChanged):
+                self.payers.append((body.effective_on.toordinal(), body.payer or started.account, ref))
+            elif isinstance(body, account_events.BillingDayChanged):
+                self.days.append((body.effective_on.toordinal(), body.billing_day, ref))
+        self.payers.sort(key=lambda change: change[0])
+        self.days.sort(key=lambda change: change[0])
+
+    def cut(self, days: Span) -> Iterator[tuple[Span, UUID, int, tuple[Ref, ...]]]:
+        """The pieces of the days with one payer and one billing day each."""
+        borders = sorted({days[0], *(at for at, *_ in (*self.payers, *self.days) if days[0] < at < days[1])})
+        for start, end in zip(borders, [*borders[1:], days[1]], strict=True):
+            payer, who = _holding(self.payers, start)
+            billing_day, when = _holding(self.days, start)
+            yield (start, end), payer, billing_day, tuple(ref for ref in (who, when) if ref)
+
+
+def _holding(changes: Sequence[tuple[int, T, Ref | None]], ordinal: int) -> tuple[T, Ref | None]:
+    _, value, ref = next(change for change in reversed(changes) if change[0] <= ordinal)
+    return value, ref
+
+
+def _effective(body: Event) -> int:
+    if isinstance(body, license_events.LicenseStarted):
+        return body.start_on.toordinal()
+    assert isinstance(body, license_events.LicenseChanged)
+    return body.effective_on.toordinal()
+
+
+def _service(started: license_events.LicenseStarted, facts: Iterable[Located]) -> list[Span]:
+    """The days of service: from the start to the end, and again after each reactivation."""
+    service = before = [(started.start_on.toordinal(), OPEN_END)]
+    for _, body in facts:
+        if isinstance(body, license_events.LicenseCancelled):
+            before, service = service, common(service, [(0, body.end_on.toordinal())])
+        elif isinstance(body, license_events.CancellationWithdrawn):
+            service = before
+        elif isinstance(body, license_events.LicenseReactivated):
+            service = union([*service, (body.from_on.toordinal(), OPEN_END)])
+    return service
+
+
+def _service_around(service: Sequence[Span], ordinal: int) -> Span:
+    return next(days for days in service if days[0] <= ordinal < days[1])
+
+
+def _pauses(facts: Iterable[Located]) -> list[Span]:
+    """The days that are not billed because the license was suspended for a reason that pauses billing."""
+    pauses: list[Span] = []
+    open_since: dict[str, int] = {}
+    for _, body in facts:
+        if isinstance(body, license_events.LicenseSuspended) and body.pauses_billing:
+            open_since.setdefault(body.reason, body.from_on.toordinal())
+        elif isinstance(body, license_events.LicenseResumed) and body.reason in open_since:
+            pauses.append((open_since.pop(body.reason), body.on.toordinal()))
+    return union([*pauses, *((since, OPEN_END) for since in open_since.values())])
+
+
+def _discounts(facts: Iterable[Located]) -> tuple[Discount, ...]:
+    granted: dict[str, Discount] = {}
+    for _, body in facts:
+        if isinstance(body, license_events.DiscountGranted):
+            start = body.from_on.toordinal()
+            granted[body.discount] = Discount(
+                body.discount, body.component, body.percent, body.amount, start, OPEN_END, body.periods
+            )
+        elif isinstance(body, license_events.DiscountWithdrawn) and body.discount in granted:
+            ended = msgspec.structs.replace(granted[body.discount], end=body.on.toordinal())
+            granted[body.discount] = ended
+    return tuple(granted.values())
+
+
+def _origins(version: PackageVersion, before: dict[Cadence, int], start: int, begin: int) -> dict[Cadence, int]:
+    """Where each cadence's count of periods starts: a cadence that goes on keeps its grid, a new one begins here."""
+    restart = version.proration.grid_on_change == "restart"
+    new = start if before and restart else begin
+    return {component.cadence: before.get(component.cadence, new) for component in version.components}
+
+
+def _joined(pieces: Iterable[Terms]) -> list[Terms]:
+    joined: list[Terms] = []
+    for piece in sorted(pieces, key=lambda found: (found.stream, found.start)):
+        last = joined[-1] if joined else None
+        if last and last.end == piece.start and last.same(piece):
+            reasons = tuple(dict.fromkeys((*last.reasons, *piece.reasons)))
+            joined[-1] = msgspec.structs.replace(last, end=piece.end, last=piece.last, reasons=reasons)
+        else:
+            joined.append(piece)
+    return joined
