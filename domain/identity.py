@@ -69,6 +69,11 @@ def account_bucket(root_reference: str) -> int:
     return int.from_bytes(digest("account", root_reference, size=4), "big") % ACCOUNT_BUCKETS
 
 
+def name_bucket(name: str) -> int:
+    """The bucket of the directory that a reference is kept in, so that it is unique over all account trees."""
+    return int.from_bytes(digest("directory", name, size=4), "big") % ACCOUNT_BUCKETS
+
+
 def series_bucket(reference: str) -> int:
     """The bucket of a document series: above all account buckets, so that ascending lock order takes it last."""
     return SERIES_BUCKETS[int.from_bytes(digest("series", reference, size=4), "big") % len(SERIES_BUCKETS)]

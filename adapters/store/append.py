@@ -1,0 +1,94 @@
+"""One transaction on the log: heads first and ascending, then rows, then events."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import datetime
+from typing import Any
+from uuid import UUID
+
+import psycopg
+from eventsourcing.persistence import StoredEvent
+
+from domain.errors import IntegrityError
+from domain.events import encode
+from domain.identity import bucket_of
+from domain.ports import NewEvent
+
+EVENT_COLUMNS = "event (bucket, position, recorded_at, stream, version, topic, state)"
+EVENT_TYPES = ["int2", "int8", "timestamptz", "uuid", "int4", "text", "bytea"]
+
+
+class Append:
+    """The appending transaction; see domain.ports.Append for what callers may rely on."""
+
+    def __init__(self, cursor: psycopg.Cursor[Any], now: datetime | None) -> None:
+        self._cursor, self._now = cursor, now
+        self._highest = -1
+        self._room: dict[int, tuple[int, int, datetime]] = {}
+
+    def lock(self, counts: Mapping[int, int]) -> dict[int, int]:
+        """Locks heads in ascending order and makes room for so many events in each.
+
+        Raises: IntegrityError when a bucket would be locked after a higher one, which could deadlock.
+        """
+        buckets = sorted(counts)
+        if buckets and buckets[0] <= self._highest:
+            raise IntegrityError(f"bucket {buckets[0]} would be locked after {self._highest}")
+        # The volatile function in the target list runs row by row in the order of the array: ascending.
+        rows = self._cursor.execute(
+            "SELECT b, (advance(b::smallint, n, %s)).* FROM unnest(%s::integer[], %s::integer[]) AS l(b, n)",
+            [self._now, buckets, [counts[bucket] for bucket in buckets]],
+        ).fetchall()
+        for bucket, first, at in rows:
+            self._room[bucket] = (first, counts[bucket], at)
+        self._highest = max(self._highest, *buckets) if buckets else self._highest
+        return {bucket: first for bucket, first, _ in rows}
+
+    def append(self, events: Sequence[NewEvent], command: UUID | None = None, body: bytes = b"") -> dict[int, int]:
+        """Appends events; heads that are not locked yet are locked now."""
+        return self.events([StoredEvent(s, v, e.stored_as, encode(e)) for s, v, e in events], command, body)
+
+    def events(self, events: Sequence[StoredEvent], command: UUID | None = None, body: bytes = b"") -> dict[int, int]:
+        """Appends stored events, in order inside each bucket; the position before the first of each bucket."""
+        placed: dict[int, list[StoredEvent]] = defaultdict(list)
+        for event in events:
+            placed[bucket_of(event.originator_id)].append(event)  # type: ignore[arg-type]
+        missing = {bucket: len(found) for bucket, found in placed.items() if bucket not in self._room}
+        if missing:
+            self.lock(missing)
+        first = {bucket: self._take(bucket, len(found)) for bucket, found in placed.items()}
+        if command is not None:
+            done = [(b, command, body, len(found), first[b]) for b, found in sorted(placed.items())]
+            self.rows("command (bucket, command, body, events, first)", done)
+        self._copy(placed, first)
+        return first
+
+    def _take(self, bucket: int, count: int) -> int:
+        first, room, at = self._room[bucket]
+        if count > room:
+            raise IntegrityError(f"bucket {bucket} was locked with room for {room} events, not {count}")
+        self._room[bucket] = (first + count, room - count, at)
+        return first
+
+    def _copy(self, placed: Mapping[int, Sequence[StoredEvent]], first: Mapping[int, int]) -> None:
+        with self._cursor.copy(f"COPY {EVENT_COLUMNS} FROM STDIN (FORMAT BINARY)".encode()) as copy:
+            copy.set_types(EVENT_TYPES)
+            for bucket, events in sorted(placed.items()):
+                at = self._room[bucket][2]
+                for position, event in enumerate(events, start=first[bucket] + 1):
+                    copy.write_row(
+                        (bucket, position, at, event.originator_id, event.originator_version, event.topic, event.state)
+                    )
+
+    def rows(self, table: str, values: Iterable[tuple[Any, ...]]) -> None:
+        """Adds rows by COPY; `table` names the columns too: "coverage (bucket, stream)"."""
+        with self._cursor.copy(f"COPY {table} FROM STDIN".encode()) as copy:
+            for row in values:
+                copy.write_row(row)
+
+    def query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
+        """Runs a statement inside the transaction."""
+        self._cursor.execute(statement.encode(), values)
+        return self._cursor.fetchall() if self._cursor.description else []

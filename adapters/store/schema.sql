@@ -1,0 +1,134 @@
+-- The bucketed event log. Every table of it begins its keys with the bucket, so that the same schema runs on one
+-- PostgreSQL and, unmodified, distributed by that column (ADR-0002). Read docs/log.md before touching it.
+
+CREATE TABLE IF NOT EXISTS bucket_head (
+    bucket smallint PRIMARY KEY,
+    position bigint NOT NULL DEFAULT 0,
+    recorded_at timestamptz NOT NULL DEFAULT '-infinity'
+) WITH (fillfactor = 10, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0);
+
+CREATE TABLE IF NOT EXISTS event (
+    position bigint NOT NULL,
+    recorded_at timestamptz NOT NULL,
+    stream uuid NOT NULL,
+    version integer NOT NULL,
+    bucket smallint NOT NULL,
+    topic text NOT NULL,
+    state bytea NOT NULL,
+    PRIMARY KEY (bucket, stream, version),
+    UNIQUE (bucket, position),
+    CHECK (bucket = ((get_byte(uuid_send(stream), 2) & 15) << 8 | get_byte(uuid_send(stream), 3)))
+);
+
+-- One row for each command that was carried out: repeating it is a no-op, another body under its id is refused.
+CREATE TABLE IF NOT EXISTS command (
+    bucket smallint NOT NULL,
+    command uuid NOT NULL,
+    body bytea NOT NULL,
+    events integer NOT NULL,
+    first bigint NOT NULL,
+    PRIMARY KEY (bucket, command)
+);
+
+CREATE TABLE IF NOT EXISTS tracking (
+    projection text NOT NULL,
+    bucket smallint NOT NULL,
+    position bigint NOT NULL,
+    PRIMARY KEY (bucket, projection)
+) WITH (fillfactor = 20, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0);
+
+CREATE TABLE IF NOT EXISTS follower_slot (
+    projection text NOT NULL,
+    slot smallint NOT NULL,
+    PRIMARY KEY (projection, slot)
+);
+
+-- Events that a projection could not take: their stream waits, others go on.
+CREATE TABLE IF NOT EXISTS parked_event (
+    bucket smallint NOT NULL,
+    projection text NOT NULL,
+    stream uuid NOT NULL,
+    position bigint NOT NULL,
+    error text NOT NULL,
+    PRIMARY KEY (bucket, projection, position)
+);
+
+-- References as people write them, to identifiers: unique over all buckets, because the bucket is that of the name.
+CREATE TABLE IF NOT EXISTS directory (
+    bucket smallint NOT NULL,
+    kind smallint NOT NULL,
+    name text NOT NULL,
+    id uuid NOT NULL,
+    PRIMARY KEY (bucket, kind, name)
+);
+
+-- Lines as issued, and the days that they cover: written in the transaction that issues the document.
+CREATE TABLE IF NOT EXISTS billed_line (
+    bucket smallint NOT NULL,
+    license uuid NOT NULL,
+    document uuid NOT NULL,
+    line integer NOT NULL,
+    payer uuid NOT NULL,
+    currency text NOT NULL,
+    body bytea NOT NULL,
+    PRIMARY KEY (bucket, license, document, line)
+);
+
+CREATE TABLE IF NOT EXISTS coverage (
+    bucket smallint NOT NULL,
+    stream uuid NOT NULL,
+    occurrence text NOT NULL,
+    days daterange NOT NULL,
+    EXCLUDE USING gist (bucket WITH =, stream WITH =, occurrence WITH =, days WITH &&)
+);
+
+-- Bumped by every transaction that issues documents of the bucket: a run that read an older one starts again.
+CREATE TABLE IF NOT EXISTS billing_generation (
+    bucket smallint PRIMARY KEY,
+    generation bigint NOT NULL DEFAULT 0
+) WITH (fillfactor = 20);
+
+CREATE OR REPLACE FUNCTION advance(p_bucket smallint, n integer, p_at timestamptz, OUT first bigint, OUT at timestamptz)
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+BEGIN
+    p_at := coalesce(p_at, clock_timestamp());
+    UPDATE bucket_head h SET position = h.position + n, recorded_at = greatest(h.recorded_at, p_at)
+     WHERE h.bucket = p_bucket RETURNING h.position - n, h.recorded_at INTO STRICT first, at;
+END $$;
+
+CREATE OR REPLACE FUNCTION append_one(p_bucket smallint, p_at timestamptz, p_stream uuid, p_version integer,
+    p_topic text, p_state bytea, p_command uuid, p_body bytea) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_first bigint;
+    v_at timestamptz;
+BEGIN
+    p_at := coalesce(p_at, clock_timestamp());
+    UPDATE bucket_head h SET position = h.position + 1, recorded_at = greatest(h.recorded_at, p_at)
+     WHERE h.bucket = p_bucket RETURNING h.position - 1, h.recorded_at INTO STRICT v_first, v_at;
+    IF p_command IS NOT NULL THEN
+        INSERT INTO command VALUES (p_bucket, p_command, p_body, 1, v_first);
+    END IF;
+    INSERT INTO event (bucket, position, recorded_at, stream, version, topic, state)
+    VALUES (p_bucket, v_first + 1, v_at, p_stream, p_version, p_topic, p_state);
+    RETURN v_first;
+END $$;
+
+CREATE OR REPLACE FUNCTION append(p_bucket smallint, p_at timestamptz, p_stream uuid[], p_version integer[],
+    p_topic text[], p_state bytea[], p_command uuid, p_body bytea) RETURNS bigint
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_first bigint;
+    v_at timestamptz;
+BEGIN
+    p_at := coalesce(p_at, clock_timestamp());
+    UPDATE bucket_head h SET position = h.position + cardinality(p_stream), recorded_at = greatest(h.recorded_at, p_at)
+     WHERE h.bucket = p_bucket RETURNING h.position - cardinality(p_stream), h.recorded_at INTO STRICT v_first, v_at;
+    IF p_command IS NOT NULL THEN
+        INSERT INTO command VALUES (p_bucket, p_command, p_body, cardinality(p_stream), v_first);
+    END IF;
+    INSERT INTO event (bucket, position, recorded_at, stream, version, topic, state)
+    SELECT p_bucket, v_first + n, v_at, s, v, t, b
+      FROM unnest(p_stream, p_version, p_topic, p_state) WITH ORDINALITY AS e(s, v, t, b, n);
+    RETURN v_first;
+END $$;

@@ -1,0 +1,93 @@
+"""Account: the party that is billed. A tree of any depth; an account pays for itself or an ancestor pays."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+from domain.aggregate import Aggregate
+from domain.errors import Conflict, Invalid
+from domain.events import Event
+from domain.events import account as events
+from domain.events.account import Party
+from domain.money import exponent
+
+
+class Account(Aggregate):
+    """One account and how it is billed."""
+
+    NAME = "account"
+
+    def blank(self) -> None:
+        self.reference = ""
+        self.party = Party(name="")
+        self.parent: UUID | None = None
+        self.payer: UUID | None = None
+        self.currency = ""
+        self.zone = "UTC"
+        self.billing_day = 1
+        self.tax_percent = Decimal(0)
+        self.pools: dict[str, int] = {}
+
+    def open(self, opened: events.AccountOpened) -> None:
+        """Records the account.
+
+        Raises: Invalid for a currency, day, or rate that cannot be; Conflict when it is open already.
+        """
+        if self.version:
+            raise Conflict(f"account {opened.reference} is open already")
+        exponent(opened.currency)
+        self._check(opened.billing_day, opened.tax_percent)
+        self.trigger(opened)
+
+    def change_billing_day(self, billing_day: int, effective_on: date) -> None:
+        """From a day on, service is billed on another day of the month."""
+        self._check(billing_day, self.tax_percent)
+        self.trigger(events.BillingDayChanged(billing_day=billing_day, effective_on=effective_on))
+
+    def change_tax_rate(self, tax_percent: Decimal, effective_on: date) -> None:
+        """From a day on, documents carry another rate of tax."""
+        self._check(self.billing_day, tax_percent)
+        self.trigger(events.TaxRateChanged(tax_percent=tax_percent, effective_on=effective_on))
+
+    def change_payer(self, payer: UUID | None, effective_on: date) -> None:
+        """From a day on, somebody else pays for the service."""
+        self.trigger(events.PayerChanged(payer=payer, effective_on=effective_on))
+
+    def change_party(self, party: Party) -> None:
+        """Name or address changed; what was issued keeps what was printed."""
+        self.trigger(events.PartyChanged(party=party))
+
+    def set_pool(self, counter: str, limit: int | None) -> None:
+        """One limit is shared by everything below the account; None ends it."""
+        if limit is not None and limit < 0:
+            raise Invalid("a pool cannot be below zero")
+        self.trigger(events.PoolSet(counter=counter, limit=limit))
+
+    @staticmethod
+    def _check(billing_day: int, tax_percent: Decimal) -> None:
+        if not 1 <= billing_day <= 31:
+            raise Invalid(f"a billing day is 1 to 31, not {billing_day}")
+        if not 0 <= tax_percent < 100:
+            raise Invalid(f"a tax rate is 0 to below 100 percent, not {tax_percent}")
+
+    def when(self, event: Event) -> None:
+        match event:
+            case events.AccountOpened():
+                self.reference, self.party = event.reference, event.party
+                self.parent, self.payer = event.parent, event.payer
+                self.currency, self.zone = event.currency, event.zone
+                self.billing_day, self.tax_percent = event.billing_day, event.tax_percent
+            case events.PartyChanged():
+                self.party = event.party
+            case events.BillingDayChanged():
+                self.billing_day = event.billing_day
+            case events.TaxRateChanged():
+                self.tax_percent = event.tax_percent
+            case events.PayerChanged():
+                self.payer = event.payer
+            case events.PoolSet(limit=None):
+                self.pools.pop(event.counter, None)
+            case events.PoolSet():
+                self.pools[event.counter] = event.limit or 0

@@ -1,0 +1,221 @@
+"""License: a package version sold to an account, and everything that may change about it.
+
+Rules stand in the command methods, which are told the date and the package versions; what they record are dates.
+"""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Literal
+from uuid import UUID
+
+from domain.aggregate import Aggregate
+from domain.errors import Conflict, Invalid
+from domain.events import Event
+from domain.events import license as events
+from domain.events.license import LicenseType
+from domain.package_version import PackageVersion
+
+Direction = Literal["upgrade", "downgrade", "other"]
+
+
+class License(Aggregate):
+    """One license as it was agreed.
+
+    Shapes: `package`, `license_version`, `quantities` and `type` are those of the change with the latest effective
+    date that is not in the future of the last command; `scheduled` are changes by id, in order of their dates.
+    """
+
+    NAME = "license"
+
+    def blank(self) -> None:
+        self.reference = ""
+        self.account: UUID | None = None
+        self.currency = ""
+        self.start_on = date.min
+        self.term_months = 0
+        self.trial_ends_on: date | None = None
+        self.end_on: date | None = None
+        self.changes: dict[str, events.LicenseStarted | events.LicenseChanged] = {}
+        self.changes_made = 0
+        self.suspended: dict[str, date] = {}
+        self.discounts: set[str] = set()
+
+    def start(self, started: events.LicenseStarted) -> None:
+        """Sells a package version to an account.
+
+        Raises: Conflict when the license exists.
+        """
+        if self.version:
+            raise Conflict(f"license {started.reference} exists already")
+        if any(quantity < 0 for quantity in started.quantities.values()):
+            raise Invalid("a quantity cannot be below zero")
+        self.trigger(started)
+
+    def current(self, on: date) -> events.LicenseStarted | events.LicenseChanged:
+        """What holds on a day: the change with the latest effective date up to it."""
+        held = self.changes["start"]
+        for change in self.scheduled_after(date.min):
+            if change.effective_on <= on:
+                held = change
+        return held
+
+    def scheduled_after(self, on: date) -> list[events.LicenseChanged]:
+        """The changes that take effect after a day, in order."""
+        changes = [c for c in self.changes.values() if isinstance(c, events.LicenseChanged) and c.effective_on > on]
+        return sorted(changes, key=lambda change: change.effective_on)
+
+    def change(
+        self,
+        version: PackageVersion,
+        quantities: dict[str, int],
+        kind: LicenseType,
+        effective_on: date,
+        direction: Direction,
+        today: date,
+    ) -> str:
+        """Changes package, quantities or type from a day on; an immediate change overtakes all scheduled ones.
+
+        Returns the id of the change. Raises: Conflict after the end; Invalid before the start.
+        """
+        self._in_service(effective_on)
+        if any(quantity < 0 for quantity in quantities.values()):
+            raise Invalid("a quantity cannot be below zero")
+        if effective_on <= today:
+            for overtaken in self.scheduled_after(today):
+                self.withdraw_change(overtaken.change, "overtaken by an immediate change")
+        change = f"c{self.changes_made + 1}"
+        self.trigger(
+            events.LicenseChanged(
+                change=change,
+                effective_on=effective_on,
+                package=version.package,
+                version=version.version,
+                type=kind,
+                quantities=quantities,
+                direction=direction,
+            )
+        )
+        return change
+
+    def refuse_change(self, requested: str, reason: str, on: date) -> None:
+        """Records that a change was asked for and may not be."""
+        self.trigger(events.ChangeRefused(requested=requested, reason=reason, on=on))
+
+    def withdraw_change(self, change: str, why: str = "") -> None:
+        """Takes back a change.
+
+        Raises: Conflict when there is no such change (any more).
+        """
+        if change == "start" or change not in self.changes:
+            raise Conflict(f"{self.reference} has no change {change}")
+        self.trigger(events.ChangeWithdrawn(change=change, why=why))
+
+    def suspend(self, reason: str, from_on: date, pauses_billing: bool) -> None:
+        """Stops service for one reason.
+
+        Raises: Conflict when it is suspended for that reason already.
+        """
+        self._in_service(from_on)
+        if reason in self.suspended:
+            raise Conflict(f"{self.reference} is suspended for {reason} already")
+        self.trigger(events.LicenseSuspended(reason=reason, from_on=from_on, pauses_billing=pauses_billing))
+
+    def resume(self, reason: str, on: date) -> None:
+        """Clears one reason; service returns when all are cleared.
+
+        Raises: Conflict when it is not suspended for it; Invalid when the day lies before the suspension.
+        """
+        if reason not in self.suspended:
+            raise Conflict(f"{self.reference} is not suspended for {reason}")
+        if on < self.suspended[reason]:
+            raise Invalid(f"it was suspended on {self.suspended[reason]}, after {on}")
+        self.trigger(events.LicenseResumed(reason=reason, on=on))
+
+    def cancel(self, notice_on: date, end_on: date, why: str = "") -> None:
+        """Ends the license on a day.
+
+        Raises: Invalid before its start; Conflict when it is cancelled already.
+        """
+        if self.end_on is not None:
+            raise Conflict(f"{self.reference} ends on {self.end_on} already")
+        self._in_service(end_on)
+        self.trigger(events.LicenseCancelled(notice_on=notice_on, end_on=end_on, why=why))
+
+    def withdraw_cancellation(self, on: date) -> None:
+        """Takes the cancellation back before the end.
+
+        Raises: Conflict when there is none, or the license has ended.
+        """
+        if self.end_on is None or self.end_on <= on:
+            raise Conflict(f"{self.reference} has no cancellation to take back on {on}")
+        self.trigger(events.CancellationWithdrawn(on=on))
+
+    def reactivate(self, from_on: date) -> None:
+        """Lets an ended license serve again.
+
+        Raises: Conflict when it has not ended by then.
+        """
+        if self.end_on is None or from_on < self.end_on:
+            raise Conflict(f"{self.reference} has not ended by {from_on}")
+        self.trigger(events.LicenseReactivated(from_on=from_on))
+
+    def commit(self, commitment: events.CommitmentSet) -> None:
+        """Promises to pay for at least a quantity on some days."""
+        if commitment.quantity < 0 or (commitment.until and commitment.until <= commitment.from_on):
+            raise Invalid("a commitment needs a quantity and days that are not empty")
+        self.trigger(commitment)
+
+    def discount(self, granted: events.DiscountGranted) -> None:
+        """Grants a discount.
+
+        Raises: Invalid unless exactly one of percent (0–100) and amount is set; Conflict for an id in use.
+        """
+        if (granted.percent is None) == (granted.amount is None):
+            raise Invalid("a discount is a percentage or an amount")
+        if granted.percent is not None and not 0 < granted.percent <= 100:
+            raise Invalid("a discount is above 0 and up to 100 percent")
+        if granted.amount is not None and granted.amount <= 0:
+            raise Invalid("a discount takes something off")
+        if granted.discount in self.discounts:
+            raise Conflict(f"{self.reference} has a discount {granted.discount} already")
+        self.trigger(granted)
+
+    def withdraw_discount(self, discount: str, on: date) -> None:
+        """Ends a discount.
+
+        Raises: Conflict when there is no such discount.
+        """
+        if discount not in self.discounts:
+            raise Conflict(f"{self.reference} has no discount {discount}")
+        self.trigger(events.DiscountWithdrawn(discount=discount, on=on))
+
+    def _in_service(self, on: date) -> None:
+        if on < self.start_on:
+            raise Invalid(f"{self.reference} starts on {self.start_on}, after {on}")
+        if self.end_on is not None and on >= self.end_on:
+            raise Conflict(f"{self.reference} ends on {self.end_on}")
+
+    def when(self, event: Event) -> None:
+        match event:
+            case events.LicenseStarted():
+                self.reference, self.account, self.currency = event.reference, event.account, event.currency
+                self.start_on, self.term_months = event.start_on, event.term_months
+                self.trial_ends_on, self.changes = event.trial_ends_on, {"start": event}
+            case events.LicenseChanged():
+                self.changes[event.change] = event
+                self.changes_made += 1
+            case events.ChangeWithdrawn():
+                self.changes.pop(event.change, None)
+            case events.LicenseSuspended():
+                self.suspended[event.reason] = event.from_on
+            case events.LicenseResumed():
+                self.suspended.pop(event.reason, None)
+            case events.LicenseCancelled():
+                self.end_on = event.end_on
+            case events.CancellationWithdrawn() | events.LicenseReactivated():
+                self.end_on = None
+            case events.DiscountGranted():
+                self.discounts.add(event.discount)
+            case events.DiscountWithdrawn():
+                self.discounts.discard(event.discount)
