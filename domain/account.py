@@ -28,6 +28,10 @@ class Account(Aggregate):
         self.zone = "UTC"
         self.billing_day = 1
         self.tax_percent = Decimal(0)
+        self.terms_days = 0
+        self.series = ""
+        self.credit_series = ""
+        self.remittance: tuple[str, ...] = ()
         self.pools: dict[str, int] = {}
 
     def open(self, opened: events.AccountOpened) -> None:
@@ -79,6 +83,8 @@ class Account(Aggregate):
                 self.parent, self.payer = event.parent, event.payer
                 self.currency, self.zone = event.currency, event.zone
                 self.billing_day, self.tax_percent = event.billing_day, event.tax_percent
+                self.terms_days, self.remittance = event.terms_days, event.remittance
+                self.series, self.credit_series = event.series, event.credit_series
             case events.PartyChanged():
                 self.party = event.party
             case events.BillingDayChanged():

@@ -29,6 +29,9 @@ class Append(Protocol):
     def rows(self, table: str, values: Iterable[tuple[Any, ...]]) -> None:
         """Adds rows by COPY; `table` names the columns too: "coverage (bucket, stream)"."""
 
+    def nested(self) -> AbstractContextManager[Append]:
+        """A part of the transaction that can fail alone: what it locked and wrote is undone with it."""
+
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Runs a statement inside the transaction."""
 

@@ -1,1 +1,11 @@
 """What can be asked: rows that follow the event log and can be dropped and rebuilt at any time."""
+
+from projections.accounts import Accounts
+from projections.basis import Basis
+from projections.changes import Changes
+from projections.documents import Documents
+from projections.follower import Projection
+from projections.limits import Limits
+
+ALL: tuple[Projection, ...] = (Basis(), Accounts(), Documents(), Changes(), Limits())
+"""Every projection; a new one is registered here and nowhere else."""

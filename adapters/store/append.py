@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
 from uuid import UUID
@@ -36,10 +37,11 @@ class Append:
         buckets = sorted(counts)
         if buckets and buckets[0] <= self._highest:
             raise IntegrityError(f"bucket {buckets[0]} would be locked after {self._highest}")
-        # The volatile function in the target list runs row by row in the order of the array: ascending.
+        # The nested loop calls the function row by row in the order of the array: ascending.
         rows = self._cursor.execute(
-            "SELECT b, (advance(b::smallint, n, %s)).* FROM unnest(%s::integer[], %s::integer[]) AS l(b, n)",
-            [self._now, buckets, [counts[bucket] for bucket in buckets]],
+            "SELECT l.b, a.first, a.at FROM unnest(%s::integer[], %s::integer[]) AS l(b, n), "
+            "LATERAL advance(l.b::smallint, l.n, %s) a",
+            [buckets, [counts[bucket] for bucket in buckets], self._now],
         ).fetchall()
         for bucket, first, at in rows:
             self._room[bucket] = (first, counts[bucket], at)
@@ -87,6 +89,15 @@ class Append:
         with self._cursor.copy(f"COPY {table} FROM STDIN".encode()) as copy:
             for row in values:
                 copy.write_row(row)
+
+    @contextmanager
+    def nested(self) -> Iterator[Append]:
+        """A part of the transaction that can fail alone: what it locked and wrote is undone with it."""
+        with self._cursor.connection.transaction():
+            part = Append(self._cursor, self._now)
+            part._highest, part._room = self._highest, dict(self._room)
+            yield part
+        self._highest, self._room = part._highest, part._room
 
     def query(self, statement: str, values: Sequence[Any] = ()) -> list[tuple[Any, ...]]:
         """Runs a statement inside the transaction."""

@@ -68,6 +68,7 @@ CREATE TABLE IF NOT EXISTS billed_line (
     license uuid NOT NULL,
     document uuid NOT NULL,
     line integer NOT NULL,
+    generation bigint NOT NULL,
     payer uuid NOT NULL,
     currency text NOT NULL,
     body bytea NOT NULL,
@@ -76,11 +77,14 @@ CREATE TABLE IF NOT EXISTS billed_line (
 
 CREATE TABLE IF NOT EXISTS coverage (
     bucket smallint NOT NULL,
+    license uuid NOT NULL,
     stream uuid NOT NULL,
     occurrence text NOT NULL,
     days daterange NOT NULL,
     EXCLUDE USING gist (bucket WITH =, stream WITH =, occurrence WITH =, days WITH &&)
 );
+
+CREATE INDEX IF NOT EXISTS coverage_license ON coverage (bucket, license);
 
 -- Bumped by every transaction that issues documents of the bucket: a run that read an older one starts again.
 CREATE TABLE IF NOT EXISTS billing_generation (

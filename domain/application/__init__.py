@@ -7,7 +7,7 @@ start, with fresh aggregates. A command never calls the outside world. Source: A
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple, Protocol, TypeVar
@@ -21,7 +21,7 @@ from eventsourcing.persistence import Mapper, StoredEvent
 from domain.aggregate import Aggregate, Recorded, project
 from domain.errors import DuplicateRequest, NotFound, Refusal, Stale
 from domain.events import decode, encode
-from domain.identity import ALL_BUCKETS, bucket_of, digest
+from domain.identity import ALL_BUCKETS, Kind, bucket_of, digest
 from domain.ports import Rows
 
 TRIES = 5
@@ -116,6 +116,10 @@ class Billing(Application[UUID]):
         stored = [self.mapper.to_stored_event(event) for event in events]
         self.recorder.insert_events(stored, **kwargs)
         return []
+
+    def resolve(self, kind: Kind, names: Sequence[str]) -> dict[str, UUID]:
+        """The identifiers of things by the references that people use; unknown ones are left out."""
+        return self.recorder.resolve(int(kind), names)  # type: ignore[attr-defined,no-any-return]
 
     def find(self, kind: type[A], identifier: UUID, what: str) -> A:
         """An aggregate as of now.

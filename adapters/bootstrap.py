@@ -1,0 +1,63 @@
+"""The composition root: the only module that names concrete adapters."""
+
+from __future__ import annotations
+
+from types import TracebackType
+from typing import Self
+
+import psycopg
+from eventsourcing.utils import get_topic
+from psycopg_pool import ConnectionPool
+
+from adapters.embedded import Embedded
+from adapters.settings import Settings
+from adapters.store import factory
+from adapters.store.install import install
+from adapters.store.recorder import BucketedRecorder
+from domain.application import Billing
+
+MODULE = get_topic(factory.Factory).partition(":")[0]
+
+
+class Tally:
+    """A running Tallystick: the door for commands, the log, and connections for reading.
+
+    Shapes: `dsn` is the owner's; everything but installing works as the role that may only add to the log.
+    """
+
+    def __init__(self, dsn: str) -> None:
+        self.dsn = dsn
+        install(dsn, all_ddl())
+        self.billing = Billing(env={"PERSISTENCE_MODULE": MODULE, "TALLY_DSN": dsn})
+        assert isinstance(self.billing.recorder, BucketedRecorder)
+        self.log = self.billing.recorder
+
+    @property
+    def pool(self) -> ConnectionPool[psycopg.Connection]:
+        """Connections for reading and for projections."""
+        return self.log.pool
+
+    def close(self) -> None:
+        """Gives everything back; the embedded server goes on."""
+        self.billing.close()
+
+    def __enter__(self) -> Self:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()
+
+
+def all_ddl() -> list[str]:
+    """The tables of everything that follows the log or stands beside it."""
+    from jobs import DDL as job_tables
+    from projections import ALL
+
+    return [*job_tables, *(statement for projection in ALL for statement in projection.ddl)]
+
+
+def open_tally(chosen: Settings) -> Tally:
+    """Connects to the configured database, starting and installing what is needed."""
+    return Tally(chosen.database_url or Embedded(chosen.home).start())

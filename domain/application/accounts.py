@@ -1,0 +1,141 @@
+"""Commands on accounts."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+from zoneinfo import ZoneInfo, ZoneInfoNotFoundError
+
+import msgspec
+
+from domain.account import Account
+from domain.application import Billing, Outcome
+from domain.errors import Conflict, Invalid, NotFound
+from domain.events.account import AccountOpened, Party
+from domain.identity import Kind, account_bucket, bucket_of, make_id, name_bucket
+
+
+def account_named(billing: Billing, reference: str) -> Account:
+    """An account by its reference. Raises: NotFound."""
+    found = billing.resolve(Kind.ACCOUNT, [reference]).get(reference)
+    if found is None:
+        raise NotFound(f"there is no account {reference}")
+    return billing.find(Account, found, f"account {reference}")
+
+
+def ancestors(billing: Billing, account: Account) -> list[Account]:
+    """The accounts above one, the nearest first."""
+    above: list[Account] = []
+    while account.parent is not None:
+        account = billing.find(Account, account.parent, "parent account")
+        above.append(account)
+    return above
+
+
+class OpenAccount(msgspec.Struct, frozen=True):
+    """Opens an account; below a parent it lives in the parent's bucket, so that a tree can be billed together.
+
+    Shapes: `payer` is the reference of an ancestor, or empty: it pays for itself.
+    """
+
+    reference: str
+    party: Party
+    currency: str
+    parent: str = ""
+    payer: str = ""
+    billing_day: int = 1
+    zone: str = "UTC"
+    tax_percent: Decimal = Decimal(0)
+    terms_days: int = 14
+    series: str = "INV"
+    credit_series: str = "CN"
+    remittance: tuple[str, ...] = ()
+
+    def handle(self, billing: Billing) -> Outcome:
+        _check_reference(self.reference)
+        _check_zone(self.zone)
+        if billing.resolve(Kind.ACCOUNT, [self.reference]):
+            raise Conflict(f"account {self.reference} is open already")
+        parent = account_named(billing, self.parent) if self.parent else None
+        bucket = bucket_of(parent.id) if parent else account_bucket(self.reference)
+        account = Account(make_id(Kind.ACCOUNT, bucket, None, self.reference))
+        account.open(self._opened(parent, self._payer(billing, parent)))
+        name = (name_bucket(self.reference), int(Kind.ACCOUNT), self.reference, account.id)
+        return Outcome((account,), {"directory (bucket, kind, name, id)": [name]}, answer=account.id)
+
+    def _payer(self, billing: Billing, parent: Account | None) -> UUID | None:
+        if not self.payer:
+            return None
+        above = [parent, *ancestors(billing, parent)] if parent else []
+        payer = next((account for account in above if account.reference == self.payer), None)
+        if payer is None:
+            raise Invalid(f"{self.payer} is not above {self.reference}, so it cannot pay for it")
+        if payer.currency != self.currency:
+            raise Invalid(f"{self.payer} pays in {payer.currency}, not in {self.currency}")
+        return payer.id
+
+    def _opened(self, parent: Account | None, payer: UUID | None) -> AccountOpened:
+        return AccountOpened(
+            reference=self.reference,
+            party=self.party,
+            parent=parent.id if parent else None,
+            payer=payer,
+            currency=self.currency,
+            billing_day=self.billing_day,
+            zone=self.zone,
+            tax_percent=self.tax_percent,
+            terms_days=self.terms_days,
+            series=self.series,
+            credit_series=self.credit_series,
+            remittance=self.remittance,
+        )
+
+
+class ChangeAccount(msgspec.Struct, frozen=True):
+    """Changes how an account is billed, from a day on; what is None stays as it is.
+
+    Shapes: `payer` a reference above the account, or "self"; `pool` (counter, limit or None).
+    """
+
+    reference: str
+    effective_on: date
+    billing_day: int | None = None
+    tax_percent: Decimal | None = None
+    payer: str | None = None
+    party: Party | None = None
+    pool: tuple[str, int | None] | None = None
+
+    def handle(self, billing: Billing) -> Outcome:
+        account = account_named(billing, self.reference)
+        if self.billing_day is not None:
+            account.change_billing_day(self.billing_day, self.effective_on)
+        if self.tax_percent is not None:
+            account.change_tax_rate(self.tax_percent, self.effective_on)
+        if self.payer is not None:
+            account.change_payer(self._payer(billing, account), self.effective_on)
+        if self.party is not None:
+            account.change_party(self.party)
+        if self.pool is not None:
+            account.set_pool(*self.pool)
+        return Outcome((account,))
+
+    def _payer(self, billing: Billing, account: Account) -> UUID | None:
+        if self.payer == "self":
+            return None
+        payer = next((above for above in ancestors(billing, account) if above.reference == self.payer), None)
+        if payer is None:
+            raise Invalid(f"{self.payer} is not above {self.reference}, so it cannot pay for it")
+        return payer.id
+
+
+def _check_reference(reference: str) -> None:
+    if not reference or len(reference) > 100 or not reference.isprintable() or reference != reference.strip():
+        raise Invalid(f"{reference!r} cannot be a reference: 1 to 100 printable characters")
+
+
+def _check_zone(zone: str) -> None:
+    try:
+        ZoneInfo(zone)
+    except (ZoneInfoNotFoundError, ValueError) as error:
+        raise Invalid(f"{zone!r} is not a time zone of the IANA database") from error

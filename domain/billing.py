@@ -1,0 +1,94 @@
+"""One license from its facts to what is to be issued, and many of one payer to a document: what a run and a preview do.
+
+There is no other path: a preview is this without the append, a what-if is this with other facts, an as-of is this with
+facts up to an instant.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from datetime import date
+from typing import NamedTuple
+from uuid import UUID
+
+from domain.account import Account
+from domain.aggregate import Recorded
+from domain.charge import Missing, charges
+from domain.counted_users import day_counts
+from domain.counting import DayCounts
+from domain.coverage import Coverage
+from domain.difference import Difference, NewLine, difference
+from domain.document import Draft, draft
+from domain.errors import NotFound
+from domain.events import account as account_events
+from domain.events.documents import Line, Ref
+from domain.terms import Located, Packages, Stream, terms
+
+NOTHING = DayCounts()
+
+
+class Standing(NamedTuple):
+    """All that is known of one license: its facts, those of its account, its counts, and the lines issued for it."""
+
+    license: UUID
+    facts: Sequence[Located]
+    account_facts: Sequence[Located]
+    count_facts: Sequence[Located]
+    lines: Sequence[tuple[Ref, Stream, Line]]
+
+
+class Found(NamedTuple):
+    """What is to be issued for one license, how its coverage will stand, and the periods that could not be billed."""
+
+    difference: Difference
+    coverage: Coverage
+    missing: Sequence[Missing]
+
+
+def found(standing: Standing, target: date, packages: Packages) -> Found:
+    """The difference of one license on a day."""
+    on, billed = target.toordinal(), Coverage(standing.lines)
+    counts = day_counts(standing.count_facts)
+    owed, missing = charges(
+        terms(standing.facts, standing.account_facts, packages),
+        lambda counter: counts.get(counter, NOTHING),
+        on,
+        billed.horizon(),
+    )
+    return Found(difference(owed, billed, on), billed, missing)
+
+
+def by_payer(lines: Iterable[NewLine]) -> dict[tuple[UUID, str], list[NewLine]]:
+    """Lines of many licenses by who pays them, in which currency: one document each."""
+    sorted_out: dict[tuple[UUID, str], list[NewLine]] = defaultdict(list)
+    for line in lines:
+        sorted_out[line.stream.payer, line.stream.currency].append(line)
+    return sorted_out
+
+
+def documents(
+    lines: Iterable[NewLine], accounts: Mapping[UUID, Sequence[Located]], issued_on: date
+) -> list[tuple[Account, str, Draft]]:
+    """The documents that say what was found: payer, currency, draft.
+
+    Raises: NotFound when a payer's account is not known.
+    """
+    result = []
+    for (payer, currency), owed in by_payer(lines).items():
+        if payer not in accounts:
+            raise NotFound(f"payer {payer} is not known")
+        account = account_as_of(accounts[payer], issued_on)
+        result.append((account, currency, draft(owed, account.tax_percent)))
+    return result
+
+
+def account_as_of(facts: Sequence[Located], on: date) -> Account:
+    """An account as its documents of a day have to print it: a rate of tax that is yet to come does not count."""
+    account = Account(facts[0].ref[0])
+    for ref, body in facts:
+        if isinstance(body, account_events.TaxRateChanged) and body.effective_on > on:
+            account.version = ref[1]
+            continue
+        Recorded(*ref, body).mutate(account)
+    return account

@@ -1,0 +1,273 @@
+"""The billing run: every license brought to "billed = owed", chunk by chunk, by any number of workers.
+
+A run is a row and its chunks, ranges of buckets of about 5,000 licenses. A worker claims a chunk, reads its basis in
+one snapshot, rates it in pure Python and issues in one transaction, which also marks the chunk done: killed at any
+moment it can be repeated. One account's fault is recorded and never stops the others. Source: ADR-0012.
+"""
+
+from __future__ import annotations
+
+import gc
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from datetime import date
+from typing import NamedTuple
+from uuid import UUID
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from domain.billing import Found, documents, found
+from domain.charge import Missing
+from domain.errors import TallyError
+from domain.identity import bucket_of
+from domain.period import day
+from domain.ports import Append, Log
+from domain.terms import Packages
+from jobs import basis
+from jobs.issue import Context, Issue, Overtaken, issue
+
+LICENSES_PER_CHUNK = 5000
+LINES_SANE = 20000
+
+DDL = (
+    """CREATE TABLE IF NOT EXISTS billing_run (
+        run text PRIMARY KEY, through date NOT NULL, issued_on date NOT NULL, number integer NOT NULL,
+        finished boolean NOT NULL DEFAULT false, accounts uuid[], UNIQUE (through, number))""",
+    """CREATE TABLE IF NOT EXISTS billing_chunk (
+        run text NOT NULL, chunk integer NOT NULL, buckets smallint[] NOT NULL, done boolean NOT NULL DEFAULT false,
+        licenses integer NOT NULL DEFAULT 0, billed integer NOT NULL DEFAULT 0, nothing integer NOT NULL DEFAULT 0,
+        parked integer NOT NULL DEFAULT 0, failed integer NOT NULL DEFAULT 0, documents integer NOT NULL DEFAULT 0,
+        PRIMARY KEY (run, chunk))""",
+    """CREATE TABLE IF NOT EXISTS billing_exception (
+        bucket smallint NOT NULL, run text NOT NULL, account uuid NOT NULL, outcome text NOT NULL, reason text NOT NULL,
+        PRIMARY KEY (bucket, run, account, outcome, reason))""",
+)
+
+CONFLICTS = ("40001", "40P01")
+CLAIM = """
+SELECT chunk, buckets FROM billing_chunk WHERE run = %s AND NOT done ORDER BY chunk LIMIT 1 FOR UPDATE SKIP LOCKED"""
+
+
+class Run(NamedTuple):
+    """A billing run: everything due through a date, on documents dated `issued_on`; `accounts` None means all."""
+
+    run: str
+    through: date
+    issued_on: date
+    accounts: frozenset[UUID] | None = None
+
+
+class Rated(NamedTuple):
+    """One account with what its licenses come to, or why they could not be rated."""
+
+    account: UUID
+    found: Sequence[Found]
+    failed: str = ""
+
+    @property
+    def missing(self) -> list[Missing]:
+        return [lack for one in self.found for lack in one.missing]
+
+
+def open_run(
+    connection: psycopg.Connection, through: date, issued_on: date, accounts: Sequence[UUID] | None = None
+) -> Run:
+    """Opens a run, or joins the one that is not finished: a killed run is resumed by asking for it again."""
+    wanted = sorted(accounts) if accounts is not None else None
+    with connection.transaction():
+        connection.execute("LOCK TABLE billing_run IN SHARE ROW EXCLUSIVE MODE")
+        row = connection.execute(
+            "SELECT run, issued_on FROM billing_run WHERE through = %s AND NOT finished "
+            "AND accounts IS NOT DISTINCT FROM %s::uuid[]",
+            [through, wanted],
+        ).fetchone()
+        chosen = None if accounts is None else frozenset(accounts)
+        if row:
+            return Run(row[0], through, row[1], chosen)
+        number = connection.execute("SELECT count(*) + 1 FROM billing_run WHERE through = %s", [through]).fetchone()[0]  # type: ignore[index]
+        run = Run(f"{through}#{number}", through, issued_on, chosen)
+        connection.execute(
+            "INSERT INTO billing_run (run, through, issued_on, number, accounts) VALUES (%s, %s, %s, %s, %s)",
+            [run.run, through, issued_on, number, wanted],
+        )
+        _cut_in_chunks(connection, run)
+        return run
+
+
+def _cut_in_chunks(connection: psycopg.Connection, run: Run) -> None:
+    rows = connection.execute("SELECT bucket, count(*) FROM basis_v1 WHERE kind = 3 GROUP BY bucket ORDER BY bucket")
+    chosen = None if run.accounts is None else {bucket_of(account) for account in run.accounts}
+    sizes = [(bucket, size) for bucket, size in rows if chosen is None or bucket in chosen]
+    for number, buckets in enumerate(_chunks(sizes)):
+        connection.execute("INSERT INTO billing_chunk VALUES (%s, %s, %s)", [run.run, number, buckets])
+
+
+def _chunks(sizes: Iterable[tuple[int, int]]) -> Iterator[list[int]]:
+    chunk: list[int] = []
+    held = 0
+    for bucket, size in sizes:
+        if chunk and held + size > LICENSES_PER_CHUNK:
+            yield chunk
+            chunk, held = [], 0
+        chunk.append(bucket)
+        held += size
+    if chunk:
+        yield chunk
+
+
+def work(
+    log: Log,
+    pool: ConnectionPool[psycopg.Connection],
+    packages: Packages,
+    run: Run,
+    progress: Callable[[int], None] | None = None,
+) -> None:
+    """Claims and bills chunks until none is left; several may work on one run."""
+    with _calm_collector():
+        while True:
+            try:
+                with log.append() as append:
+                    claimed = append.query(CLAIM, [run.run])
+                    if not claimed:
+                        return
+                    licenses = _chunk(append, pool, packages, run, *claimed[0])
+            except Overtaken:
+                continue
+            except psycopg.OperationalError as error:
+                if error.sqlstate not in CONFLICTS:
+                    raise
+                continue
+            if progress:
+                progress(licenses)
+
+
+@contextmanager
+def _calm_collector() -> Iterator[None]:
+    """Keeps the garbage collector from walking millions of live facts again and again."""
+    gc.collect()
+    gc.freeze()
+    gc.disable()
+    try:
+        yield
+    finally:
+        gc.enable()
+        gc.unfreeze()
+
+
+def finish(connection: psycopg.Connection, run: Run) -> bool:
+    """Marks a run finished when all its chunks are; whether it is."""
+    done = connection.execute(
+        "UPDATE billing_run SET finished = true WHERE run = %s "
+        "AND NOT EXISTS (SELECT 1 FROM billing_chunk WHERE run = %s AND NOT done) RETURNING run",
+        [run.run, run.run],
+    ).fetchone()
+    return done is not None
+
+
+def _chunk(
+    append: Append,
+    pool: ConnectionPool[psycopg.Connection],
+    packages: Packages,
+    run: Run,
+    chunk: int,
+    buckets: Sequence[int],
+) -> int:
+    with pool.connection() as reader:
+        snapshot = basis.read(reader, buckets)
+    rated = list(rate(snapshot, run, packages))
+    context = Context(run.run, run.through, run.issued_on, snapshot.cut, snapshot.generation)
+    rated, issued = _issue_all(append, rated, snapshot, context)
+    _report(append, run, chunk, rated, issued)
+    gc.collect(0)
+    return sum(len(one.found) for one in rated)
+
+
+def rate(snapshot: basis.Snapshot, run: Run, packages: Packages) -> Iterator[Rated]:
+    """What every account's licenses come to on the run's date; a fault stays with its account."""
+    for account, standings in snapshot.standings.items():
+        if run.accounts is not None and account not in run.accounts:
+            continue
+        try:
+            results = [found(standing, run.through, packages) for standing in standings]
+            lines = max((len(one.difference.lines) for one in results), default=0)
+            sane = "" if lines <= LINES_SANE else f"a license came to {lines} lines: over the bound of {LINES_SANE}"
+            yield Rated(account, results, sane)
+        except TallyError as error:
+            yield Rated(account, [], str(error))
+        except Exception as error:
+            yield Rated(account, [], f"{type(error).__name__}: {error}")
+
+
+def _issue_all(
+    append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context
+) -> tuple[list[Rated], int]:
+    """Issues for all accounts at once; when the database refuses, for each payer alone, so that one fault stays one."""
+    try:
+        with append.nested() as part:
+            return list(rated), _issue(part, rated, snapshot, context)
+    except (psycopg.IntegrityError, TallyError) as error:
+        if isinstance(error, Overtaken):
+            raise
+    healthy = _without_faults(append, rated, snapshot, context)
+    with append.nested() as part:
+        return healthy, _issue(part, healthy, snapshot, context)
+
+
+def _without_faults(append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context) -> list[Rated]:
+    """Tries every account alone, undoing each try, and marks those that the database refuses."""
+    return [one if one.failed else one._replace(failed=_refusal(append, one, snapshot, context)) for one in rated]
+
+
+def _refusal(append: Append, rated: Rated, snapshot: basis.Snapshot, context: Context) -> str:
+    try:
+        with append.nested() as part:
+            _issue(part, [rated], snapshot, context)
+            raise _Undone
+    except _Undone:
+        return ""
+    except Overtaken:
+        raise
+    except (psycopg.IntegrityError, TallyError) as error:
+        return str(error).splitlines()[0]
+
+
+class _Undone(Exception):
+    """Ends a try that went well."""
+
+
+def _issue(append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context) -> int:
+    billable = [one for account in rated if not account.failed for one in account.found if one.difference.lines]
+    lines = [line for one in billable for line in one.difference.lines]
+    drafts = documents(lines, snapshot.accounts, context.issued_on)
+    return len(issue(append, [Issue(*one) for one in drafts], billable, context))
+
+
+def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued: int) -> None:
+    exceptions = [row for one in rated for row in _exceptions(one)]
+    rows = sorted({(bucket_of(account), run.run, account, outcome, reason) for account, outcome, reason in exceptions})
+    append.rows("billing_exception (bucket, run, account, outcome, reason)", rows)
+    failed = sum(bool(one.failed) for one in rated)
+    billed = sum(any(f.difference.lines for f in one.found) for one in rated if not one.failed)
+    append.query(
+        "UPDATE billing_chunk SET done = true, licenses = %s, billed = %s, nothing = %s, parked = %s, failed = %s, "
+        "documents = %s WHERE run = %s AND chunk = %s",
+        [
+            sum(len(one.found) for one in rated),
+            billed,
+            len(rated) - billed - failed,
+            sum(bool(one.missing) for one in rated),
+            failed,
+            issued,
+            run.run,
+            chunk,
+        ],
+    )
+
+
+def _exceptions(rated: Rated) -> Iterator[tuple[UUID, str, str]]:
+    if rated.failed:
+        yield rated.account, "failed", rated.failed[:500]
+    for lack in rated.missing:
+        where = f"{lack.stream.component}: no reading of {lack.counter}"
+        yield rated.account, "parked", f"{where} from {day(lack.start)} to {day(lack.end - 1)}"

@@ -1,0 +1,196 @@
+"""Issues documents: events, numbers, lines and coverage in one transaction, or nothing.
+
+The order is the design's: heads ascending, then the check that nobody billed these buckets meanwhile, then rows that
+need no number, then the series (in buckets above all others), then the events. Source: ADR-0008, ADR-0012.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from datetime import date, timedelta
+from typing import Any, NamedTuple
+from uuid import UUID
+
+import msgspec
+
+from domain.account import Account
+from domain.billing import Found
+from domain.document import Draft
+from domain.errors import IntegrityError, TallyError
+from domain.events import decode
+from domain.events.documents import CreditNoteIssued, InvoiceIssued, NumbersTaken
+from domain.identity import Kind, bucket_of, digest, make_id, series_bucket
+from domain.period import day
+from domain.ports import Append, NewEvent
+
+_ENCODER = msgspec.json.Encoder()
+ANY_DAY = "[2000-01-01,2000-01-02)"
+
+
+class Overtaken(TallyError):
+    """Somebody else billed these buckets since they were read: read again."""
+
+
+class Issue(NamedTuple):
+    """One document to be issued."""
+
+    payer: Account
+    currency: str
+    draft: Draft
+
+    @property
+    def is_credit(self) -> bool:
+        """A document that gives more back than it charges is a credit note."""
+        return self.draft.gross < 0
+
+    @property
+    def series(self) -> str:
+        opened = self.payer
+        return opened.credit_series if self.is_credit else opened.series
+
+
+class Context(NamedTuple):
+    """What all documents of a transaction share."""
+
+    run: str
+    through: date
+    issued_on: date
+    cut: Mapping[int, int]
+    generation: Mapping[int, int]
+
+
+def issue(append: Append, issues: Sequence[Issue], found: Sequence[Found], context: Context) -> list[InvoiceIssued]:
+    """Issues documents inside an appending transaction.
+
+    Shapes: `found` are the licenses whose lines the documents carry, with their coverage as it will stand.
+    Raises: Overtaken when the buckets were billed since the snapshot.
+    """
+    if not issues:
+        return []
+    buckets = Counter(bucket_of(one.payer.id) for one in issues)
+    append.lock(buckets)
+    _take_generation(append, buckets, context.generation)
+    placed = [(make_document_id(one, context), one) for one in issues]
+    append.rows(
+        "billed_line (bucket, license, document, line, generation, payer, currency, body)",
+        _line_rows(placed, context),
+    )
+    _cover(append, found)
+    numbers = _numbers(append, [one.series for one in issues])
+    events = [(document, 1, _event(one, numbers[one.series].pop(0), context)) for document, one in placed]
+    append.append(events)
+    return [event for _, _, event in events]
+
+
+def make_document_id(one: Issue, context: Context) -> UUID:
+    """Names a document by its payer and the generation of billing that makes it: it can be made once."""
+    bucket = bucket_of(one.payer.id)
+    kind = Kind.CREDIT_NOTE if one.is_credit else Kind.INVOICE
+    return make_id(kind, bucket, context.issued_on, one.payer.id, one.currency, context.generation[bucket] + 1)
+
+
+def _take_generation(append: Append, buckets: Mapping[int, int], seen: Mapping[int, int]) -> None:
+    wanted = sorted(buckets)
+    taken = append.query(
+        "UPDATE billing_generation g SET generation = g.generation + 1 "
+        "FROM unnest(%s::smallint[], %s::bigint[]) AS s(bucket, generation) "
+        "WHERE g.bucket = s.bucket AND g.generation = s.generation RETURNING g.bucket",
+        [wanted, [seen[bucket] for bucket in wanted]],
+    )
+    if len(taken) != len(wanted):
+        raise Overtaken
+
+
+def _line_rows(placed: Sequence[tuple[UUID, Issue]], context: Context) -> Iterator[tuple[Any, ...]]:
+    for document, one in placed:
+        bucket, payer = bucket_of(document), one.payer.id
+        generation = context.generation[bucket] + 1
+        for line in one.draft.lines:
+            body = _ENCODER.encode(line)
+            yield bucket, line.license, document, line.number, generation, payer, one.currency, body
+
+
+def _cover(append: Append, found: Sequence[Found]) -> None:
+    """Writes the days that are covered now; the database refuses a day of a stream that is covered twice."""
+    again = [one for one in found if any(line.kind == "reversal" for line in one.difference.lines)]
+    licenses = [line.stream.license for one in again for line in one.difference.lines[:1]]
+    if licenses:
+        append.query(
+            "DELETE FROM coverage c USING unnest(%s::smallint[], %s::uuid[]) AS l(bucket, license) "
+            "WHERE c.bucket = l.bucket AND c.license = l.license",
+            [[bucket_of(license) for license in licenses], licenses],
+        )
+    append.rows("coverage (bucket, license, stream, occurrence, days)", _coverage_rows(found))
+
+
+def _coverage_rows(found: Sequence[Found]) -> Iterator[tuple[Any, ...]]:
+    for one in found:
+        lines = one.difference.lines
+        if any(line.kind == "reversal" for line in lines):
+            for billed in one.coverage.live():
+                for days in billed.spans:
+                    yield coverage_row(billed.stream, billed.line.occurrence, *days)
+        for line in lines:
+            if line.charge is not None:
+                yield coverage_row(line.stream, line.charge.occurrence, line.start, line.end)
+
+
+def coverage_row(stream: Any, occurrence: str, start: int, end: int) -> tuple[Any, ...]:
+    """The row that holds some days of a stream, or an occurrence of an atomic charge, which has no days to share."""
+    named = UUID(bytes=digest(stream.license, stream.component, stream.payer, stream.currency))
+    days = ANY_DAY if occurrence else f"[{day(start)},{day(end)})"
+    return bucket_of(stream.license), stream.license, named, occurrence, days
+
+
+def _numbers(append: Append, series: Sequence[str]) -> dict[str, list[int]]:
+    """Takes a range of each series; the numbers are read under the lock of the series' head, so there are no gaps."""
+    wanted = Counter(series)
+    by_bucket: dict[int, list[str]] = defaultdict(list)
+    for name in sorted(wanted):
+        by_bucket[series_bucket(name)].append(name)
+    append.lock({bucket: len(names) for bucket, names in by_bucket.items()})
+    taken, events = {}, list[NewEvent]()
+    for bucket, names in sorted(by_bucket.items()):
+        for name in names:
+            stream = make_id(Kind.SERIES, bucket, None, name)
+            version, last = _last_number(append, stream)
+            events.append((stream, version + 1, NumbersTaken(first=last + 1, last=last + wanted[name])))
+            taken[name] = list(range(last + 1, last + wanted[name] + 1))
+    append.append(events)
+    return taken
+
+
+def _last_number(append: Append, stream: UUID) -> tuple[int, int]:
+    rows = append.query(
+        "SELECT version, topic, state FROM event WHERE bucket = %s AND stream = %s ORDER BY version DESC LIMIT 1",
+        [bucket_of(stream), stream],
+    )
+    if not rows:
+        return 0, 0
+    event = decode(rows[0][1], rows[0][2])
+    if not isinstance(event, NumbersTaken):
+        raise IntegrityError(f"series {stream} ends with {event}")
+    return rows[0][0], event.last
+
+
+def _event(one: Issue, number: int, context: Context) -> InvoiceIssued:
+    kind = CreditNoteIssued if one.is_credit else InvoiceIssued
+    return kind(
+        document=f"{one.series}-{number:06d}",
+        series=one.series,
+        account=one.payer.id,
+        party=one.payer.party,
+        currency=one.currency,
+        issued_on=context.issued_on,
+        due_on=context.issued_on + timedelta(days=one.payer.terms_days),
+        through=context.through,
+        lines=one.draft.lines,
+        taxes=one.draft.taxes,
+        net=one.draft.net,
+        tax=one.draft.tax,
+        gross=one.draft.gross,
+        cut=context.cut.get(bucket_of(one.payer.id), 0),
+        run=context.run,
+        remittance=one.payer.remittance,
+    )

@@ -1,0 +1,61 @@
+"""The register of invoices and credit notes: one row for each, as it was issued."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import ClassVar
+
+from domain.events.documents import CreditNoteIssued, InvoiceIssued
+from projections.follower import Cursor, Entry, Projection
+
+COLUMNS = (
+    "bucket, document, number, series, kind, account, party, currency, issued_on, due_on, through, net, tax, gross, "
+    "lines, run"
+)
+
+
+class Documents(Projection):
+    """Amounts in minor units; the document itself, with its lines, is the event."""
+
+    name = "document_v1"
+    tables = ("document_v1",)
+    topics = frozenset({"invoice", "credit_note"})
+    ddl: ClassVar[tuple[str, ...]] = (
+        """CREATE TABLE IF NOT EXISTS document_v1 (
+            bucket smallint NOT NULL, document uuid NOT NULL, number text NOT NULL, series text NOT NULL,
+            kind text NOT NULL, account uuid NOT NULL, party text NOT NULL, currency text NOT NULL,
+            issued_on date NOT NULL, due_on date NOT NULL, through date NOT NULL, net bigint NOT NULL,
+            tax bigint NOT NULL, gross bigint NOT NULL, lines integer NOT NULL, run text NOT NULL,
+            PRIMARY KEY (bucket, document))""",
+        "CREATE INDEX IF NOT EXISTS document_v1_number ON document_v1 (number)",
+        "CREATE INDEX IF NOT EXISTS document_v1_account ON document_v1 (bucket, account)",
+    )
+
+    def apply(self, cursor: Cursor, entries: Sequence[Entry]) -> None:
+        with cursor.copy(f"COPY document_v1 ({COLUMNS}) FROM STDIN".encode()) as copy:
+            for entry in entries:
+                event = entry.event
+                if isinstance(event, InvoiceIssued):
+                    copy.write_row(_row(entry, event))
+
+
+def _row(entry: Entry, event: InvoiceIssued) -> tuple[object, ...]:
+    kind = "credit_note" if isinstance(event, CreditNoteIssued) else "invoice"
+    return (
+        entry.bucket,
+        entry.stream,
+        event.document,
+        event.series,
+        kind,
+        event.account,
+        event.party.name,
+        event.currency,
+        event.issued_on,
+        event.due_on,
+        event.through,
+        event.net,
+        event.tax,
+        event.gross,
+        len(event.lines),
+        event.run,
+    )
