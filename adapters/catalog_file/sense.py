@@ -1,0 +1,89 @@
+"""What a well-formed package may still say wrongly: references to nothing, ladders that fall, prices too fine."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from decimal import Decimal
+
+from domain.counting import Rules
+from domain.errors import Invalid
+from domain.money import exponent, minor
+from domain.package_version import Component, Counted, Counting, PackageVersion
+from domain.price import Allowance, Block, Flat, Graduated, Price, Stairstep, Volume, check_tiers
+
+Fault = tuple[str, str, str]
+"""Where (below the package), what, and the code."""
+
+
+def senseless(version: PackageVersion) -> Iterator[Fault]:
+    """Everything in a package that cannot be meant."""
+    currencies = [set(component.prices) for component in version.components]
+    for component in version.components:
+        yield from _component(version, component, set.union(*currencies))
+    for counting in version.countings:
+        yield from _counting(counting)
+    for limit in version.limits:
+        if limit.counter and version.counting(limit.counter) is None:
+            yield f"limits.{limit.name}.counter", f"there is no counter {limit.counter}", "reference"
+        if limit.hard is not None and isinstance(limit.value, int) and limit.hard < limit.value:
+            yield f"limits.{limit.name}.hard", "the hard limit is below the soft one", "range"
+    if version.term_months and version.trial_days > 28 * version.term_months:
+        yield "trial", "the trial is longer than the term", "range"
+
+
+def _component(version: PackageVersion, component: Component, currencies: set[str]) -> Iterator[Fault]:
+    where = f"components.{component.id}"
+    if missing := sorted(currencies - set(component.prices)):
+        yield f"{where}.price", f"has no price in {', '.join(missing)}, which other components have", "currency"
+    for currency, price in component.prices.items():
+        yield from _price(f"{where}.price.{currency}", currency, price)
+    if component.charge == "minimum" and not all(isinstance(price, Flat) for price in component.prices.values()):
+        yield f"{where}.price", "a minimum is a flat amount", "shape"
+    quantity = component.quantity
+    if component.charge == "usage" and not isinstance(quantity, Counted):
+        yield f"{where}.quantity", "usage is counted", "shape"
+    if isinstance(quantity, Counted):
+        if component.charge in ("one_time", "minimum"):
+            yield f"{where}.quantity", f"a {component.charge} charge cannot be counted", "shape"
+        for name in filter(None, (quantity.counter, quantity.or_counter)):
+            if version.counting(name) is None:
+                yield f"{where}.quantity", f"there is no counter {name}", "reference"
+
+
+def _price(where: str, currency: str, price: Price) -> Iterator[Fault]:
+    try:
+        exponent(currency)
+    except Invalid as error:
+        yield where, str(error), "currency"
+        return
+    amounts: list[Decimal] = []
+    match price:
+        case Flat():
+            amounts = [price.amount]
+        case Block():
+            amounts = [price.price]
+        case Allowance():
+            amounts = [price.flat]
+        case Graduated() | Volume() | Stairstep():
+            amounts = [tier.flat for tier in price.tiers]
+            if wrong := check_tiers(price.tiers):
+                yield where, wrong, "tiers"
+    for amount in amounts:
+        try:
+            minor(amount, currency)
+        except Invalid as error:
+            yield where, str(error), "decimals"
+
+
+def _counting(counting: Counting) -> Iterator[Fault]:
+    where = f"counters.{counting.counter}"
+    try:
+        Rules(counting)
+    except Invalid as error:
+        yield f"{where}.fold", str(error), "circle"
+    for number, exclusion in enumerate(counting.exclusions):
+        if exclusion.start and exclusion.end and exclusion.end <= exclusion.start:
+            yield f"{where}.exclude[{number}].until", "ends before it begins", "range"
+    for number, fold in enumerate(counting.folds):
+        if fold.start and fold.end and fold.end <= fold.start:
+            yield f"{where}.fold[{number}].until", "ends before it begins", "range"
