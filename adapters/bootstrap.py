@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import cached_property
 from types import TracebackType
 from typing import Self
 
@@ -15,6 +16,11 @@ from adapters.store import factory
 from adapters.store.install import install
 from adapters.store.recorder import BucketedRecorder
 from domain.application import Billing
+from domain.application.catalog import published
+from domain.terms import Packages
+from jobs import DDL as job_tables
+from projections import ALL
+from projections.follower import Follower
 
 MODULE = get_topic(factory.Factory).partition(":")[0]
 
@@ -37,6 +43,15 @@ class Tally:
         """Connections for reading and for projections."""
         return self.log.pool
 
+    @cached_property
+    def packages(self) -> Packages:
+        """Finds published package versions, and remembers them."""
+        return published(self.billing)
+
+    def follower(self) -> Follower:
+        """Brings all projections up to the log."""
+        return Follower(self.pool, ALL)
+
     def close(self) -> None:
         """Gives everything back; the embedded server goes on."""
         self.billing.close()
@@ -52,9 +67,6 @@ class Tally:
 
 def all_ddl() -> list[str]:
     """The tables of everything that follows the log or stands beside it."""
-    from jobs import DDL as job_tables
-    from projections import ALL
-
     return [*job_tables, *(statement for projection in ALL for statement in projection.ddl)]
 
 

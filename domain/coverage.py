@@ -6,7 +6,7 @@ back come back at that. Adjustments change money, never days. Source: ADR-0009.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 from fractions import Fraction
 
 from domain.charge import part
@@ -105,10 +105,3 @@ class Coverage:
     def horizon(self) -> int:
         """The first day that nothing covers any more."""
         return max((billed.spans[-1][1] for billed in self.live()), default=0)
-
-    def covered(self, streams: Sequence[Stream]) -> dict[Stream, list[Span]]:
-        """The days covered, by stream, sorted."""
-        days: dict[Stream, list[Span]] = {stream: [] for stream in streams}
-        for billed in self.live():
-            days.setdefault(billed.stream, []).extend(billed.spans)
-        return {stream: sorted(spans) for stream, spans in days.items()}

@@ -13,6 +13,7 @@ from uuid import UUID
 
 import msgspec
 import psycopg
+from psycopg_pool import ConnectionPool
 
 from domain.billing import Standing
 from domain.events.documents import Line, Ref
@@ -44,9 +45,9 @@ class Snapshot(NamedTuple):
     standings: dict[UUID, list[Standing]]
 
 
-def read(connection: psycopg.Connection, buckets: Sequence[int]) -> Snapshot:
+def read(pool: ConnectionPool[psycopg.Connection], buckets: Sequence[int]) -> Snapshot:
     """Everything that billing needs of these buckets."""
-    with connection.transaction(), connection.cursor(binary=True) as cursor:
+    with pool.connection() as connection, connection.transaction(), connection.cursor(binary=True) as cursor:
         cursor.execute("SET TRANSACTION ISOLATION LEVEL REPEATABLE READ, READ ONLY")
         wanted = [list(buckets)]
         cut: dict[int, int] = dict(cursor.execute(CUT, wanted).fetchall())

@@ -42,6 +42,7 @@ DDL = (
     """CREATE TABLE IF NOT EXISTS billing_exception (
         bucket smallint NOT NULL, run text NOT NULL, account uuid NOT NULL, outcome text NOT NULL, reason text NOT NULL,
         PRIMARY KEY (bucket, run, account, outcome, reason))""",
+    "CREATE TABLE IF NOT EXISTS wake (zone text NOT NULL, day date NOT NULL, PRIMARY KEY (zone, day))",
 )
 
 CONFLICTS = ("40001", "40P01")
@@ -173,8 +174,7 @@ def _chunk(
     chunk: int,
     buckets: Sequence[int],
 ) -> int:
-    with pool.connection() as reader:
-        snapshot = basis.read(reader, buckets)
+    snapshot = basis.read(pool, buckets)
     rated = list(rate(snapshot, run, packages))
     context = Context(run.run, run.through, run.issued_on, snapshot.cut, snapshot.generation)
     rated, issued = _issue_all(append, rated, snapshot, context)
@@ -271,3 +271,33 @@ def _exceptions(rated: Rated) -> Iterator[tuple[UUID, str, str]]:
     for lack in rated.missing:
         where = f"{lack.stream.component}: no reading of {lack.counter}"
         yield rated.account, "parked", f"{where} from {day(lack.start)} to {day(lack.end - 1)}"
+
+
+def is_finished(connection: psycopg.Connection, run: Run) -> bool:
+    """Whether somebody marked the run finished."""
+    return connection.execute("SELECT finished FROM billing_run WHERE run = %s", [run.run]).fetchone() == (True,)
+
+
+def report(connection: psycopg.Connection, run: str) -> dict[str, int]:
+    """The completeness report of a run: how many accounts were billed, had nothing due, were parked or failed.
+
+    Shapes: counts of accounts, `licenses` looked at and `documents` issued; a parked account may be billed in part.
+    """
+    names = ("licenses", "billed", "nothing", "parked", "failed", "documents", "chunks", "chunks_done")
+    row = connection.execute(
+        "SELECT coalesce(sum(licenses), 0), coalesce(sum(billed), 0), coalesce(sum(nothing), 0), "
+        "coalesce(sum(parked), 0), coalesce(sum(failed), 0), coalesce(sum(documents), 0), count(*), "
+        "count(*) FILTER (WHERE done) FROM billing_chunk WHERE run = %s",
+        [run],
+    ).fetchone()
+    assert row is not None
+    return dict(zip(names, map(int, row), strict=True))
+
+
+def exceptions(connection: psycopg.Connection, run: str) -> list[tuple[str, str, str]]:
+    """Who was parked or failed in a run, and why: (account's reference, outcome, reason)."""
+    return connection.execute(
+        "SELECT coalesce(a.reference, e.account::text), e.outcome, e.reason FROM billing_exception e "
+        "LEFT JOIN account_v1 a ON a.bucket = e.bucket AND a.account = e.account WHERE e.run = %s ORDER BY 1, 2, 3",
+        [run],
+    ).fetchall()

@@ -258,6 +258,19 @@ class BucketedRecorder(ApplicationRecorder):
         with self.pool.connection() as connection:
             return dict(connection.execute(statement, [buckets, list(names), kind]).fetchall())
 
+    def reference_of(self, kind: int, identifier: UUID) -> str:
+        """The reference that people use for a thing."""
+        statement = "SELECT name FROM directory WHERE kind = %s AND id = %s"
+        with self.pool.connection() as connection:
+            row = connection.execute(statement, [kind, identifier]).fetchone()
+        return row[0] if row else str(identifier)
+
+    def names(self, kind: int, after: str = "", limit: int = 10_000) -> list[str]:
+        """The references of things of a kind, in order, behind one."""
+        statement = "SELECT name FROM directory WHERE kind = %s AND name > %s ORDER BY name LIMIT %s"
+        with self.pool.connection() as connection:
+            return [name for (name,) in connection.execute(statement, [kind, after, limit]).fetchall()]
+
     def max_notification_id(self) -> int | None:
         """The end of the walk over the whole log."""
         heads = self.heads()

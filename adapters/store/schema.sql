@@ -62,6 +62,8 @@ CREATE TABLE IF NOT EXISTS directory (
     PRIMARY KEY (bucket, kind, name)
 );
 
+CREATE INDEX IF NOT EXISTS directory_id ON directory (id);
+
 -- Lines as issued, and the days that they cover: written in the transaction that issues the document.
 CREATE TABLE IF NOT EXISTS billed_line (
     bucket smallint NOT NULL,

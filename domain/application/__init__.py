@@ -121,6 +121,10 @@ class Billing(Application[UUID]):
         """The identifiers of things by the references that people use; unknown ones are left out."""
         return self.recorder.resolve(int(kind), names)  # type: ignore[attr-defined,no-any-return]
 
+    def names(self, kind: Kind, after: str = "", limit: int = 10_000) -> list[str]:
+        """The references of things of a kind, in order, behind one."""
+        return self.recorder.names(int(kind), after, limit)  # type: ignore[attr-defined,no-any-return]
+
     def find(self, kind: type[A], identifier: UUID, what: str) -> A:
         """An aggregate as of now.
 

@@ -1,0 +1,1 @@
+"""The command line: `tally`. Parses words, opens Tallystick, prints what comes back; rules live elsewhere."""

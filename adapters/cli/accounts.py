@@ -1,0 +1,118 @@
+"""`tally accounts`: who is billed."""
+
+from __future__ import annotations
+
+from decimal import Decimal, InvalidOperation
+from typing import Annotated
+
+import typer
+
+from adapters.cli.session import After, CommandId, Day, Limit, command_id, opened, show, table_of
+from domain.application.accounts import ChangeAccount, OpenAccount
+from domain.errors import Invalid, NotFound
+from domain.events.account import Party
+
+app = typer.Typer(no_args_is_help=True, help="Customers and resellers: a tree of accounts, and who pays for whom.")
+
+COLUMNS = "a.reference, a.name, p.reference, y.reference, a.currency, a.zone, a.billing_day, a.tax_percent"
+JOINED = """FROM account_v1 a LEFT JOIN account_v1 p ON p.bucket = a.bucket AND p.account = a.parent
+LEFT JOIN account_v1 y ON y.bucket = a.bucket AND y.account = a.payer"""
+NAMES = ["reference", "name", "parent", "payer", "currency", "zone", "billing day", "tax percent"]
+
+Reference = Annotated[str, typer.Argument(help="your own reference of the account")]
+Tax = Annotated[str, typer.Option("--tax-percent", help="the rate of tax on its invoices")]
+
+
+def percent(text: str) -> Decimal:
+    """A rate as written. Raises: Invalid."""
+    try:
+        return Decimal(text) if text.isascii() else Decimal("NaN")
+    except InvalidOperation:
+        raise Invalid(f"{text!r} is not a percentage") from None
+
+
+@app.command("open")
+def open_account(
+    reference: Reference,
+    name: Annotated[str, typer.Option(help="as it is printed on documents")],
+    currency: Annotated[str, typer.Option(help="ISO 4217, such as EUR")] = "EUR",
+    parent: Annotated[str, typer.Option(help="the account above it")] = "",
+    payer: Annotated[str, typer.Option(help="an account above that pays for it; else it pays itself")] = "",
+    billing_day: Annotated[int, typer.Option(min=1, max=31, help="clamped to the month's end")] = 1,
+    zone: Annotated[str, typer.Option(help="IANA time zone of its days")] = "UTC",
+    tax_percent: Tax = "0",
+    terms_days: Annotated[int, typer.Option(min=0, max=365, help="days from issue to due")] = 14,
+    series: Annotated[str, typer.Option(help="the series of its invoice numbers")] = "INV",
+    credit_series: Annotated[str, typer.Option(help="the series of its credit note numbers")] = "CN",
+    address: Annotated[list[str] | None, typer.Option(help="a line of the address; repeat it")] = None,
+    country: Annotated[str, typer.Option(help="ISO 3166 code")] = "",
+    tax_id: Annotated[str, typer.Option(help="VAT number or the like")] = "",
+    email: str = "",
+    remittance: Annotated[list[str] | None, typer.Option(help="a line of payment details; repeat it")] = None,
+    id: CommandId = "",
+) -> None:
+    """Opens an account."""
+    party = Party(name=name, address=tuple(address or ()), country=country, tax_id=tax_id, email=email)
+    command = OpenAccount(
+        reference=reference, party=party, currency=currency, parent=parent, payer=payer, billing_day=billing_day,
+        zone=zone, tax_percent=percent(tax_percent), terms_days=terms_days, series=series,
+        credit_series=credit_series, remittance=tuple(remittance or ()),
+    )  # fmt: skip
+    with opened() as tally:
+        tally.billing.execute(command, command_id=command_id(id))
+    show({"account": reference}, f"opened account {reference}")
+
+
+@app.command("change")
+def change_account(
+    reference: Reference,
+    on: Day,
+    billing_day: Annotated[int | None, typer.Option(min=1, max=31)] = None,
+    tax_percent: Annotated[str | None, typer.Option(help="another rate of tax")] = None,
+    payer: Annotated[str | None, typer.Option(help="an account above, or self")] = None,
+    pool: Annotated[str | None, typer.Option(help="counter=limit shared by everything below; counter= ends it")] = None,
+    id: CommandId = "",
+) -> None:
+    """Changes how an account is billed, from a day on."""
+    command = ChangeAccount(
+        reference=reference, effective_on=on, billing_day=billing_day, payer=payer, pool=_pool(pool),
+        tax_percent=None if tax_percent is None else percent(tax_percent),
+    )  # fmt: skip
+    with opened() as tally:
+        tally.billing.execute(command, command_id=command_id(id))
+    show({"account": reference}, f"changed account {reference} from {on}")
+
+
+def _pool(text: str | None) -> tuple[str, int | None] | None:
+    if text is None:
+        return None
+    counter, equals, limit = text.partition("=")
+    if not equals or (limit and not limit.isdigit()):
+        raise Invalid(f"{text!r} is not counter=limit")
+    return counter, int(limit) if limit else None
+
+
+@app.command("list")
+def list_accounts(limit: Limit = 50, after: After = "") -> None:
+    """Lists accounts by reference."""
+    with opened() as tally:
+        tally.follower().catch_up()
+        with tally.pool.connection() as connection:
+            rows = connection.execute(
+                f"SELECT {COLUMNS} {JOINED} WHERE a.reference > %s ORDER BY a.reference LIMIT %s".encode(),
+                [after, limit],
+            ).fetchall()
+    show([dict(zip(NAMES, row, strict=True)) for row in rows], table_of("Accounts", NAMES, rows))
+
+
+@app.command("show")
+def show_account(reference: Reference) -> None:
+    """Shows one account."""
+    with opened() as tally:
+        tally.follower().catch_up()
+        with tally.pool.connection() as connection:
+            statement = f"SELECT {COLUMNS} {JOINED} WHERE a.reference = %s".encode()
+            row = connection.execute(statement, [reference]).fetchone()
+    if row is None:
+        raise NotFound(f"there is no account {reference}")
+    show(dict(zip(NAMES, row, strict=True)), table_of(reference, NAMES, [row]))

@@ -1,0 +1,317 @@
+"""`tally bill`, `preview`, `explain`, `limits`, `verify`, and `tally invoices`."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Annotated, Any
+from uuid import UUID
+
+import typer
+
+from adapters.billing_workers import run_billing
+from adapters.bootstrap import Tally
+from adapters.cli.session import (
+    After,
+    Limit,
+    OptionalDay,
+    console,
+    money,
+    on_day,
+    opened,
+    progress,
+    session,
+    show,
+    table_of,
+    today,
+)
+from domain.application.accounts import account_named
+from domain.errors import NotFound
+from domain.events.documents import InvoiceIssued, Line
+from domain.money import written
+from jobs import bill
+from jobs.close_counts import close_counts
+from jobs.explain import document, explain
+from jobs.issue import Issue
+from jobs.limits import standings
+from jobs.preview import preview
+from jobs.verify import verify
+
+invoices = typer.Typer(no_args_is_help=True, help="Issued invoices and credit notes.")
+
+Accounts = Annotated[list[str] | None, typer.Option("--account", help="only this account's licenses; repeat it")]
+IssuedOn = Annotated[date | None, on_day("the date on the documents (default: today)")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands that stand alone."""
+    for command in (bill_command, preview_command, explain_command, limits_command, verify_command):
+        app.command(command.__name__.removesuffix("_command"))(command)
+
+
+def bill_command(
+    through: Annotated[date, on_day("bill everything due through this date")],
+    workers: Annotated[int, typer.Option(min=1, max=64, help="processes")] = 1,
+    issued_on: IssuedOn = None,
+    account: Accounts = None,
+) -> None:
+    """Issues everything that is owed through a date and not yet billed.
+
+    It may be repeated, killed and run twice at once: the books come out the same. Ends with a completeness report.
+    """
+    with opened() as tally:
+        chosen = _accounts(tally, account)
+        with progress("billing licenses", _licenses(tally)) as advance:
+            run = run_billing(tally, through, issued_on or today(), chosen, workers, advance)
+        with tally.pool.connection() as connection:
+            report, exceptions = bill.report(connection, run.run), bill.exceptions(connection, run.run)
+            totals = connection.execute(
+                "SELECT currency, kind, count(*), sum(gross)::bigint FROM document_v1 WHERE run = %s GROUP BY 1, 2 "
+                "ORDER BY 1, 2",
+                [run.run],
+            ).fetchall()
+    _show_report(run, report, exceptions, totals)
+
+
+def _licenses(tally: Tally) -> int:
+    with tally.pool.connection() as connection:
+        row = connection.execute("SELECT count(*) FROM basis_v1 WHERE kind = 3").fetchone()
+    return int(row[0]) if row else 0
+
+
+def _accounts(tally: Tally, references: list[str] | None) -> list[UUID] | None:
+    return [account_named(tally.billing, one).id for one in references] if references else None
+
+
+def _show_report(
+    run: bill.Run, report: dict[str, int], exceptions: list[tuple[str, str, str]], totals: list[tuple[Any, ...]]
+) -> None:
+    answer = {
+        "run": run.run,
+        "through": run.through,
+        "issued_on": run.issued_on,
+        **report,
+        "totals": [
+            {"currency": c, "kind": kind, "documents": count, "gross": written(gross, c)}
+            for c, kind, count, gross in totals
+        ],
+        "exceptions": [{"account": a, "outcome": o, "reason": r} for a, o, r in exceptions],
+    }
+    rows = [(name, report[name]) for name in ("billed", "nothing", "parked", "failed", "licenses", "documents")]
+    show(answer, table_of(f"Run {run.run}", ["accounts, licenses, documents", "number"], rows, right=["number"]))
+    if session.as_json:
+        return
+    for currency, kind, count, gross in totals:
+        console.print(f"{count} {kind.replace('_', ' ')}s: {money(gross, currency)}")
+    if exceptions:
+        console.print(table_of("Not (wholly) billed", ["account", "outcome", "reason"], exceptions))
+
+
+def preview_command(
+    through: Annotated[date, on_day("everything due through this date")],
+    issued_on: IssuedOn = None,
+    account: Accounts = None,
+    lines: Annotated[bool, typer.Option(help="show the lines too")] = True,
+) -> None:
+    """Shows what `bill` would issue: the same function without the append."""
+    with opened() as tally:
+        tally.follower().catch_up()
+        close_counts(tally.log, tally.pool, tally.packages, through)
+        tally.follower().catch_up()
+        chosen = _accounts(tally, account)
+        run = bill.Run("preview", through, issued_on or today(), frozenset(chosen) if chosen else None)
+        issues, missing = preview(tally.pool, tally.packages, run)
+    answer = {
+        "through": through,
+        "documents": [_drafted(issue) for issue in issues],
+        "parked": [
+            {"component": m.stream.component, "counter": m.counter, "from": date.fromordinal(m.start)} for m in missing
+        ],
+    }
+    show(answer, "" if issues else "nothing is due")
+    if not session.as_json:
+        for issue in issues:
+            title = f"{issue.payer.party.name}: {money(issue.draft.gross, issue.currency)}"
+            console.print(_lines_table(title, issue.draft.lines, issue.currency) if lines else title)
+
+
+def _drafted(issue: Issue) -> dict[str, Any]:
+    return {
+        "account": issue.payer.reference,
+        "kind": "credit_note" if issue.is_credit else "invoice",
+        "currency": issue.currency,
+        "net": written(issue.draft.net, issue.currency),
+        "tax": written(issue.draft.tax, issue.currency),
+        "gross": written(issue.draft.gross, issue.currency),
+        "lines": issue.draft.lines,
+    }
+
+
+def _lines_table(title: str, lines: tuple[Line, ...], currency: str) -> Any:
+    shown = [line for line in lines if line.amount or line.kind == "reversal"] or list(lines)
+    rows = [
+        (line.number, line.text, line.kind, line.start, line.end, _short(line.quantity), written(line.amount, currency))
+        for line in shown
+    ]
+    return table_of(title, ["", "line", "kind", "from", "until", "quantity", "net"], rows, right=["quantity", "net"])
+
+
+def _short(number: str) -> str:
+    numerator, slash, denominator = number.partition("/")
+    return f"{int(numerator) / int(denominator):.4f}" if slash else number
+
+
+def explain_command(
+    number: Annotated[str, typer.Argument(help="the number of an invoice or credit note")],
+    line: Annotated[int, typer.Argument(help="a line of it (default: every line, in short)")] = 0,
+) -> None:
+    """Tells where a number came from: rule, price version, events and counted names."""
+    with opened() as tally, tally.pool.connection() as connection:
+        tally.follower().catch_up()
+        _, issued = document(connection, number)
+        chosen = [one for one in issued.lines if line in (0, one.number)]
+        if not chosen:
+            raise NotFound(f"{number} has no line {line}")
+        told = [explain(connection, tally.packages, issued, one) for one in chosen]
+    show(told[0] if line else told)
+    if not session.as_json:
+        for one in told:
+            _print_explained(one, whole=bool(line))
+
+
+def _print_explained(told: dict[str, Any], whole: bool) -> None:
+    console.print(f"[bold]{told['document']} line {told['line']}[/] {told['text']} ({told['kind']}): ", end="")
+    console.print(f"[bold]{told['amount']} {told['currency']}[/] net, {told['tax']} tax")
+    console.print(f"  service    {told['service']['from']} until {told['service']['until']}")
+    console.print(f"  quantity   {told['quantity']}   rule {told['rule']}", highlight=False)
+    price = told["price"]
+    console.print(
+        f"  price      {price['package']} v{price['version']} {price['model']}", markup=False, highlight=False
+    )
+    console.print(f"  computed   {told['computation']}", highlight=False)
+    if told["undoes"]:
+        console.print(f"  undoes     {told['undoes']}")
+    if not whole:
+        return
+    for event in told["events"]:
+        console.print(f"  event      {event['event']} v{event['version']} of {event['stream']}, {event['recorded_at']}")
+    if told["counted"]:
+        console.print(f"  counted    {len(told['counted'])}: {', '.join(told['counted'])}", highlight=False)
+    for one in told["excluded"]:
+        console.print(f"  excluded   {one['subject']}: {one['reason']}", highlight=False)
+
+
+def limits_command(
+    license: Annotated[str, typer.Argument(help="a license (default: all)")] = "",
+    on: OptionalDay = None,
+    limit: Limit = 50,
+    after: After = "",
+) -> None:
+    """Shows limits against use: within, warn, grace, over or blocked, since when, pooled where so."""
+    with opened() as tally:
+        tally.follower().catch_up()
+        with tally.pool.connection() as connection:
+            found = standings(connection, tally.billing, tally.packages, license, on or today(), limit, after)
+    rows = [(s.license, s.limit, s.counter, s.value, s.used, s.state, s.since, s.pool) for s in found]
+    columns = ["license", "limit", "counter", "value", "used", "state", "since", "pool"]
+    show([one._asdict() for one in found], table_of("Limits", columns, rows, right=["value", "used"]))
+
+
+def verify_command() -> None:
+    """Checks the books: numbers without gaps, days billed once, sums, the log against the register."""
+    with opened() as tally:
+        tally.follower().catch_up()
+        with progress("checking buckets", None) as advance:
+            checks = list(verify(tally.pool, advance))
+    rows = [(check.name, "ok" if not check.found else "; ".join(check.found), check.says) for check in checks]
+    show([check._asdict() for check in checks], table_of("Books", ["check", "found", "what must hold"], rows))
+    if any(check.found for check in checks):
+        raise typer.Exit(3)
+
+
+LISTED = "number, kind, party, currency, issued_on, due_on, through, net, tax, gross, lines"
+
+
+@invoices.command("list")
+def list_invoices(
+    account: Annotated[str, typer.Option(help="of one account")] = "",
+    run: Annotated[str, typer.Option(help="of one billing run")] = "",
+    limit: Limit = 50,
+    after: After = "",
+) -> None:
+    """Lists documents by number."""
+    with opened() as tally:
+        tally.follower().catch_up()
+        payer = account_named(tally.billing, account).id if account else None
+        with tally.pool.connection() as connection:
+            rows = connection.execute(
+                f"SELECT {LISTED} FROM document_v1 WHERE number > %s AND (%s::uuid IS NULL OR account = %s) "
+                "AND (%s = '' OR run = %s) ORDER BY number LIMIT %s".encode(),
+                [after, payer, payer, run, run, limit],
+            ).fetchall()
+    names = LISTED.split(", ")
+    answers = [_listed(dict(zip(names, row, strict=True))) for row in rows]
+    columns = ["number", "kind", "party", "issued_on", "due_on", "gross", "currency", "lines"]
+    shown = [[answer[column] for column in columns] for answer in answers]
+    show(answers, table_of("Documents", columns, shown, right=["gross", "lines"]))
+
+
+def _listed(answer: dict[str, Any]) -> dict[str, Any]:
+    return answer | {name: written(answer[name], answer["currency"]) for name in ("net", "tax", "gross")}
+
+
+@invoices.command("show")
+def show_invoice(number: str) -> None:
+    """Shows a document as it was issued."""
+    with opened() as tally:
+        tally.follower().catch_up()
+        with tally.pool.connection() as connection:
+            _, issued = document(connection, number)
+    show(_shown(issued))
+    if session.as_json:
+        return
+    console.print(f"[bold]{issued.document}[/] to {issued.party.name}, issued {issued.issued_on}, due {issued.due_on}")
+    console.print(_lines_table("", issued.lines, issued.currency))
+    for tax in issued.taxes:
+        console.print(
+            f"tax {tax.percent} % on {written(tax.net, issued.currency)}: {written(tax.tax, issued.currency)}"
+        )
+    console.print(f"[bold]total {money(issued.gross, issued.currency)}[/], reference {issued.document}")
+
+
+def _shown(issued: InvoiceIssued) -> dict[str, Any]:
+    currency = issued.currency
+    return {
+        "number": issued.document,
+        "kind": issued.TOPIC.partition(".")[0],
+        "party": issued.party,
+        "currency": currency,
+        "issued_on": issued.issued_on,
+        "due_on": issued.due_on,
+        "through": issued.through,
+        "net": written(issued.net, currency),
+        "tax": written(issued.tax, currency),
+        "gross": written(issued.gross, currency),
+        "taxes": [
+            {"percent": t.percent, "net": written(t.net, currency), "tax": written(t.tax, currency)}
+            for t in issued.taxes
+        ],
+        "lines": [_shown_line(line, currency) for line in issued.lines],
+        "run": issued.run,
+        "remittance": issued.remittance,
+    }
+
+
+def _shown_line(line: Line, currency: str) -> dict[str, Any]:
+    return {
+        "number": line.number,
+        "kind": line.kind,
+        "component": line.component,
+        "text": line.text,
+        "from": line.start,
+        "until": line.end,
+        "quantity": line.quantity,
+        "amount": written(line.amount, currency),
+        "tax": written(line.tax, currency),
+        "license": line.license,
+        "link": line.link,
+    }

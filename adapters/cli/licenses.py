@@ -1,0 +1,304 @@
+"""`tally licenses`: what was sold, and every change of it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from typing import Annotated, Any
+
+import typer
+
+from adapters.bootstrap import Tally
+from adapters.cli.accounts import percent
+from adapters.cli.session import (
+    After,
+    CommandId,
+    Day,
+    Limit,
+    OptionalDay,
+    command_id,
+    money,
+    on_day,
+    opened,
+    quantities_of,
+    show,
+    table_of,
+    today,
+)
+from domain.application import Command
+from domain.application.licensing import (
+    CancelLicense,
+    ChangeLicense,
+    CommitLicense,
+    GrantDiscount,
+    ReactivateLicense,
+    ResumeLicense,
+    StartLicense,
+    SuspendLicense,
+    When,
+    WithdrawCancellation,
+    WithdrawChange,
+    license_named,
+)
+from domain.errors import Invalid
+from domain.identity import Kind, bucket_of
+from domain.terms import Located
+from jobs.preview import effect
+
+app = typer.Typer(no_args_is_help=True, help="Licenses: start, upgrade, downgrade, suspend, cancel, discount.")
+
+Reference = Annotated[str, typer.Argument(help="your own reference of the license")]
+Quantity = Annotated[list[str] | None, typer.Option("--quantity", "-q", help="component=quantity; repeat it")]
+
+
+def _done(command: Command, id: str, answer: dict[str, Any], sentence: str) -> Any:
+    with opened() as tally:
+        result = tally.billing.execute(command, command_id=command_id(id))
+    show(answer, sentence)
+    return result
+
+
+@app.command("start")
+def start(
+    reference: Reference,
+    account: Annotated[str, typer.Option(help="who has it")],
+    package: Annotated[str, typer.Option(help="what is sold")],
+    on: Annotated[date, on_day("first day of service")],
+    quantity: Quantity = None,
+    version: Annotated[int, typer.Option(help="0: the one sold on that day")] = 0,
+    type: Annotated[str, typer.Option(help="production, trial or nfr")] = "production",
+    term_months: Annotated[int | None, typer.Option(help="another term than the package's")] = None,
+    id: CommandId = "",
+) -> None:
+    """Sells a package to an account."""
+    if type not in ("production", "trial", "nfr"):
+        raise Invalid(f"{type!r} is not production, trial or nfr")
+    command = StartLicense(
+        reference=reference, account=account, package=package, start_on=on, version=version,
+        quantities=quantities_of(quantity or ()), type=type, term_months=term_months,  # type: ignore[arg-type]
+    )  # fmt: skip
+    _done(command, id, {"license": reference}, f"license {reference} starts on {on}")
+
+
+@app.command("change")
+def change(
+    reference: Reference,
+    package: Annotated[str, typer.Option(help="another package (default: the same)")] = "",
+    version: Annotated[int, typer.Option(help="another version of it")] = 0,
+    quantity: Quantity = None,
+    type: Annotated[str, typer.Option(help="production, trial or nfr")] = "",
+    when: Annotated[str, typer.Option(help="policy, now, renewal, or a day")] = "policy",
+    on: OptionalDay = None,
+    preview: Annotated[bool, typer.Option(help="only show what it would cost or give back")] = False,
+    id: CommandId = "",
+) -> None:
+    """Upgrades or downgrades a license, when its package allows it; --preview shows the money first."""
+    at = on or today()
+    command = ChangeLicense(
+        license=reference, today=at, package=package, version=version, quantities=quantities_of(quantity or ()),
+        type=type or None, when=_when(when),  # type: ignore[arg-type]
+    )  # fmt: skip
+    with opened() as tally:
+        if preview:
+            _preview(tally, command, reference, at)
+            return
+        result = tally.billing.execute(command, command_id=command_id(id))
+    if result is None:
+        show({"license": reference, "repeated": True}, "that was done already")
+        return
+    show({"license": reference, "change": result[0], "effective_on": result[1]}, f"{result[0]} from {result[1]}")
+
+
+def _when(text: str) -> When:
+    if text in ("policy", "now", "renewal"):
+        return text  # type: ignore[return-value]
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise Invalid(f"{text!r} is not policy, now, renewal or a day") from None
+
+
+def _preview(tally: Tally, command: ChangeLicense, reference: str, at: date) -> None:
+    """The money effect of a change: what the next run through its day would issue with it, less without it."""
+    outcome = command.handle(tally.billing)
+    if outcome.refusal:
+        raise outcome.refusal
+    license = license_named(tally.billing, reference)
+    facts = [
+        Located((one.originator_id, one.originator_version), one.body) for one in outcome.aggregates[0].pending_events
+    ]
+    effective_on = outcome.answer[1]
+    tally.follower().catch_up()
+    found = effect(tally.pool, tally.packages, license.id, facts, max(at, effective_on))
+    rows = [(line.text, line.kind, line.start, line.end, money(line.amount, found.currency)) for line in found.lines]
+    answer = {
+        "license": reference,
+        "effective_on": effective_on,
+        "currency": found.currency,
+        "net": found.net,
+        "lines": found.lines,
+    }
+    title = f"From {effective_on}: {money(found.net, found.currency)} net"
+    show(answer, table_of(title, ["line", "kind", "from", "until", "net"], rows, right=["net"]))
+
+
+@app.command("withdraw-change")
+def withdraw_change(reference: Reference, change: str, on: OptionalDay = None, id: CommandId = "") -> None:
+    """Takes back a scheduled change."""
+    command = WithdrawChange(license=reference, change=change, today=on or today())
+    _done(command, id, {"license": reference, "withdrawn": change}, f"{change} withdrawn")
+
+
+@app.command("suspend")
+def suspend(
+    reference: Reference,
+    reason: Annotated[str, typer.Option(help="unpaid, fair_use, trial_ended, manual …")],
+    on: OptionalDay = None,
+    id: CommandId = "",
+) -> None:
+    """Stops service for one reason; reasons are kept apart."""
+    command = SuspendLicense(license=reference, reason=reason, from_on=on or today())
+    _done(command, id, {"license": reference, "suspended": reason}, f"{reference} suspended: {reason}")
+
+
+@app.command("resume")
+def resume(
+    reference: Reference, reason: Annotated[str, typer.Option()], on: OptionalDay = None, id: CommandId = ""
+) -> None:
+    """Clears one reason of a suspension."""
+    command = ResumeLicense(license=reference, reason=reason, on=on or today())
+    _done(command, id, {"license": reference, "cleared": reason}, f"{reference}: {reason} cleared")
+
+
+@app.command("cancel")
+def cancel(
+    reference: Reference,
+    on: Annotated[date | None, on_day("the day of the notice (default: today)")] = None,
+    end_on: Annotated[date | None, on_day("first day without service (default: by the rules)")] = None,
+    why: str = "",
+    id: CommandId = "",
+) -> None:
+    """Ends a license, by its package's notice and end rules or on a day."""
+    command = CancelLicense(license=reference, notice_on=on or today(), end_on=end_on, why=why)
+    with opened() as tally:
+        ends = tally.billing.execute(command, command_id=command_id(id))
+    show({"license": reference, "end_on": ends}, f"{reference} ends on {ends}")
+
+
+@app.command("uncancel")
+def uncancel(reference: Reference, on: OptionalDay = None, id: CommandId = "") -> None:
+    """Takes a cancellation back before the end."""
+    command = WithdrawCancellation(license=reference, on=on or today())
+    _done(command, id, {"license": reference}, f"{reference} goes on")
+
+
+@app.command("reactivate")
+def reactivate(reference: Reference, on: OptionalDay = None, id: CommandId = "") -> None:
+    """Lets an ended license serve again."""
+    command = ReactivateLicense(license=reference, from_on=on or today())
+    _done(command, id, {"license": reference}, f"{reference} serves again")
+
+
+@app.command("commit")
+def commit(
+    reference: Reference,
+    component: Annotated[str, typer.Option()],
+    quantity: Annotated[int, typer.Option(min=0)],
+    on: Day,
+    until: OptionalDay = None,
+    id: CommandId = "",
+) -> None:
+    """Promises to pay for at least a quantity of a component."""
+    command = CommitLicense(license=reference, component=component, quantity=quantity, from_on=on, until=until)
+    _done(command, id, {"license": reference}, f"{reference} is committed to {quantity} {component}")
+
+
+@app.command("discount")
+def discount(
+    reference: Reference,
+    name: Annotated[str, typer.Option(help="the discount's own id")],
+    on: Day,
+    percent_off: Annotated[str, typer.Option("--percent", help="percent off")] = "",
+    amount_off: Annotated[str, typer.Option("--amount", help="amount off each period")] = "",
+    component: Annotated[str, typer.Option(help="of one component (default: of all)")] = "",
+    periods: Annotated[int, typer.Option(min=0, help="for so many periods; 0: for good")] = 0,
+    id: CommandId = "",
+) -> None:
+    """Grants a percentage or an amount off."""
+    command = GrantDiscount(
+        license=reference, discount=name, from_on=on, component=component, periods=periods,
+        percent=percent(percent_off) if percent_off else None, amount=percent(amount_off) if amount_off else None,
+    )  # fmt: skip
+    _done(command, id, {"license": reference, "discount": name}, f"discount {name} granted")
+
+
+@app.command("list")
+def list_licenses(
+    account: Annotated[str, typer.Option(help="of one account")] = "", limit: Limit = 50, after: After = ""
+) -> None:
+    """Lists licenses by reference, as they stand today."""
+    with opened() as tally:
+        names = tally.billing.names(Kind.LICENSE, after, limit if not account else 10_000)
+        rows = []
+        for name in names:
+            license = license_named(tally.billing, name)
+            owner = tally.log.reference_of(Kind.ACCOUNT, license.account) if license.account else ""
+            if not account or owner == account:
+                rows.append(_row(license, owner))
+    columns = list(rows[0]) if rows else ["license"]
+    show(rows[:limit], table_of("Licenses", columns, [list(row.values()) for row in rows[:limit]]))
+
+
+def _row(license: Any, owner: str) -> dict[str, Any]:
+    on = today()
+    held = license.current(on)
+    scheduled = license.scheduled_after(on)
+    return {
+        "license": license.reference,
+        "account": owner,
+        "package": f"{held.package} v{held.version}",
+        "type": held.type,
+        "start_on": license.start_on,
+        "end_on": license.end_on,
+        "suspended": ", ".join(license.suspended),
+        "scheduled": ", ".join(f"{c.change}: {c.package} on {c.effective_on}" for c in scheduled),
+    }
+
+
+@app.command("show")
+def show_license(reference: Reference, on: OptionalDay = None) -> None:
+    """Shows a license with all its changes: current, scheduled, withdrawn, refused and why."""
+    at = on or today()
+    with opened() as tally:
+        license = license_named(tally.billing, reference)
+        tally.follower().catch_up()
+        with tally.pool.connection() as connection:
+            found = connection.execute(
+                "SELECT change, effective_on, package, version, type, quantities, direction, state, reason "
+                "FROM change_v1 WHERE bucket = %s AND license = %s ORDER BY effective_on, change",
+                [bucket_of(license.id), license.id],
+            ).fetchall()
+        owner = tally.log.reference_of(Kind.ACCOUNT, license.account) if license.account else ""
+    changes = [_told(row, license.current(at), at) for row in found]
+    title = f"{reference} of {owner}, from {license.start_on}{f' until {license.end_on}' if license.end_on else ''}"
+    columns = ["change", "from", "package", "type", "quantities", "direction", "state", "reason"]
+    show(
+        {**_row(license, owner), "changes": changes}, table_of(title, columns, [list(one.values()) for one in changes])
+    )
+
+
+def _told(row: Sequence[Any], current: Any, on: date) -> dict[str, Any]:
+    change, effective_on, package, version, kind, quantities, direction, state, reason = row
+    if state == "agreed":
+        held = change == getattr(current, "change", "start")
+        state = "current" if held else "scheduled" if effective_on > on else "past"
+    return {
+        "change": change,
+        "effective_on": effective_on,
+        "package": f"{package} v{version}" if version else package,
+        "type": kind,
+        "quantities": quantities,
+        "direction": direction,
+        "state": state,
+        "reason": reason,
+    }

@@ -1,0 +1,96 @@
+"""The root of the command line, and where every error becomes a message and an exit status."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Sequence
+from importlib.metadata import version
+from pathlib import Path
+from typing import Annotated
+
+import psycopg
+import typer
+
+from adapters.cli import accounts, billing, catalog, counts, licenses, operate
+from adapters.cli import demo as demonstration
+from adapters.cli.session import errors, session
+from domain.errors import BadFile, TallyError
+
+EPILOG = (
+    "Every command takes --json (machine-readable output) and --home DIR (where the embedded database lives; or set "
+    "TALLY_HOME, or DATABASE_URL for a server of yours). Exit status: 0 done, 1 error, 2 refused, 3 books not in "
+    "order, 4 not available."
+)
+app = typer.Typer(
+    name="tally", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", epilog=EPILOG,
+    help="Billing and licensing for software sold by counted users, where every cent opens to the events behind it.",
+)  # fmt: skip
+app.add_typer(catalog.app, name="catalog")
+app.add_typer(accounts.app, name="accounts")
+app.add_typer(licenses.app, name="licenses")
+app.add_typer(counts.app, name="counts")
+app.add_typer(billing.invoices, name="invoices")
+app.add_typer(operate.database, name="db")
+billing.register(app)
+operate.register(app)
+demonstration.register(app)
+
+
+@app.callback(invoke_without_command=True)
+def root(
+    show_version: Annotated[bool, typer.Option("--version", help="print the version")] = False,
+    home: Annotated[str, typer.Option("--home", help="where the embedded database lives")] = "",
+    as_json: Annotated[bool, typer.Option("--json", help="print JSON")] = False,
+) -> None:
+    """Billing and licensing for software sold by counted users."""
+    if show_version:
+        print(f"tally {version('tallystick')}")
+        raise typer.Exit
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Runs a command; returns the exit status."""
+    words = _shared_words(list(sys.argv[1:] if arguments is None else arguments))
+    try:
+        result = app(words, standalone_mode=False)
+        return result if isinstance(result, int) else 0
+    except TallyError as error:
+        return _failed(error.code, str(error), error.exit_status, error)
+    except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege) as error:
+        return _failed("unavailable", f"the database says: {str(error).strip()}", 4)
+    except typer.TyperException as error:
+        return _failed("usage", f"{error.format_message()} (see --help)", 2)
+    except (typer.Abort, KeyboardInterrupt):
+        return _failed("aborted", "stopped; what was not finished is not done", 130)
+    except BrokenPipeError:
+        return 0
+
+
+def _shared_words(words: list[str]) -> list[str]:
+    """Takes --json and --home out of the words, wherever they stand."""
+    session.home, session.as_json = None, False
+    rest: list[str] = []
+    stream = iter(words)
+    for word in stream:
+        if word == "--json":
+            session.as_json = True
+        elif word == "--home":
+            session.home = Path(next(stream, "."))
+        elif word.startswith("--home="):
+            session.home = Path(word.removeprefix("--home="))
+        else:
+            rest.append(word)
+    return rest
+
+
+def _failed(code: str, message: str, status: int, error: TallyError | None = None) -> int:
+    if session.as_json:
+        answer: dict[str, object] = {"error": {"code": code, "message": message}}
+        if isinstance(error, BadFile):
+            answer["error"] = {"code": code, "message": message, "faults": [f.asdict() for f in error.faults]}
+        print(json.dumps(answer, ensure_ascii=False), file=sys.stderr)
+    else:
+        errors.print(f"[bold red]{code}[/]: ", end="")
+        errors.print(message, markup=False, highlight=False)
+    return status

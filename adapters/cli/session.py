@@ -1,0 +1,135 @@
+"""What every command shares: where the database is, how to print, how to ask."""
+
+from __future__ import annotations
+
+import json
+import sys
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from datetime import date, datetime
+from decimal import Decimal
+from fractions import Fraction
+from pathlib import Path
+from typing import Annotated, Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import msgspec
+import typer
+from rich.console import Console
+from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
+from rich.table import Table
+
+from adapters.bootstrap import Tally, open_tally
+from adapters.settings import settings
+from domain.errors import Invalid
+from domain.money import written
+
+console = Console()
+errors = Console(stderr=True)
+
+
+@dataclass
+class Session:
+    """The words given for every command."""
+
+    home: Path | None = None
+    as_json: bool = False
+
+
+session = Session()
+
+
+@contextmanager
+def opened() -> Iterator[Tally]:
+    """Tallystick on the configured database."""
+    with open_tally(settings(session.home)) as tally:
+        yield tally
+
+
+def plain(value: Any) -> Any:
+    """A value as JSON has it: days and instants in ISO form, exact numbers as text."""
+    if isinstance(value, date | datetime):
+        return value.isoformat()
+    if isinstance(value, UUID | Fraction | Decimal):
+        return str(value)
+    return msgspec.to_builtins(value, enc_hook=str)
+
+
+def show(answer: Any, table: Table | str | None = None) -> None:
+    """Prints an answer: as JSON where it was asked for, else as the table or sentence."""
+    if session.as_json:
+        print(json.dumps(answer, default=plain, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    elif table is not None:
+        console.print(table)
+
+
+def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> Table:
+    """A table with some columns to the right."""
+    table = Table(title=title, title_justify="left", header_style="bold")
+    for column in columns:
+        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+    for row in rows:
+        table.add_row(*("" if cell is None else str(cell) for cell in row))
+    return table
+
+
+@contextmanager
+def progress(what: str, total: int | None) -> Iterator[Any]:
+    """A progress bar on a terminal (on standard error, so that output can be piped); silent elsewhere."""
+    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    with Progress(*columns, console=errors, disable=not errors.is_terminal or session.as_json) as bar:
+        task = bar.add_task(what, total=total)
+        yield lambda done: bar.update(task, advance=done)
+
+
+def money(amount: int, currency: str) -> str:
+    """An amount for people: 1234.56 EUR."""
+    return f"{written(amount, currency)} {currency}"
+
+
+def today(zone: str = "UTC") -> date:
+    """The date in a zone."""
+    return datetime.now(ZoneInfo(zone)).date()
+
+
+def a_day(text: str) -> date:
+    """A day as written on the command line. Raises: a usage error."""
+    try:
+        return date.fromisoformat(text)
+    except ValueError:
+        raise typer.BadParameter(f"{text!r} is not a day such as 2025-01-31") from None
+
+
+def quantities_of(pairs: Sequence[str]) -> dict[str, int]:
+    """`component=quantity` pairs. Raises: Invalid."""
+    found = {}
+    for pair in pairs:
+        name, equals, number = pair.partition("=")
+        if not equals or not number.isascii() or not number.isdigit():
+            raise Invalid(f"{pair!r} is not component=quantity")
+        found[name] = int(number)
+    return found
+
+
+def on_day(what: str = "the day (default: today)") -> Any:
+    """An option that takes a day."""
+    return typer.Option(parser=a_day, metavar="DAY", help=what)
+
+
+Day = Annotated[date, on_day("from this day on")]
+OptionalDay = Annotated[date | None, on_day()]
+Limit = Annotated[int, typer.Option(min=1, max=1000, help="how many rows")]
+After = Annotated[str, typer.Option(help="go on behind this one (the last of the page before)")]
+CommandId = Annotated[
+    str, typer.Option(help="an id of your own (UUID): giving it again is a no-op, with other words an error")
+]
+
+
+def command_id(text: str) -> UUID | None:
+    """The command id given, if any. Raises: Invalid."""
+    try:
+        return UUID(text) if text else None
+    except ValueError:
+        raise Invalid(f"{text!r} is not a UUID") from None

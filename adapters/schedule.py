@@ -1,0 +1,178 @@
+"""Billing by itself: one leader wakes every minute, queues a job for each zone and day, any worker carries it out.
+
+APScheduler only wakes; what is due is asked of the database. The leader holds a session lock that dies with its
+connection, so that another takes over when it is killed. A wake is a row with a unique key, so that none is queued
+twice and missed ones are caught up. procrastinate carries the jobs over any number of machines. Source: ADR-0013.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import UUID
+from zoneinfo import ZoneInfo
+
+import procrastinate
+import psycopg
+from apscheduler.schedulers.background import BackgroundScheduler
+
+from adapters.billing_workers import run_billing
+from adapters.bootstrap import Tally
+
+LEADER_LOCK = 0x7A11E4D
+QUEUE = "billing"
+CATCH_UP_DAYS = 62
+STALLED_SECONDS = 60
+
+DUE_ACCOUNTS = """
+SELECT account FROM account_v1 WHERE zone = %(zone)s AND
+(billing_day = %(day)s OR (%(last)s AND billing_day > %(day)s)) ORDER BY account"""
+
+
+def tasks(dsn: str) -> procrastinate.App:
+    """The queue with its one task; its tables are made once, by whoever comes first."""
+    connector = procrastinate.SyncPsycopgConnector(conninfo=dsn)
+    app = procrastinate.App(connector=connector)
+
+    @app.task(name="tallystick.bill", queue=QUEUE, retry=procrastinate.RetryStrategy(max_attempts=5, wait=30))
+    def bill(zone: str, day: str, issued_on: str) -> None:
+        with Tally(dsn) as tally:
+            bill_day(tally, zone, date.fromisoformat(day), date.fromisoformat(issued_on))
+
+    return app
+
+
+def install_queue(dsn: str) -> None:
+    """Makes the queue's tables where they are missing."""
+    with psycopg.connect(dsn) as connection:
+        connection.execute("SELECT pg_advisory_xact_lock(%s)", [LEADER_LOCK + 1])
+        if connection.execute("SELECT to_regclass('procrastinate_jobs')").fetchone() == (None,):
+            app = tasks(dsn)
+            with app.open():
+                app.schema_manager.apply_schema()
+
+
+def bill_day(tally: Tally, zone: str, day: date, issued_on: date) -> None:
+    """Bills the accounts of a zone whose billing day it is."""
+    tally.follower().catch_up()
+    accounts = due_accounts(tally, zone, day)
+    if accounts:
+        run_billing(tally, day, issued_on, accounts)
+
+
+def due_accounts(tally: Tally, zone: str, day: date) -> list[UUID]:
+    """The accounts of a zone that are billed on a day; the last day of a month serves the days it does not have."""
+    last = (day + timedelta(days=1)).month != day.month
+    with tally.pool.connection() as connection:
+        where = {"zone": zone, "day": day.day, "last": last}
+        return [account for (account,) in connection.execute(DUE_ACCOUNTS, where).fetchall()]
+
+
+class Scheduler:
+    """One of any number of schedulers; the leader wakes, the others wait to take over."""
+
+    def __init__(self, tally: Tally, *, interval: float = 60.0, now: Any = None) -> None:
+        self.tally, self.interval = tally, interval
+        self._now = now or (lambda zone: datetime.now(ZoneInfo(zone)))
+        install_queue(tally.dsn)
+        self._leader: psycopg.Connection | None = None
+
+    def run(self, seconds: float | None = None) -> None:
+        """Serves until it is stopped, or for some seconds."""
+        scheduler = BackgroundScheduler(timezone="UTC")
+        scheduler.add_job(
+            self.wake, "interval", seconds=self.interval, coalesce=True, max_instances=1, misfire_grace_time=None,
+            next_run_time=datetime.now(ZoneInfo("UTC")),
+        )  # fmt: skip
+        scheduler.start()
+        end = None if seconds is None else time.monotonic() + seconds
+        try:
+            while end is None or time.monotonic() < end:
+                time.sleep(min(self.interval, 0.2))
+        finally:
+            scheduler.shutdown(wait=True)
+            self.step_down()
+
+    def step_down(self) -> None:
+        """Lets another lead."""
+        if self._leader is not None:
+            self._leader.close()
+            self._leader = None
+
+    def leads(self) -> bool:
+        """Whether this one leads; it tries to when nobody does."""
+        try:
+            if self._leader is None:
+                self._leader = psycopg.connect(self.tally.dsn, autocommit=True)
+            row = self._leader.execute(
+                "SELECT EXISTS (SELECT 1 FROM pg_locks WHERE locktype = 'advisory' AND pid = pg_backend_pid() "
+                "AND objid = %s) OR pg_try_advisory_lock(%s)",
+                [LEADER_LOCK, LEADER_LOCK],
+            ).fetchone()
+        except psycopg.OperationalError:
+            self._leader = None
+            return False
+        return row == (True,)
+
+    def wake(self) -> int:
+        """Queues what became due since the last wake; how many jobs were queued."""
+        if not self.leads():
+            return 0
+        self.tally.follower().catch_up()
+        queued = sum(self._wake_zone(zone) for zone in self._zones())
+        asyncio.run(_revive(self.tally.dsn))
+        return queued
+
+    def _zones(self) -> list[str]:
+        with self.tally.pool.connection() as connection:
+            return [
+                zone for (zone,) in connection.execute("SELECT DISTINCT zone FROM account_v1 ORDER BY 1").fetchall()
+            ]
+
+    def _wake_zone(self, zone: str) -> int:
+        today = self._now(zone).date()
+        return sum(self._queue(zone, day, today) for day in self._missed(zone, today))
+
+    def _missed(self, zone: str, today: date) -> Iterator[date]:
+        """The days since the last wake of the zone, today too; a first wake begins today."""
+        with self.tally.pool.connection() as connection:
+            row = connection.execute("SELECT max(day) FROM wake WHERE zone = %s", [zone]).fetchone()
+        last = row[0] if row and row[0] else today - timedelta(days=1)
+        day = max(last, today - timedelta(days=CATCH_UP_DAYS))
+        while day < today:
+            day += timedelta(days=1)
+            yield day
+
+    def _queue(self, zone: str, day: date, today: date) -> int:
+        """Queues the billing of a zone's day, with its wake in one transaction, so that neither is there alone."""
+        with psycopg.connect(self.tally.dsn) as connection:
+            new = connection.execute(
+                "INSERT INTO wake (zone, day) VALUES (%s, %s) ON CONFLICT DO NOTHING RETURNING day", [zone, day]
+            ).fetchone()
+            if new is None:
+                return 0
+            connection.execute(
+                "SELECT procrastinate_defer_jobs_v1(ARRAY[ROW(%s, 'tallystick.bill', 0, %s, NULL, "
+                "jsonb_build_object('zone', %s::text, 'day', %s::text, 'issued_on', %s::text), NULL)"
+                "::procrastinate_job_to_defer_v1])",
+                [QUEUE, f"billing/{zone}", zone, day.isoformat(), today.isoformat()],
+            )
+        return 1
+
+
+async def _revive(dsn: str) -> None:
+    """Gives jobs of workers that died to others."""
+    app = tasks(dsn).with_connector(procrastinate.PsycopgConnector(conninfo=dsn))
+    async with app.open_async():
+        for job in await app.job_manager.get_stalled_jobs(seconds_since_heartbeat=STALLED_SECONDS):
+            await app.job_manager.retry_job(job)
+
+
+def work(tally: Tally, *, wait: bool = True) -> None:
+    """Carries out queued jobs, one at a time, until it is stopped (or until none is left)."""
+    install_queue(tally.dsn)
+    app = tasks(tally.dsn).with_connector(procrastinate.PsycopgConnector(conninfo=tally.dsn))
+    app.run_worker(queues=[QUEUE], wait=wait, concurrency=1, install_signal_handlers=wait)

@@ -1,0 +1,147 @@
+"""Where a number comes from: a line of a document down to its events, rule, price version and counted names."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+from uuid import UUID
+
+import msgspec
+import psycopg
+
+from domain.charge import as_percent, part
+from domain.counting import window_start
+from domain.errors import NotFound
+from domain.events import decode
+from domain.events.counted_users import CountsClosed
+from domain.events.documents import InvoiceIssued, Line, Ref
+from domain.grid import position
+from domain.identity import bucket_of
+from domain.money import exact, written
+from domain.terms import Packages
+from jobs.close_counts import observations
+from jobs.measure_counts import names
+
+
+def document(connection: psycopg.Connection, number: str) -> tuple[UUID, InvoiceIssued]:
+    """An issued document by its number. Raises: NotFound."""
+    row = connection.execute("SELECT bucket, document FROM document_v1 WHERE number = %s", [number]).fetchone()
+    if row is None:
+        raise NotFound(f"there is no document {number}")
+    _, event = _event(connection, (row[1], 1))
+    assert isinstance(event, InvoiceIssued)
+    return row[1], event
+
+
+def explain(connection: psycopg.Connection, packages: Packages, issued: InvoiceIssued, line: Line) -> dict[str, Any]:
+    """Everything behind one line.
+
+    Shapes: JSON-ready; `computation` says how the amount follows from the price, `events` what was recorded and when,
+    `counted` and `excluded` who was behind a count of observations.
+    """
+    version = packages(line.package, line.version)
+    component = version.component(line.component.partition("/")[2].partition("~")[0])
+    counted, excluded = _names(connection, packages, line)
+    return {
+        "document": issued.document,
+        "line": line.number,
+        "text": line.text,
+        "kind": line.kind,
+        "service": {"from": line.start, "until": line.end},
+        "amount": written(line.amount, issued.currency),
+        "tax": written(line.tax, issued.currency),
+        "currency": issued.currency,
+        "quantity": line.quantity,
+        "rule": line.rule,
+        "price": {
+            "package": line.package,
+            "version": line.version,
+            "effective_on": version.effective_on,
+            "model": msgspec.to_builtins(component.prices[issued.currency], enc_hook=str) if component else None,
+            "of_the_period": line.price,
+            "period": {"from": line.base_start, "until": line.base_end},
+        },
+        "computation": _computation(line, issued.currency),
+        "undoes": _linked(connection, line.link),
+        "events": [_told(connection, ref) for ref in line.reasons],
+        "counted": counted,
+        "excluded": excluded,
+        "computed_at": {"run": issued.run, "cut": issued.cut, "bucket": bucket_of(issued.account)},
+    }
+
+
+def _computation(line: Line, currency: str) -> str:
+    price = exact_fraction(line.price)
+    full = f"{written(0, currency) if not price else written(round(price), currency)} for the period"
+    if line.occurrence:
+        return f"{full}, charged whole"
+    zero = position(line.base_start.toordinal(), line.month_days)
+    start, end, whole = (
+        position(on.toordinal(), line.month_days) - zero for on in (line.start, line.end, line.base_end)
+    )
+    days = f"{end - start} of {whole} days"
+    share = part(price, line.base_start.toordinal(), line.base_end.toordinal(), line.month_days,
+                 line.start.toordinal(), line.end.toordinal())  # fmt: skip
+    if abs(line.amount) != abs(share):
+        return f"{full}, {days} are {written(share, currency)}, at most what is left of the line it undoes"
+    if (start, end) == (0, whole):
+        return f"{full}, all {whole} days"
+    percent = as_percent(exact_fraction(f"{end - start}/{whole}"))
+    return f"{full}, {days} ({percent} %), rounded at the borders of day {start} and day {end}"
+
+
+def exact_fraction(text: str) -> Any:
+    """A stored exact number: n or n/d."""
+    numerator, _, denominator = text.partition("/")
+    return exact(numerator) / exact(denominator or "1")
+
+
+def _linked(connection: psycopg.Connection, link: Ref | None) -> str | None:
+    if link is None:
+        return None
+    _, event = _event(connection, (link[0], 1))
+    assert isinstance(event, InvoiceIssued)
+    return f"{event.document} line {link[1]}"
+
+
+def _event(connection: psycopg.Connection, ref: Ref) -> tuple[Any, Any]:
+    row = connection.execute(
+        "SELECT recorded_at, topic, state FROM event WHERE bucket = %s AND stream = %s AND version = %s",
+        [bucket_of(ref[0]), ref[0], ref[1]],
+    ).fetchone()
+    if row is None:
+        raise NotFound(f"event {ref[0]} version {ref[1]} is not in the log")
+    return row[0], decode(row[1], row[2])
+
+
+def _told(connection: psycopg.Connection, ref: Ref) -> dict[str, Any]:
+    recorded_at, event = _event(connection, ref)
+    body = msgspec.to_builtins(event, enc_hook=str)
+    return {
+        "event": event.TOPIC,
+        "stream": str(ref[0]),
+        "version": ref[1],
+        "recorded_at": recorded_at.isoformat(),
+        "body": body,
+    }
+
+
+def _names(connection: psycopg.Connection, packages: Packages, line: Line) -> tuple[list[str], list[dict[str, str]]]:
+    """Who was counted for the line's period, as long as their names are kept; who was not, and why."""
+    told = list(_observed(connection, packages, line))
+    counted = sorted({one.counted_as for one in told if one.counted_as})
+    return counted, [{"subject": one.subject, "reason": one.excluded} for one in told if one.excluded]
+
+
+def _observed(connection: psycopg.Connection, packages: Packages, line: Line) -> Iterator[Any]:
+    seen_counters = set()
+    for ref in line.reasons:
+        _, event = _event(connection, ref)
+        if not isinstance(event, CountsClosed) or event.counter in seen_counters:
+            continue
+        seen_counters.add(event.counter)
+        counting = packages(line.package, line.version).counting(event.counter)
+        if counting is not None:
+            early = window_start(counting, line.start.toordinal())
+            end = line.end.toordinal()
+            yield from names(counting, observations(connection, line.license, event.counter, event.zone, early, end))

@@ -1,0 +1,90 @@
+"""Answers "what would we be counted at?": any definition, from what is stored or straight from a file."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from typing import NamedTuple
+from zoneinfo import ZoneInfo
+
+from domain.counting import (
+    DayCounts,
+    Named,
+    Observation,
+    Rules,
+    daily_counts,
+    distinct_subjects,
+    measure,
+    window_start,
+)
+from domain.errors import NotFound
+from domain.grid import day_in_month
+from domain.package_version import Counting
+from jobs.count_rows import Read, Row
+
+
+class Measured(NamedTuple):
+    """A measured month.
+
+    Shapes: `value` None when nothing was read; `total` and `days` give an average exactly.
+    """
+
+    value: Fraction | None
+    total: int
+    days: int
+    daily: dict[int, int]
+
+
+def month_span(month: int) -> tuple[int, int]:
+    """The days of a month, counted from year 0."""
+    return day_in_month(month, 1), day_in_month(month + 1, 1)
+
+
+def of_observations(counting: Counting, seen: Sequence[Observation], month: int) -> Measured:
+    """Measures a month of raw observations."""
+    start, end = month_span(month)
+    daily = dict(enumerate(daily_counts(counting, seen, start, end), start=start))
+    whole = len(distinct_subjects(counting, seen, start, end))
+    return of_days(counting, DayCounts(daily, {(start, end): whole}), month)
+
+
+def of_days(counting: Counting, counts: DayCounts, month: int) -> Measured:
+    """Measures a month of daily quantities."""
+    start, end = month_span(month)
+    daily = {at: counts.days[at] for at in range(start, end) if at in counts.days}
+    return Measured(measure(counting, counts, start, end), sum(daily.values()), len(daily), daily)
+
+
+def of_rows(counting: Counting, rows: Iterable[Row], license: str, zone: str, month: int) -> Measured:
+    """Measures a month straight from a file's rows; nothing need exist.
+
+    Raises: NotFound when the file has nothing of this license and counter.
+    """
+    start, end = month_span(month)
+    earliest, local = window_start(counting, start), ZoneInfo(zone)
+    readings: dict[int, int] = {}
+    seen: set[Observation] = set()
+    named = False
+    for row in rows:
+        if row.license != license or row.counter != counting.counter:
+            continue
+        named = True
+        if isinstance(row, Read):
+            readings[row.day] = row.quantity
+        else:
+            at = row.at.astimezone(local).toordinal()
+            if earliest <= at < end:
+                seen.add((at, row.subject))
+    if not named:
+        raise NotFound(f"the file has nothing of license {license}, counter {counting.counter}")
+    return of_days(counting, DayCounts(readings), month) if readings else of_observations(counting, list(seen), month)
+
+
+def names(counting: Counting, seen: Iterable[Observation]) -> Iterator[Named]:
+    """Every subject observed, once: what it was counted as, or why it was not."""
+    rules, told = Rules(counting), set[Named]()
+    for at, subject in sorted(seen):
+        named = rules.apply(at, subject)
+        if named not in told:
+            told.add(named)
+            yield named

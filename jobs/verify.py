@@ -1,0 +1,128 @@
+"""Checks the books: what must hold is asked of the database, with what was found where it does not.
+
+Each check is named by what it says; the letters are those of docs/invariants.md.
+"""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from typing import NamedTuple
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from domain.coverage import Coverage
+from domain.identity import Kind, series_bucket
+from domain.period import Span, union
+from domain.terms import Stream
+from jobs import basis
+from jobs.issue import coverage_row
+
+Pool = ConnectionPool[psycopg.Connection]
+
+
+class Check(NamedTuple):
+    """One thing that must hold, and the first things found where it does not."""
+
+    name: str
+    says: str
+    found: list[str]
+
+
+SQL_CHECKS = (
+    ("heads", "every bucket's positions run from 1 to its head without a gap", """
+        SELECT h.bucket || ': head ' || h.position || ', events ' || count(e.position) FROM bucket_head h
+        LEFT JOIN event e ON e.bucket = h.bucket GROUP BY h.bucket, h.position
+        HAVING h.position <> count(e.position) OR h.position <> coalesce(max(e.position), 0)"""),
+    ("streams", "versions of every stream run from 1 without a gap", """
+        SELECT stream || ': ' || count(*) || ' events up to version ' || max(version) FROM event
+        GROUP BY bucket, stream HAVING count(*) <> max(version)"""),
+    ("clock", "events of a bucket were recorded in the order of their positions", """
+        SELECT bucket || ' at ' || position FROM (SELECT bucket, position, recorded_at,
+        lag(recorded_at) OVER (PARTITION BY bucket ORDER BY position) AS before FROM event) e
+        WHERE before > recorded_at"""),
+    ("numbers", "every number was given once", """
+        SELECT number || ' stands ' || count(*) || ' times' FROM document_v1 GROUP BY number HAVING count(*) > 1"""),
+    ("documents", "net and tax of every document add up to its gross", """
+        SELECT number FROM document_v1 WHERE net + tax <> gross"""),
+    ("register", "the register holds every document of the log, as it was issued", """
+        SELECT e.stream::text FROM event e LEFT JOIN document_v1 d ON d.bucket = e.bucket AND d.document = e.stream
+        WHERE e.topic IN ('invoice.issued', 'credit_note.issued') AND d.document IS NULL"""),
+    ("lines", "every line of a document is kept for billing, and no other", """
+        SELECT coalesce(d.number, l.document::text) FROM document_v1 d FULL JOIN
+        (SELECT bucket, document, count(*) AS lines FROM billed_line GROUP BY 1, 2) l USING (bucket, document)
+        WHERE d.lines IS DISTINCT FROM l.lines"""),
+    ("parked", "no event waits for a mend", """
+        SELECT projection || ' ' || stream || ': ' || error FROM parked_event"""),
+)  # fmt: skip
+
+
+def verify(pool: Pool, progress: Callable[[int], None] | None = None) -> Iterator[Check]:
+    """Every check in turn; the projections should have caught up before."""
+    with pool.connection() as connection:
+        for name, says, statement in SQL_CHECKS:
+            rows = connection.execute(f"{statement} LIMIT 10".encode()).fetchall()
+            yield Check(name, says, [str(row[0]) for row in rows])
+        yield Check("series", "the numbers of every series run from 1 without a gap", list(_series(connection)))
+        yield from _covered(pool, connection, progress)
+
+
+def _series(connection: psycopg.Connection) -> Iterator[str]:
+    rows = connection.execute(
+        "SELECT series, count(*), max(substring(number FROM '[0-9]+$')::bigint) FROM document_v1 GROUP BY series"
+    ).fetchall()
+    for series, count, last in rows:
+        if count != last:
+            yield f"{series}: {count} documents up to number {last} (bucket {series_bucket(series)})"
+
+
+def _covered(pool: Pool, connection: psycopg.Connection, progress: Callable[[int], None] | None) -> Iterator[Check]:
+    """Folds all lines again: days covered once, nothing over-reversed, and the coverage rows as the fold says."""
+    twice, over, differs = list[str](), list[str](), list[str]()
+    statement = "SELECT DISTINCT bucket FROM basis_v1 WHERE kind = %s ORDER BY bucket"
+    for (bucket,) in connection.execute(statement, [int(Kind.LICENSE)]).fetchall():
+        snapshot = basis.read(pool, [bucket])
+        expected = set()
+        for standings in snapshot.standings.values():
+            for standing in standings:
+                billed = Coverage(standing.lines)
+                twice.extend(_twice(billed))
+                over.extend(_over(billed))
+                expected |= {
+                    coverage_row(live.stream, live.line.occurrence, *days)
+                    for live in billed.live()
+                    for days in live.spans
+                }
+        if not _same(connection, bucket, expected):
+            differs.append(f"bucket {bucket}")
+        if progress:
+            progress(1)
+    yield Check("once", "no day of a stream is covered twice", twice[:10])
+    yield Check("left", "no line was taken back by more than it was", over[:10])
+    yield Check("coverage", "the coverage rows are what the lines add up to", differs[:10])
+
+
+def _twice(billed: Coverage) -> Iterator[str]:
+    held: dict[Stream, list[Span]] = defaultdict(list)
+    for live in billed.live():
+        if not live.line.occurrence:
+            held[live.stream].extend(live.spans)
+    for stream, days in held.items():
+        if sum(end - start for start, end in days) != sum(end - start for start, end in union(days)):
+            yield f"{stream.license} {stream.component}"
+
+
+def _over(billed: Coverage) -> Iterator[str]:
+    for line in (*billed.charges.values(), *billed.reversals.values()):
+        if line.left * (1 if line.line.amount > 0 else -1) < 0:
+            yield f"{line.ref}: {line.left} left of {line.line.amount}"
+        if not line.spans and line.left and line.line.kind == "charge" and line.line.reversible and not line.line.link:
+            yield f"{line.ref}: fully taken back, but {line.left} left"
+
+
+def _same(connection: psycopg.Connection, bucket: int, expected: set[tuple[object, ...]]) -> bool:
+    rows = connection.execute(
+        "SELECT bucket, license, stream, occurrence, days::text FROM coverage WHERE bucket = %s", [bucket]
+    ).fetchall()
+    return len(rows) == len(expected) and set(rows) == expected
