@@ -19,7 +19,6 @@ from uuid import UUID
 
 import psycopg
 from eventsourcing.persistence import (
-    AggregateRecorder,
     ApplicationRecorder,
     Notification,
     OperationalError,
@@ -31,7 +30,7 @@ from eventsourcing.persistence import IntegrityError as RecordedAlready
 from psycopg_pool import ConnectionPool
 
 from adapters.store.append import Append
-from domain.identity import bucket_of, name_bucket
+from domain.identity import ALL_BUCKETS, bucket_of, name_bucket
 from domain.ports import Rows
 
 SHIFT = 48
@@ -74,6 +73,9 @@ class BucketedRecorder(ApplicationRecorder):
         """
         if not stored_events and not rows:
             return []
+        for event in stored_events:
+            if bucket_of(_uuid(event)) >= ALL_BUCKETS:
+                raise ProgrammingError(f"{event.originator_id} is not an identifier of this log: it names no bucket")
         unsure = False
         for attempt in range(ATTEMPTS):
             try:
@@ -281,14 +283,14 @@ class BucketedRecorder(ApplicationRecorder):
 
         Raises: ProgrammingError, saying what to use.
         """
-        raise ProgrammingError("follow the log with projections.follower, or subscribe to recorder.bucket(n)")
+        raise ProgrammingError("follow the log with projections.follower, or read recorder.bucket(n)")
 
     def bucket(self, bucket: int) -> BucketView:
         """An ordinary recorder of one bucket: ids 1, 2, 3 without gaps."""
         return BucketView(self, bucket)
 
 
-class BucketView(AggregateRecorder):
+class BucketView(ApplicationRecorder):
     """One bucket of the log, as the library documents a recorder."""
 
     def __init__(self, whole: BucketedRecorder, bucket: int) -> None:
@@ -322,6 +324,13 @@ class BucketView(AggregateRecorder):
     def max_notification_id(self) -> int | None:
         """The last position of the bucket."""
         return self.whole.heads().get(self.number)
+
+    def subscribe(self, gt: int | None = None, topics: Sequence[str] = ()) -> Subscription[ApplicationRecorder]:
+        """Refused: appends do not notify, because that would undo what buckets are for.
+
+        Raises: ProgrammingError, saying what to use.
+        """
+        raise ProgrammingError("follow the log with projections.follower, or read select_notifications again")
 
 
 def _uuid(event: StoredEvent) -> UUID:
