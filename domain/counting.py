@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from calendar import monthrange
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 from typing import NamedTuple
@@ -18,7 +18,7 @@ import msgspec
 from domain.errors import Invalid
 from domain.identity import digest
 from domain.package_version import Counting
-from domain.period import OPEN_END, Span
+from domain.period import OPEN_END, Span, intersection
 
 Observation = tuple[int, str]
 """A subject seen on a day: (ordinal of the local day, subject)."""
@@ -52,29 +52,40 @@ def definition_digest(counting: Counting) -> str:
 class Rules:
     """The folds and exclusions of a definition, ready to be asked often.
 
-    Raises: Invalid when folds run in a circle.
+    Raises: Invalid when folds run in a circle on some day, or fold a domain into a subject.
     """
 
     def __init__(self, counting: Counting) -> None:
         self._folds: dict[str, list[tuple[Span, str]]] = defaultdict(list)
         self._exclusions: dict[str, list[tuple[Span, str]]] = defaultdict(list)
         for fold in counting.folds:
+            if fold.alias.startswith("@") != fold.main.startswith("@"):
+                raise Invalid(f"folding {fold.alias} into {fold.main} mixes a domain and a subject")
             self._folds[fold.alias].append((_days(fold.start, fold.end), fold.main))
         for exclusion in counting.exclusions:
             days = _days(exclusion.start, exclusion.end)
             self._exclusions[exclusion.subject.removeprefix("*")].append((days, exclusion.reason))
         self.empty = not self._folds and not self._exclusions
         for alias in self._folds:
-            self._refuse_circle(alias)
+            self._refuse_circle(alias, alias, (0, OPEN_END), ())
 
-    def _refuse_circle(self, alias: str) -> None:
-        seen, at = {alias}, [alias]
-        while at:
-            for _, main in self._folds.get(at.pop(), ()):
-                if main in seen:
-                    raise Invalid(f"folding {alias} runs in a circle")
-                seen.add(main)
-                at.append(main)
+    def _refuse_circle(self, alias: str, at: str, days: Span, passed: tuple[str, ...]) -> None:
+        """Follows every chain that holds on one and the same day."""
+        for span, main in self._steps(at):
+            both = intersection(days, span)
+            if both is None:
+                continue
+            if main == alias or main in passed:
+                raise Invalid(f"folding {alias} runs in a circle")
+            self._refuse_circle(alias, main, both, (*passed, main))
+
+    def _steps(self, subject: str) -> Iterator[tuple[Span, str]]:
+        """What a subject may be folded into, and when: its own fold goes before that of its domain."""
+        yield from self._folds.get(subject, ())
+        domain = _domain(subject)
+        if domain and domain != subject:
+            for days, main in self._folds.get(domain, ()):
+                yield days, subject.removesuffix(domain) + main
 
     def apply(self, ordinal: int, subject: str) -> Named:
         """What a subject observed on a day counts as: folded first, then perhaps excluded."""
@@ -93,13 +104,9 @@ class Rules:
             subject = main
 
     def _fold_once(self, ordinal: int, subject: str) -> str:
-        for (start, end), main in self._folds.get(subject, ()):
+        for (start, end), main in self._steps(subject):
             if start <= ordinal < end:
                 return main
-        domain = _domain(subject)
-        for (start, end), main in self._folds.get(domain, ()):
-            if domain and start <= ordinal < end:
-                return subject.removesuffix(domain) + main
         return subject
 
 
@@ -135,20 +142,26 @@ def daily_counts(counting: Counting, observations: Iterable[Observation], start:
 
     Shapes: observations in any order, repeated ones are one; those outside every window do not matter.
     """
+    seen = _by_day(counting, observations)
+    inside: Counter[str] = Counter()
+    low = high = window_start(counting, start)
+    enough, result = 0, []
+    for ordinal in range(start, end):
+        first = window_start(counting, ordinal)
+        for left in range(low, first):
+            enough -= _shift(inside, seen.get(left, ()), -1, counting.threshold_days)
+        for entered in range(high, ordinal + 1):
+            enough += _shift(inside, seen.get(entered, ()), 1, counting.threshold_days)
+        low, high = first, ordinal + 1
+        result.append(enough)
+    return result
+
+
+def _by_day(counting: Counting, observations: Iterable[Observation]) -> dict[int, set[str]]:
     seen: dict[int, set[str]] = defaultdict(set)
     for ordinal, subject in counted(counting, observations):
         seen[ordinal].add(subject)
-    inside: Counter[str] = Counter()
-    enough, low, high, result = 0, window_start(counting, start), window_start(counting, start), []
-    for ordinal in range(start, end):
-        for left in range(low, window_start(counting, ordinal)):
-            enough -= _shift(inside, seen.get(left, ()), -1, counting.threshold_days)
-        low = window_start(counting, ordinal)
-        for entered in range(high, ordinal + 1):
-            enough += _shift(inside, seen.get(entered, ()), 1, counting.threshold_days)
-        high = ordinal + 1
-        result.append(enough)
-    return result
+    return seen
 
 
 def _shift(inside: Counter[str], subjects: Iterable[str], step: int, threshold: int) -> int:
@@ -168,6 +181,42 @@ def distinct_subjects(counting: Counting, observations: Iterable[Observation], s
         if start <= ordinal < end:
             days[subject].add(ordinal)
     return {subject for subject, seen in days.items() if len(seen) >= counting.threshold_days}
+
+
+def counted_subjects(counting: Counting, observations: Iterable[Observation], start: int, end: int) -> set[str]:
+    """Who is in the count of at least one day of [start, end)."""
+    seen = _by_day(counting, observations)
+    days: dict[str, list[int]] = defaultdict(list)
+    for ordinal in sorted(seen):
+        if window_start(counting, start) <= ordinal < end:
+            for subject in seen[ordinal]:
+                days[subject].append(ordinal)
+    return {subject for subject, on in days.items() if _reaches(counting, on)}
+
+
+def _reaches(counting: Counting, days: Sequence[int]) -> bool:
+    """Whether any window ending on one of the days holds enough of them."""
+    needed = counting.threshold_days
+    return any(days[n - needed + 1] >= window_start(counting, days[n]) for n in range(needed - 1, len(days)))
+
+
+def named(counting: Counting, observations: Iterable[Observation]) -> list[Named]:
+    """Every subject observed, once for each answer: what it was counted as, or why it was not.
+
+    Shapes: observations from the first day of the first window to the last day asked about; a subject that no window
+    saw on enough days was not counted, and is told so.
+    """
+    seen = sorted(set(observations))
+    if not seen:
+        return []
+    rules, told = Rules(counting), dict[Named, None]()
+    enough = counted_subjects(counting, seen, seen[0][0], seen[-1][0] + 1) if counting.threshold_days > 1 else None
+    for ordinal, subject in seen:
+        one = rules.apply(ordinal, subject)
+        if one.counted_as and enough is not None and one.counted_as not in enough:
+            one = Named(subject, "", f"seen on fewer than {counting.threshold_days} days")
+        told[one] = None
+    return list(told)
 
 
 def measure(counting: Counting, counts: DayCounts, start: int, end: int) -> Fraction | None:

@@ -1,13 +1,14 @@
 """Closes counts: raw observations become counts of days, by the definition and the zone that hold for the license.
 
 Import marks what it touched; closing counts every month from the first mark on, because windows look back, and records
-an event only where the count is another one than before. The mark goes in the same transaction.
+an event only where the count is another one than before. The mark goes in the same transaction; it stays as long as
+nothing says how the counter is counted.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
-from datetime import UTC, date, datetime, timedelta
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from datetime import UTC, date, datetime
 from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -18,7 +19,7 @@ from psycopg_pool import ConnectionPool
 from domain.counted_users import counted_users_id
 from domain.counting import (
     Observation,
-    counted,
+    counted_subjects,
     daily_counts,
     definition_digest,
     distinct_subjects,
@@ -34,20 +35,28 @@ from domain.package_version import Counting
 from domain.period import day
 from domain.ports import Append, Log, NewEvent
 from domain.terms import Located, Packages
-from jobs.import_counts import versions_of
+from jobs.import_counts import subject_hash, versions_of
 from projections.basis import unpack
 
 DUE = """
 SELECT license, counter, dirty_from, closed_to FROM to_close
 WHERE dirty_from IS NOT NULL OR closed_to < %s ORDER BY bucket, license, counter"""
 FACTS = "SELECT stream, facts FROM basis_v1 WHERE bucket = %s AND stream = ANY(%s::uuid[])"
+# A quarter of an hour is fine enough for every zone's midnight (since 2000 all offsets are multiples of it).
 SEEN = """
-SELECT o.observed_at, coalesce(s.name, encode(o.subject, 'hex')) FROM observation o
-LEFT JOIN subject s ON s.bucket = o.bucket AND s.license = o.license AND s.subject = o.subject
-WHERE o.bucket = %s AND o.license = %s AND o.counter = %s AND o.observed_at >= %s AND o.observed_at < %s"""
+SELECT d.at, d.subject, coalesce(s.name, d.subject::text) FROM (
+    SELECT DISTINCT date_bin('15 minutes', observed_at, TIMESTAMPTZ '2000-01-01 00:00Z') AS at, subject
+    FROM observation
+    WHERE bucket = %(bucket)s AND license = %(license)s AND counter = %(counter)s
+    AND observed_at >= %(low)s AND observed_at < %(high)s
+) d LEFT JOIN subject s ON s.bucket = %(bucket)s AND s.license = %(license)s AND s.subject = d.subject"""
 CLOSED = """
-SELECT topic, state FROM event WHERE bucket = %s AND stream = %s AND topic = 'counted_users.counts_closed'
-ORDER BY version DESC LIMIT 1"""
+SELECT DISTINCT ON (e.stream) e.stream, e.topic, e.state FROM event e
+JOIN unnest(%s::smallint[], %s::uuid[]) AS s(bucket, stream) ON e.bucket = s.bucket AND e.stream = s.stream
+WHERE e.topic = 'counted_users.counts_closed' ORDER BY e.stream, e.version DESC"""
+CLEAR = """
+UPDATE to_close SET dirty_from = NULL, closed_to = greatest(closed_to, %s)
+WHERE bucket = %s AND license = %s AND counter = %s"""
 
 
 class Mark(NamedTuple):
@@ -79,6 +88,8 @@ def close_counts(
 
 def _close(log: Log, pool: ConnectionPool[psycopg.Connection], packages: Packages, mark: Mark, through: date) -> int:
     first = min(found for found in (mark.dirty_from, mark.closed_to) if found is not None).replace(day=1)
+    # Days that were closed before are counted again with the rest, also when this run would not go so far.
+    through = max(through, mark.closed_to or through)
     with log.append() as append:
         append.lock({bucket_of(mark.license): 0})
         if not _still(append, mark):
@@ -89,11 +100,8 @@ def _close(log: Log, pool: ConnectionPool[psycopg.Connection], packages: Package
         events = list(_new(append, closings))
         if events:
             append.append(events)
-        append.query(
-            "UPDATE to_close SET dirty_from = NULL, closed_to = greatest(closed_to, %s) "
-            "WHERE bucket = %s AND license = %s AND counter = %s",
-            [through, bucket_of(mark.license), mark.license, mark.counter],
-        )
+        if rules:
+            append.query(CLEAR, [through, bucket_of(mark.license), mark.license, mark.counter])
         return len(events)
 
 
@@ -163,10 +171,11 @@ def _closings(
     connection: psycopg.Connection, mark: Mark, counting: Counting, zone: str, months: Sequence[tuple[int, int]]
 ) -> Iterator[CountsClosed]:
     start, end = months[0][0], months[-1][1]
-    seen = observations(connection, mark.license, mark.counter, zone, window_start(counting, start), end)
+    rows = list(_seen(connection, mark.license, mark.counter, zone, window_start(counting, start), end))
+    seen = [(at, name) for at, name, _ in rows]
     daily = daily_counts(counting, seen, start, end)
+    digested = _Names(connection, rows)
     for first, last in months:
-        names = sorted({name for at, name in counted(counting, seen) if window_start(counting, first) <= at < last})
         yield CountsClosed(
             license=mark.license,
             counter=mark.counter,
@@ -176,28 +185,58 @@ def _closings(
             zone=zone,
             daily=tuple(daily[first - start : last - start]),
             distinct=len(distinct_subjects(counting, seen, first, last)),
-            names=digest(*names).hex(),
+            names=digested.of(counted_subjects(counting, seen, first, last)),
         )
+
+
+class _Names:
+    """Digests of who was counted, over the hashes of the names: the same before and after a name is erased."""
+
+    def __init__(self, connection: psycopg.Connection, rows: Sequence[Seen]) -> None:
+        self.hashes = {name: subject for _, name, subject in rows}
+        row = connection.execute("SELECT key FROM counting_key").fetchone()
+        assert row is not None
+        self.key: bytes = row[0]
+
+    def of(self, subjects: Iterable[str]) -> str:
+        """The digest of some subjects, in any order."""
+        return digest(*sorted(self._hash(subject) for subject in subjects)).hex()
+
+    def _hash(self, subject: str) -> bytes:
+        return (self.hashes.get(subject) or subject_hash(self.key, subject)).bytes
+
+
+Seen = tuple[int, str, UUID]
+"""A local day, the subject seen on it, and the hash it is stored as."""
 
 
 def observations(
     connection: psycopg.Connection, license: UUID, counter: str, zone: str, start: int, end: int
 ) -> list[Observation]:
-    """The stored observations of the local days [start, end) in a zone."""
-    low = datetime.combine(day(max(start, 1)), datetime.min.time(), UTC) - timedelta(days=1)
-    high = datetime.combine(day(end), datetime.min.time(), UTC) + timedelta(days=1)
-    rows = connection.execute(SEEN, [bucket_of(license), license, counter, low, high]).fetchall()
+    """The stored observations of the local days [start, end) in a zone; an erased name is shown as its hash."""
+    return [(at, name) for at, name, _ in _seen(connection, license, counter, zone, start, end)]
+
+
+def _seen(connection: psycopg.Connection, license: UUID, counter: str, zone: str, start: int, end: int) -> set[Seen]:
+    around = {"low": _midnight(start - 1), "high": _midnight(end + 1)}
+    place = {"bucket": bucket_of(license), "license": license, "counter": counter}
+    rows = connection.execute(SEEN, {**place, **around}).fetchall()
     local = ZoneInfo(zone)
-    found = ((at.astimezone(local).toordinal(), name) for at, name in rows)
-    return [one for one in found if start <= one[0] < end]
+    days = {at: at.astimezone(local).toordinal() for at in {row[0] for row in rows}}
+    return {(days[at], name, subject) for at, subject, name in rows if start <= days[at] < end}
+
+
+def _midnight(ordinal: int) -> datetime:
+    return datetime.combine(day(max(ordinal, 1)), datetime.min.time(), UTC)
 
 
 def _new(append: Append, closings: Sequence[CountsClosed]) -> Iterator[NewEvent]:
     """The closings that say something that the last one of their month did not."""
     streams = {one.start: counted_users_id(one.license, one.counter, one.start) for one in closings}
     versions = versions_of(append, list(streams.values()))
+    places = [[bucket_of(stream) for stream in versions], list(versions)]
+    last = {stream: decode(topic, state) for stream, topic, state in append.query(CLOSED, places)}
     for closing in closings:
         stream = streams[closing.start]
-        last = append.query(CLOSED, [bucket_of(stream), stream]) if stream in versions else []
-        if not last or decode(*last[0]) != closing:
+        if last.get(stream) != closing:
             yield stream, versions.get(stream, 0) + 1, closing

@@ -11,10 +11,10 @@ from domain.counting import (
     DayCounts,
     Named,
     Observation,
-    Rules,
     daily_counts,
     distinct_subjects,
     measure,
+    named,
     window_start,
 )
 from domain.errors import NotFound
@@ -64,27 +64,22 @@ def of_rows(counting: Counting, rows: Iterable[Row], license: str, zone: str, mo
     earliest, local = window_start(counting, start), ZoneInfo(zone)
     readings: dict[int, int] = {}
     seen: set[Observation] = set()
-    named = False
+    mentioned = False
     for row in rows:
         if row.license != license or row.counter != counting.counter:
             continue
-        named = True
+        mentioned = True
         if isinstance(row, Read):
             readings[row.day] = row.quantity
         else:
             at = row.at.astimezone(local).toordinal()
             if earliest <= at < end:
                 seen.add((at, row.subject))
-    if not named:
+    if not mentioned:
         raise NotFound(f"the file has nothing of license {license}, counter {counting.counter}")
     return of_days(counting, DayCounts(readings), month) if readings else of_observations(counting, list(seen), month)
 
 
 def names(counting: Counting, seen: Iterable[Observation]) -> Iterator[Named]:
-    """Every subject observed, once: what it was counted as, or why it was not."""
-    rules, told = Rules(counting), set[Named]()
-    for at, subject in sorted(seen):
-        named = rules.apply(at, subject)
-        if named not in told:
-            told.add(named)
-            yield named
+    """Every subject observed, once for each answer: what it was counted as, or why it was not."""
+    yield from named(counting, seen)
