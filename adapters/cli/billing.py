@@ -27,6 +27,7 @@ from adapters.cli.session import (
 from domain.application.accounts import account_named
 from domain.errors import NotFound
 from domain.events.documents import InvoiceIssued, Line
+from domain.identity import Kind
 from domain.money import written
 from jobs import bill
 from jobs.close_counts import close_counts
@@ -120,6 +121,7 @@ def preview_command(
         chosen = _accounts(tally, account)
         run = bill.Run("preview", through, issued_on or today(), frozenset(chosen) if chosen else None)
         issues, missing = preview(tally.pool, tally.packages, run)
+        tables = [_previewed(tally, issue, lines) for issue in issues]
     answer = {
         "through": through,
         "documents": [_drafted(issue) for issue in issues],
@@ -129,9 +131,13 @@ def preview_command(
     }
     show(answer, "" if issues else "nothing is due")
     if not session.as_json:
-        for issue in issues:
-            title = f"{issue.payer.party.name}: {money(issue.draft.gross, issue.currency)}"
-            console.print(_lines_table(title, issue.draft.lines, issue.currency) if lines else title)
+        for table in tables:
+            console.print(table)
+
+
+def _previewed(tally: Tally, issue: Issue, lines: bool) -> Any:
+    title = f"{issue.payer.party.name}: {money(issue.draft.gross, issue.currency)}"
+    return _lines_table(tally, title, issue.draft.lines, issue.currency) if lines else title
 
 
 def _drafted(issue: Issue) -> dict[str, Any]:
@@ -146,13 +152,25 @@ def _drafted(issue: Issue) -> dict[str, Any]:
     }
 
 
-def _lines_table(title: str, lines: tuple[Line, ...], currency: str) -> Any:
+def _lines_table(tally: Tally, title: str, lines: tuple[Line, ...], currency: str) -> Any:
+    """The lines for people: those of zero are kept in the books and left out on paper."""
     shown = [line for line in lines if line.amount or line.kind == "reversal"] or list(lines)
+    names = tally.log.references(Kind.LICENSE, {line.license for line in shown})
     rows = [
-        (line.number, line.text, line.kind, line.start, line.end, _short(line.quantity), written(line.amount, currency))
+        (
+            line.number,
+            names.get(line.license, line.license),
+            line.text,
+            line.kind,
+            line.start,
+            line.end,
+            _short(line.quantity),
+            written(line.amount, currency),
+        )
         for line in shown
     ]
-    return table_of(title, ["", "line", "kind", "from", "until", "quantity", "net"], rows, right=["quantity", "net"])
+    columns = ["", "license", "line", "kind", "from", "until", "quantity", "net"]
+    return table_of(title, columns, rows, right=["quantity", "net"])
 
 
 def _short(number: str) -> str:
@@ -266,11 +284,12 @@ def show_invoice(number: str) -> None:
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             _, issued = document(connection, number)
+        table = _lines_table(tally, "", issued.lines, issued.currency)
     show(_shown(issued))
     if session.as_json:
         return
     console.print(f"[bold]{issued.document}[/] to {issued.party.name}, issued {issued.issued_on}, due {issued.due_on}")
-    console.print(_lines_table("", issued.lines, issued.currency))
+    console.print(table)
     for tax in issued.taxes:
         console.print(
             f"tax {tax.percent} % on {written(tax.net, issued.currency)}: {written(tax.tax, issued.currency)}"

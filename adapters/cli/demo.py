@@ -29,7 +29,7 @@ HOME = Path(".tally") / "demo"
 CUSTOMERS = (
     ("bakery", "incoming-filter", 12, 0),
     ("law-firm", "incoming-filter", 64, 2),
-    ("school", "incoming-filter", 88, 3),
+    ("school", "incoming-filter", 88, 5),
     ("clinic", "full-filter", 140, 4),
     ("shipyard", "full-filter", 210, 1),
 )
@@ -80,55 +80,61 @@ Commands = list[list[str]]
 
 
 def _story(files: Path) -> Iterator[tuple[str, Commands]]:
-    downgrade = ["licenses", "change", "shipyard", "--package", "incoming-filter", "--on", "2025-02-14"]
-    yield (
-        "A catalog that a person wrote becomes package versions",
-        [
-            ["catalog", "apply", str(CATALOG / "catalog.yaml"), "--yes"],
-            ["catalog", "apply", str(CATALOG / "developers.yaml"), "--yes"],
-        ],
-    )
+    yield "A catalog that a person wrote becomes package versions", [_catalog("catalog"), _catalog("developers")]
     yield "A reseller pays for its customers; a software house pays for itself", _accounts()
     yield (
-        "January is counted and billed",
+        "January is counted and billed; one license crosses its limit",
         [
             ["counts", "import", _readings(files, 1)],
             ["counts", "import", _observations(files)],
-            ["limits", "--on", "2025-01-31"],
+            ["limits", "school", "--on", "2025-01-31"],
             _bill("2025-02-01"),
             ["invoices", "list"],
         ],
     )
-    yield (
-        "February: an upgrade with its price shown first, a downgrade that has to wait",
-        [
-            ["licenses", "change", "school", "--package", "full-filter", "--on", "2025-02-11", "--preview"],
-            ["licenses", "change", "school", "--package", "full-filter", "--on", "2025-02-11"],
-            [*downgrade, "--when", "now"],
-            [*downgrade, "--when", "2025-04-01"],
-            ["licenses", "show", "shipyard", "--on", "2025-02-14"],
-            ["counts", "import", _readings(files, 2)],
-            _bill("2025-03-01"),
-        ],
-    )
-    yield (
-        "March: a late correction of February is put right by itself",
-        [
-            ["counts", "import", _readings(files, 3)],
-            ["counts", "import", _correction(files)],
-            ["preview", "--through", "2025-04-01", "--issued-on", "2025-04-01", "--account", "bakery"],
-            _bill("2025-04-01"),
-            ["limits", "--on", "2025-03-31"],
-        ],
-    )
-    yield "What was issued, and where one number came from: down to the names", [
-        ["invoices", "list"],
-        ["invoices", "show", "INV-000006"],
-        ["explain", "INV-000006", "1"],
-        ["counts", "measure", "--license", "compilers", "--counter", "active_developers", "--month", "2025-03",
-         "--window", "90d", "--measure", "average"],
-    ]  # fmt: skip
+    yield "February: an upgrade with its price shown first, a downgrade that has to wait", _changes(files)
+    yield "March: a late correction of February is put right by itself", _corrected(files)
+    yield "Where numbers came from: down to the events and the names", _explained()
     yield "A second run finds nothing, and the books are in order", [_bill("2025-04-01"), ["verify"]]
+
+
+def _changes(files: Path) -> Commands:
+    upgrade = ["licenses", "change", "school", "--package", "full-filter", "--on", "2025-02-11"]
+    downgrade = ["licenses", "change", "shipyard", "--package", "incoming-filter", "--on", "2025-02-14"]
+    return [
+        [*upgrade, "--preview"],
+        upgrade,
+        [*downgrade, "--when", "now"],
+        [*downgrade, "--when", "2025-04-01"],
+        ["licenses", "show", "shipyard", "--on", "2025-02-14"],
+        ["counts", "import", _readings(files, 2)],
+        _bill("2025-03-01"),
+    ]
+
+
+def _corrected(files: Path) -> Commands:
+    return [
+        ["counts", "import", _readings(files, 3)],
+        ["counts", "import", _correction(files)],
+        ["preview", "--through", "2025-04-01", "--issued-on", "2025-04-01", "--account", "bakery"],
+        _bill("2025-04-01"),
+        ["limits", "--on", "2025-03-31"],
+        ["invoices", "list"],
+    ]
+
+
+def _explained() -> Commands:
+    average = ["--month", "2025-03", "--window", "90d", "--measure", "average"]
+    return [
+        ["invoices", "show", "INV-000006"],
+        ["explain", "INV-000006", "3"],
+        ["explain", "INV-000005", "1"],
+        ["counts", "measure", "--license", "compilers", "--counter", "active_developers", *average],
+    ]
+
+
+def _catalog(name: str) -> list[str]:
+    return ["catalog", "apply", str(CATALOG / f"{name}.yaml"), "--yes"]
 
 
 def _bill(through: str) -> list[str]:

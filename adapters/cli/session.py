@@ -11,7 +11,7 @@ from datetime import date, datetime
 from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated, Any, Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -28,6 +28,11 @@ from domain.money import written
 
 console = Console()
 errors = Console(stderr=True)
+
+
+PROSE = {"line", "reason", "party", "what must hold", "found", "name", "error", "scheduled", "field", "before", "after"}
+PROSE |= {"price", "subject", "counted as", "excluded because", "suspended", "is"}
+"""Columns that may be broken over lines; days, numbers and references may not."""
 
 
 @dataclass
@@ -69,7 +74,8 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], 
     """A table with some columns to the right."""
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
-        table.add_column(column, justify="right" if column in right else "left", overflow="fold")
+        side: Literal["left", "right"] = "right" if column in right else "left"
+        table.add_column(column, justify=side, overflow="fold", no_wrap=column not in PROSE)
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     return table

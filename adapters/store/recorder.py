@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import time
 from collections import defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
 from datetime import datetime
 from typing import Any
@@ -262,10 +262,13 @@ class BucketedRecorder(ApplicationRecorder):
 
     def reference_of(self, kind: int, identifier: UUID) -> str:
         """The reference that people use for a thing."""
-        statement = "SELECT name FROM directory WHERE kind = %s AND id = %s"
+        return self.references(kind, [identifier]).get(identifier, str(identifier))
+
+    def references(self, kind: int, identifiers: Iterable[UUID]) -> dict[UUID, str]:
+        """The references that people use for things."""
+        statement = "SELECT id, name FROM directory WHERE kind = %s AND id = ANY(%s::uuid[])"
         with self.pool.connection() as connection:
-            row = connection.execute(statement, [kind, identifier]).fetchone()
-        return row[0] if row else str(identifier)
+            return dict(connection.execute(statement, [kind, list(identifiers)]).fetchall())
 
     def names(self, kind: int, after: str = "", limit: int = 10_000) -> list[str]:
         """The references of things of a kind, in order, behind one."""

@@ -89,13 +89,6 @@ class CreditNoteIssued(InvoiceIssued):
     TOPIC = "credit_note.issued"
 
 
-class SeriesOpened(Event):
-    """A series of document numbers began."""
-
-    TOPIC = "series.opened"
-    reference: str
-
-
 class NumbersTaken(Event):
     """A range of numbers was given to documents saved in the same transaction, so that the series has no gaps."""
 

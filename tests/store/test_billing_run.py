@@ -7,6 +7,7 @@ import os
 import random
 import signal
 from datetime import date
+from decimal import Decimal
 
 import msgspec
 import pytest
@@ -15,6 +16,7 @@ from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
 from domain.application.licensing import ChangeLicense, StartLicense
 from domain.document import Draft
+from domain.price import Flat
 from jobs import bill
 from jobs.bill import Run
 from jobs.explain import document
@@ -200,7 +202,7 @@ def test_a_catalog_change_leaves_what_licenses_have(tally):
     open_account(tally, "acme")
     start(tally, "l1", "acme", "p")
     run_billing(tally, FEBRUARY, FEBRUARY)
-    dearer = package("p", component(price=component().prices["EUR"].__class__(amount=99)))
+    dearer = package("p", component(price=Flat(Decimal(99))))
     publish(tally, msgspec.structs.replace(dearer, version=2, effective_on=date(2025, 2, 10)))
     run_billing(tally, MARCH, MARCH)
     assert [row[4] for row in books(tally)] == [6000, 3000]
