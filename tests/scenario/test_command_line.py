@@ -1,0 +1,116 @@
+"""The command line as its users type it, on an embedded database of its own."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import tempfile
+from pathlib import Path
+
+import pytest
+
+from adapters.cli.main import main
+from adapters.embedded import Embedded
+from tests.builders import OBSERVATIONS, READINGS, write_csv
+
+EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
+
+
+@pytest.fixture(scope="module")
+def home():
+    path = Path(tempfile.mkdtemp(prefix="tally-cli-"))
+    path.chmod(0o755)
+    Embedded(path, durable=False).start()
+    yield path
+    Embedded(path).stop()
+    shutil.rmtree(path, ignore_errors=True)
+
+
+@pytest.fixture
+def tally(home, capsys):
+    def run(*words: str):
+        status = main([*words, "--home", str(home), "--json"])
+        out, err = capsys.readouterr()
+        return status, json.loads(out or err or "null")
+
+    return run
+
+
+def test_from_a_catalog_to_an_explained_invoice(tally, tmp_path):
+    status, changes = tally("catalog", "apply", str(EXAMPLES / "catalog.yaml"))
+    assert (status, {change["kind"] for change in changes}) == (0, {"new"})
+    status, changes = tally("catalog", "apply", str(EXAMPLES / "catalog.yaml"))
+    assert (status, {change["kind"] for change in changes}) == (0, {"unchanged"})
+    assert tally("accounts", "open", "acme", "--name", "Acme", "--tax-percent", "19", "--zone", "Europe/Berlin")[0] == 0
+    start = ["licenses", "start", "acme-1", "--account", "acme", "--package", "incoming-filter", "--on", "2025-01-10"]
+    assert tally(*start)[0] == 0
+    assert tally(*start) == (2, {"error": {"code": "conflict", "message": "license acme-1 exists already"}})
+    rows = [f"acme-1,mailboxes,2025-01-{day:02d},{60 + day},r{day}" for day in range(10, 32)]
+    path = write_csv(tmp_path / "counts.csv", READINGS, rows)
+    assert tally("counts", "import", path)[1]["new"] == 22
+    assert tally("counts", "import", path)[1]["new"] == 0
+    status, preview = tally("preview", "--through", "2025-02-01", "--issued-on", "2025-02-01")
+    status, report = tally("bill", "--through", "2025-02-01", "--issued-on", "2025-02-01")
+    assert (status, report["billed"], report["documents"]) == (0, 1, 1)
+    number = tally("invoices", "list")[1][0]["number"]
+    shown = tally("invoices", "show", number)[1]
+    assert shown["gross"] == preview["documents"][0]["gross"]
+    # base 10 Jan–31 Jan: 22 of 31 days of 20.00; February whole; 91 mailboxes for 22 of 31 days of 60.00 + 36.90
+    assert [line["amount"] for line in shown["lines"]] == ["14.19", "20.00", "68.77"]
+    told = tally("explain", number, "3")[1]
+    assert told["quantity"] == "91"
+    assert {event["event"] for event in told["events"]} == {"license.started", "counted_users.readings_recorded"}
+    limits = tally("limits", "acme-1", "--on", "2025-01-31")[1]
+    assert [(one["limit"], one["state"]) for one in limits] == [("mailboxes", "warn"), ("custom_mx", "within")]
+    assert all(not check["found"] for check in tally("verify")[1])
+
+
+def test_a_change_shows_its_money_first_and_a_refusal_says_why(tally):
+    tally("accounts", "open", "beta", "--name", "Beta")
+    tally("licenses", "start", "beta-1", "--account", "beta", "--package", "full-filter", "--on", "2025-01-01")
+    tally("bill", "--through", "2025-01-01", "--issued-on", "2025-01-01", "--account", "beta")
+    down = ["licenses", "change", "beta-1", "--package", "incoming-filter", "--on", "2025-01-11"]
+    status, refused = tally(*down, "--when", "now")
+    assert (status, refused["error"]["code"]) == (2, "conflict")
+    assert "2025-02-01" in refused["error"]["message"]
+    preview = tally(*down, "--preview")[1]
+    assert preview["effective_on"] == "2025-02-01"
+    assert tally(*down)[1] == {"license": "beta-1", "change": "c1", "effective_on": "2025-02-01"}
+    changes = tally("licenses", "show", "beta-1", "--on", "2025-01-12")[1]["changes"]
+    assert sorted(change["state"] for change in changes) == ["current", "refused", "scheduled"]
+    assert tally("licenses", "withdraw-change", "beta-1", "c1", "--on", "2025-01-12")[0] == 0
+
+
+def test_counts_are_measured_from_a_file_when_nothing_else_exists(tally, tmp_path):
+    rows = [f"l,c,2025-06-{day:02d}T23:30:00+02:00,u{day % 4},o{day}" for day in range(1, 29)]
+    path = write_csv(tmp_path / "o.csv", OBSERVATIONS, rows)
+    words = ["counts", "measure", "--license", "l", "--counter", "c", "--month", "2025-06", "--file", path]
+    assert tally(*words, "--measure", "distinct")[1]["value"] == 4
+    assert tally(*words, "--window", "2d", "--measure", "peak")[1]["value"] == 2
+    average = tally(*words, "--window", "1d", "--measure", "average")[1]
+    assert (average["sum"], average["days"], average["value"]) == (28, 30, 0.933333)
+
+
+@pytest.mark.parametrize(
+    ("words", "code"),
+    [
+        (["invoices", "show", "INV-999999"], "not_found"),
+        (["bill", "--through", "2025-13-01"], "usage"),
+        (["licenses", "start", "x", "--account", "nobody", "--package", "p", "--on", "2025-01-01"], "not_found"),
+        (["accounts", "open", "x", "--name", "X", "--currency", "EURO"], "invalid"),
+        (["accounts", "open", "x", "--name", "X", "--zone", "Mars/Olympus"], "invalid"),
+        (["counts", "measure", "--license", "l", "--counter", "c", "--month", "June"], "invalid"),
+        (["counts", "import", "/no/such/file.csv"], "bad_file"),
+        (["nonsense"], "usage"),
+    ],
+)
+def test_what_cannot_be_done_is_said_with_a_code_and_a_status(tally, words, code):
+    status, answer = tally(*words)
+    assert status in (2, 4)
+    assert answer["error"]["code"] == code
+
+
+def test_every_command_explains_itself(capsys):
+    for words in ([], ["catalog"], ["accounts"], ["licenses"], ["counts"], ["invoices"], ["db"], ["projections"]):
+        main([*words, "--help"])
+        assert "Usage" in capsys.readouterr().out

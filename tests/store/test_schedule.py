@@ -1,0 +1,95 @@
+"""Billing by itself: one leads, none is woken twice, missed days are caught up, another takes over."""
+
+from __future__ import annotations
+
+import multiprocessing
+import os
+import signal
+import time
+from datetime import date, datetime
+from zoneinfo import ZoneInfo
+
+import psycopg
+
+from adapters.bootstrap import Tally
+from adapters.schedule import Scheduler, due_accounts, work
+from tests.builders import books, declared_package, open_account, publish, start
+
+
+def a_business(tally: Tally) -> None:
+    publish(tally, declared_package())
+    for name, day, zone in (("berlin", 1, "Europe/Berlin"), ("tokyo", 15, "Asia/Tokyo"), ("late", 31, "Europe/Berlin")):
+        open_account(tally, name, billing_day=day, zone=zone)
+        start(tally, name, name, "declared", date(2025, 1, 1), quantities={"seats": 2})
+    tally.follower().catch_up()
+
+
+def at(year: int, month: int, day: int, hour: int = 12):
+    instant = datetime(year, month, day, hour, tzinfo=ZoneInfo("UTC"))
+    return lambda zone: instant.astimezone(ZoneInfo(zone))
+
+
+def jobs(tally: Tally) -> list[tuple[str, str, str]]:
+    with psycopg.connect(tally.dsn) as connection:
+        return connection.execute(
+            "SELECT args->>'zone', args->>'day', status::text FROM procrastinate_jobs ORDER BY id"
+        ).fetchall()
+
+
+def test_every_account_is_billed_on_its_billing_day_by_a_worker(tally):
+    a_business(tally)
+    scheduler = Scheduler(tally, now=at(2025, 1, 31))
+    assert scheduler.wake() == 2
+    scheduler.step_down()
+    work(tally, wait=False)
+    assert [row[1:4] for row in books(tally)] == [("invoice", date(2025, 1, 31), date(2025, 1, 31))]
+    assert {status for *_, status in jobs(tally)} == {"succeeded"}
+
+
+def test_a_wake_is_queued_once_by_whomever_and_missed_days_are_caught_up(tally):
+    a_business(tally)
+    leader = Scheduler(tally, now=at(2025, 1, 30))
+    assert leader.wake() == 2
+    assert leader.wake() == 0
+    other = Scheduler(tally, now=at(2025, 2, 2))
+    assert other.wake() == 0, "only one leads"
+    leader.step_down()
+    assert other.wake() == 6
+    other.step_down()
+    work(tally, wait=False)
+    assert sorted(row[3] for row in books(tally)) == [date(2025, 1, 31), date(2025, 2, 1)]
+    assert len({(zone, day) for zone, day, _ in jobs(tally)}) == 8
+
+
+def test_the_last_day_of_a_month_serves_the_days_that_it_does_not_have(tally):
+    a_business(tally)
+    late = tally.billing.resolve(2, ["late"])["late"]
+    assert due_accounts(tally, "Europe/Berlin", date(2025, 2, 28)) == [late]
+    assert due_accounts(tally, "Europe/Berlin", date(2025, 2, 27)) == []
+    assert due_accounts(tally, "Europe/Berlin", date(2025, 3, 31)) == [late]
+
+
+def lead(dsn: str, ready) -> None:
+    with Tally(dsn) as tally:
+        scheduler = Scheduler(tally)
+        assert scheduler.leads()
+        ready.set()
+        time.sleep(60)
+
+
+def test_another_takes_over_when_the_leader_is_killed(tally, dsn):
+    a_business(tally)
+    context = multiprocessing.get_context("fork")
+    ready = context.Event()
+    process = context.Process(target=lead, args=(dsn, ready))
+    process.start()
+    assert ready.wait(10)
+    successor = Scheduler(tally, now=at(2025, 1, 31))
+    assert not successor.leads()
+    os.kill(process.pid, signal.SIGKILL)
+    process.join()
+    end = time.monotonic() + 10
+    while not successor.leads() and time.monotonic() < end:
+        time.sleep(0.05)
+    assert successor.wake() == 2
+    successor.step_down()
