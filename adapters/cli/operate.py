@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from typing import Annotated
 
+import psycopg
 import typer
 
 from adapters import schedule
 from adapters.cli.session import console, opened, progress, session, show, table_of
+from adapters.doctor import inspect
 from adapters.embedded import Embedded
 from adapters.settings import settings
 from domain.errors import Invalid
@@ -21,6 +23,7 @@ def register(app: typer.Typer) -> None:
     app.add_typer(projections, name="projections")
     app.command("scheduler")(scheduler)
     app.command("worker")(worker)
+    app.command("doctor")(doctor)
 
 
 def _embedded() -> Embedded:
@@ -105,3 +108,15 @@ def worker(
     """Carries out what the scheduler queued; start as many as you like, on as many machines."""
     with opened() as tally:
         schedule.work(tally, wait=wait)
+
+
+def doctor() -> None:
+    """Looks at the live schema and the log: portability rules, heads, clock, the role that may only add."""
+    with opened() as tally, psycopg.connect(tally.dsn) as connection:
+        findings = inspect(connection)
+        version = connection.info.server_version // 10000
+    answer = {"postgresql": version, "findings": [finding._asdict() for finding in findings]}
+    healthy = f"PostgreSQL {version}: nothing found"
+    show(answer, table_of("Findings", ["rule", "object", "message"], findings) if findings else healthy)
+    if findings:
+        raise typer.Exit(3)

@@ -1,0 +1,110 @@
+"""Looks at the live schema and says what would not survive: the rules that keep it portable, and the log's own.
+
+Every table is *sharded* (the bucket is the first column of every key), *reference* or *local*. Sharded tables have no
+sequences, no triggers and no foreign keys without the bucket, so that the same schema can be distributed. ADR-0002.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import NamedTuple
+
+import psycopg
+
+from adapters.store.install import APPEND_ONLY, ROLE
+
+SHARDED = frozenset(
+    {"bucket_head", "event", "command", "tracking", "parked_event", "directory", "billed_line", "coverage"}
+    | {"billing_generation", "billing_exception", "reading", "observation", "subject", "to_close"}
+    | {"basis_v1", "account_v1", "pool_v1", "document_v1", "change_v1", "limit_v1"}
+)
+LOCAL = frozenset({"follower_slot", "billing_run", "billing_chunk", "wake", "installed", "counting_key"})
+
+
+class Finding(NamedTuple):
+    """One thing that is not as it should be."""
+
+    rule: str
+    object: str
+    message: str
+
+
+KEYS = """
+SELECT c.conrelid::regclass::text, c.conname, (SELECT a.attname FROM pg_attribute a
+    WHERE a.attrelid = c.conrelid AND a.attnum = c.conkey[1])
+FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+WHERE n.nspname = 'public' AND c.contype IN ('p', 'u', 'x')"""
+UNIQUE_INDEXES = """
+SELECT i.indrelid::regclass::text, i.indexrelid::regclass::text, (SELECT a.attname FROM pg_attribute a
+    WHERE a.attrelid = i.indrelid AND a.attnum = i.indkey[0])
+FROM pg_index i JOIN pg_class t ON t.oid = i.indrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+WHERE n.nspname = 'public' AND i.indisunique"""
+FOREIGN_KEYS = """
+SELECT c.conrelid::regclass::text, c.conname, array(SELECT a.attname::text FROM pg_attribute a
+    WHERE a.attrelid = c.conrelid AND a.attnum = ANY(c.conkey))
+FROM pg_constraint c JOIN pg_class t ON t.oid = c.conrelid JOIN pg_namespace n ON n.oid = t.relnamespace
+WHERE n.nspname = 'public' AND c.contype = 'f'"""
+SEQUENCES = """
+SELECT d.refobjid::regclass::text, s.relname FROM pg_class s JOIN pg_depend d ON d.objid = s.oid
+WHERE s.relkind = 'S' AND d.deptype IN ('a', 'i') AND d.refclassid = 'pg_class'::regclass"""
+TRIGGERS = "SELECT tgrelid::regclass::text, tgname FROM pg_trigger WHERE NOT tgisinternal"
+TABLES = """
+SELECT c.relname FROM pg_class c JOIN pg_namespace n ON n.oid = c.relnamespace
+WHERE n.nspname = 'public' AND c.relkind IN ('r', 'p') AND NOT c.relispartition"""
+HEADS = """
+SELECT h.bucket, h.position, count(e.position), coalesce(max(e.position), 0) FROM bucket_head h
+LEFT JOIN event e ON e.bucket = h.bucket GROUP BY h.bucket, h.position
+HAVING h.position <> count(e.position) OR h.position <> coalesce(max(e.position), 0) LIMIT 20"""
+AHEAD = "SELECT bucket, recorded_at FROM bucket_head WHERE recorded_at > now() + interval '1 minute' LIMIT 20"
+
+
+def inspect(connection: psycopg.Connection) -> list[Finding]:
+    """Everything found; nothing is a good answer."""
+    return [*_tables(connection), *_keys(connection), *_parts(connection), *_log(connection), *_role(connection)]
+
+
+def _ours(table: str) -> bool:
+    return not table.startswith("procrastinate_")
+
+
+def _tables(connection: psycopg.Connection) -> Iterator[Finding]:
+    for (table,) in connection.execute(TABLES).fetchall():
+        if _ours(table) and table not in SHARDED | LOCAL:
+            yield Finding("declared", table, "is declared neither sharded nor reference nor local")
+
+
+def _keys(connection: psycopg.Connection) -> Iterator[Finding]:
+    rows = {*connection.execute(KEYS).fetchall(), *connection.execute(UNIQUE_INDEXES).fetchall()}
+    for table, key, first in sorted(rows, key=str):
+        if table in SHARDED and first != "bucket":
+            yield Finding("bucket first", f"{table}.{key}", f"begins with {first}")
+    for table, key, columns in connection.execute(FOREIGN_KEYS).fetchall():
+        if table in SHARDED and "bucket" not in columns:
+            yield Finding("bucket in references", f"{table}.{key}", "refers without the bucket")
+
+
+def _parts(connection: psycopg.Connection) -> Iterator[Finding]:
+    for table, sequence in connection.execute(SEQUENCES).fetchall():
+        if table in SHARDED:
+            yield Finding("no sequences", table, f"uses the sequence {sequence}")
+    for table, trigger in connection.execute(TRIGGERS).fetchall():
+        if table in SHARDED:
+            yield Finding("no triggers", table, f"has the trigger {trigger}")
+
+
+def _log(connection: psycopg.Connection) -> Iterator[Finding]:
+    for bucket, head, count, last in connection.execute(HEADS).fetchall():
+        yield Finding("heads", f"bucket {bucket}", f"head {head}, {count} events up to {last}")
+    for bucket, at in connection.execute(AHEAD).fetchall():
+        yield Finding("clock", f"bucket {bucket}", f"was last written at {at}, which is still to come")
+
+
+def _role(connection: psycopg.Connection) -> Iterator[Finding]:
+    for table in APPEND_ONLY:
+        for privilege in ("UPDATE", "DELETE", "TRUNCATE"):
+            asked = connection.execute("SELECT has_table_privilege(%s, %s, %s)", [ROLE, table, privilege]).fetchone()
+            if asked == (True,):
+                yield Finding("append only", table, f"{ROLE} may {privilege}")
+    row = connection.execute("SELECT has_table_privilege(%s, 'bucket_head', 'UPDATE')", [ROLE]).fetchone()
+    if row == (True,):
+        yield Finding("append only", "bucket_head", f"{ROLE} may set positions")
