@@ -10,12 +10,12 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from itertools import islice
+from itertools import chain
 from typing import NoReturn
 from unicodedata import is_normalized
 
 from domain.errors import BadFile, Fault
-from jobs.count_rows import Observed, Read, Row
+from jobs.count_rows import Batch
 
 READINGS = ("license", "counter", "day", "quantity", "report_id")
 OBSERVATIONS = ("license", "counter", "observed_at", "subject", "report_id")
@@ -35,10 +35,10 @@ QUANTITIES, INSTANTS = (re.compile(f"(?:{pattern},)*", re.ASCII) for pattern in 
 Progress = Callable[[int, int], None]
 """Called now and then with rows read and bytes read."""
 
-Numbered = tuple[int, Sequence[str]]
-"""A record and the line that it begins on."""
+Numbered = tuple[Sequence[int], Sequence[Sequence[str]]]
+"""Some records, and the line that each begins on."""
 
-Make = Callable[[Sequence[int], Sequence[Sequence[str]]], Iterator[Row]]
+Column = Sequence[str]
 
 
 class CellReader:
@@ -50,26 +50,24 @@ class CellReader:
         self.latest = now + TOLERANCE
         self.latest_day = now.toordinal() + 1
 
-    def rows(
+    def batches(
         self, records: Iterator[Numbered], progress: Progress | None, read_bytes: Callable[[], int]
-    ) -> Iterator[Row]:
+    ) -> Iterator[Batch]:
         """The rows behind the header. Raises: BadFile when the file has ended, or with the hundredth fault."""
-        line, header = next(records, (1, ()))
-        make, order = self._columns(line, header)
-        count = 0
-        while batch := list(islice(records, BATCH)):
-            count += len(batch)
-            fitting = self._of_width(batch, len(header))
-            if fitting:
-                lines, fields = zip(*fitting, strict=True)
-                columns = list(zip(*fields, strict=True))
-                yield from make(lines, [columns[n] for n in order])
+        lines, batch = next(records, ((), ()))
+        wanted, order = self._columns(lines[0] if lines else 1, batch[0] if batch else ())
+        width, count = len(batch[0]), 0
+        first = (lines[1:], batch[1:])
+        for lines, batch in chain((first,), records):
+            count += len(lines)
+            lines, batch = self._of_width(lines, batch, width)
+            if batch:
+                columns = list(zip(*batch, strict=True))
+                yield self._checked(wanted, lines, [columns[n] for n in order])
             if progress:
                 progress(count, read_bytes())
         if self.faults:
             raise BadFile(self.faults)
-        if progress and not count:
-            progress(0, read_bytes())
 
     def fault(self, line: int, field: str, message: str, code: str) -> None:
         """Notes a fault. Raises: BadFile when there are too many to be read."""
@@ -77,76 +75,85 @@ class CellReader:
         if len(self.faults) >= MAX_FAULTS:
             raise BadFile(self.faults)
 
-    def _of_width(self, batch: list[Numbered], width: int) -> list[Numbered]:
-        if all(len(record) == width for _, record in batch):
-            return batch
-        for line, record in batch:
+    def _of_width(self, lines: Sequence[int], batch: Sequence[Sequence[str]], width: int) -> Numbered:
+        """The records that have a field for every column; the others are faults."""
+        if set(map(len, batch)) <= {width}:
+            return lines, batch
+        for line, record in zip(lines, batch, strict=True):
             if len(record) != width:
                 self.fault(line, "", f"has {len(record)} fields, the header has {width}", "width")
-        return [one for one in batch if len(one[1]) == width]
+        kept = [n for n, record in enumerate(batch) if len(record) == width]
+        return [lines[n] for n in kept], [batch[n] for n in kept]
 
-    def _columns(self, line: int, header: Sequence[str]) -> tuple[Make, list[int]]:
+    def _columns(self, line: int, header: Sequence[str]) -> tuple[Sequence[str], list[int]]:
+        """The columns of the kind of file that this is, and where they stand."""
         if not header:
             self._refuse(line, "", "the file is empty", "empty")
         if repeated := next((name for name in header if header.count(name) > 1), None):
-            self._refuse(line, repeated, "the column stands twice in the header", "duplicate_column")
-        observed = "subject" in header or "observed_at" in header
-        wanted, make = (OBSERVATIONS, self._observed) if observed else (READINGS, self._read)
+            self._refuse(line, repeated[:40], "the column stands twice in the header", "duplicate_column")
+        wanted = OBSERVATIONS if "subject" in header or "observed_at" in header else READINGS
         for name in wanted:
             if name not in header:
                 self._refuse(line, name, f"the column is missing: {','.join(wanted)} are needed", "missing_column")
         if extra := next((name for name in header if name not in wanted), None):
             shown = repr(extra[:40])
             self._refuse(line, extra[:40], f"{shown} is no column: {','.join(wanted)} are", "unknown_column")
-        return make, [header.index(name) for name in wanted]
+        return wanted, [header.index(name) for name in wanted]
 
     def _refuse(self, line: int, field: str, message: str, code: str) -> NoReturn:
         raise BadFile([Fault(self.path, line, field, message, code)])
 
-    def _read(self, lines: Sequence[int], columns: Sequence[Sequence[str]]) -> Iterator[Row]:
-        licenses, counters, days, quantities, reports = columns
-        ordinals = list(map(ordinal, days))
-        fine = _are_texts(set(licenses), set(counters), reports) and _all_match(QUANTITIES, quantities)
-        if fine and None not in ordinals and max(ordinals) <= self.latest_day:  # type: ignore[type-var, operator]
-            return map(Read, lines, licenses, counters, reports, ordinals, map(int, quantities))  # type: ignore[arg-type]
-        return iter([row for row in map(self._read_one, lines, *columns) if row])
+    def _checked(self, names: Sequence[str], lines: Sequence[int], columns: Sequence[Column]) -> Batch:
+        """The rows without a fault, as a batch."""
+        fine = self._are_observations if names is OBSERVATIONS else self._are_readings
+        if not fine(*columns):
+            check = self._observation if names is OBSERVATIONS else self._reading
+            kept = [n for n, record in enumerate(zip(*columns, strict=True)) if check(lines[n], *record)]
+            lines, columns = [lines[n] for n in kept], [[column[n] for n in kept] for column in columns]
+        licenses, counters, when, what, reports = columns
+        return Batch(names is OBSERVATIONS, lines, licenses, counters, reports, when, what)
 
-    def _read_one(self, line: int, license: str, counter: str, day: str, quantity: str, report: str) -> Read | None:
+    def _are_readings(self, licenses: Column, counters: Column, days: Column, quantities: Column, ids: Column) -> bool:
+        texts = _are_texts(set(licenses), set(counters), ids)
+        return texts and _all_match(QUANTITIES, quantities) and all(map(self._is_past, set(days)))
+
+    def _is_past(self, day: str) -> bool:
         at = ordinal(day)
+        return at is not None and at <= self.latest_day
+
+    def _reading(self, line: int, license: str, counter: str, day: str, quantity: str, report: str) -> bool:
+        """Whether one reading is fine; else its first fault is noted."""
         if not self._is_fine(line, READINGS, (license, counter, None, None, report)):
-            return None
-        if at is None:
+            return False
+        if ordinal(day) is None:
             self.fault(line, "day", f"{day[:40]!r} is not a day such as 2025-01-31", "day")
-        elif at > self.latest_day:
+        elif not self._is_past(day):
             self.fault(line, "day", f"{day} is still to come", "future")
         elif not ONE_QUANTITY.fullmatch(quantity):
             self.fault(line, "quantity", f"{quantity[:40]!r} is not a whole number from 0 to 1000000000000", "quantity")
         else:
-            return Read(line, license, counter, report, at, int(quantity))
-        return None
+            return True
+        return False
 
-    def _observed(self, lines: Sequence[int], columns: Sequence[Sequence[str]]) -> Iterator[Row]:
-        licenses, counters, instants, subjects, reports = columns
-        if _are_texts(set(licenses), set(counters), subjects, reports) and _all_match(INSTANTS, instants):
-            at = _instants(instants)
-            if at and max(at) <= self.latest:
-                return map(Observed, lines, licenses, counters, reports, at, subjects)
-        return iter([row for row in map(self._observed_one, lines, *columns) if row])
+    def _are_observations(self, licenses: Column, counters: Column, when: Column, who: Column, ids: Column) -> bool:
+        if not _are_texts(set(licenses), set(counters), who, ids) or not _all_match(INSTANTS, when):
+            return False
+        instants = _instants(when)
+        return bool(instants) and max(instants) <= self.latest
 
-    def _observed_one(
-        self, line: int, license: str, counter: str, at: str, subject: str, report: str
-    ) -> Observed | None:
+    def _observation(self, line: int, license: str, counter: str, at: str, subject: str, report: str) -> bool:
+        """Whether one observation is fine; else its first fault is noted."""
         if not self._is_fine(line, OBSERVATIONS, (license, counter, None, subject, report)):
-            return None
-        instant = _instants([at]) if ONE_INSTANT.fullmatch(at) else []
-        if not instant:
+            return False
+        instants = _instants([at]) if ONE_INSTANT.fullmatch(at) else []
+        if not instants:
             wanted = "an instant with its offset, such as 2025-01-31T09:00:00Z"
             self.fault(line, "observed_at", f"{at[:40]!r} is not {wanted}", "instant")
-        elif instant[0] > self.latest:
+        elif instants[0] > self.latest:
             self.fault(line, "observed_at", f"{at} is still to come", "future")
         else:
-            return Observed(line, license, counter, report, instant[0], subject)
-        return None
+            return True
+        return False
 
     def _is_fine(self, line: int, names: Sequence[str], values: Sequence[str | None]) -> bool:
         for name, value in zip(names, values, strict=True):

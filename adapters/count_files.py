@@ -11,39 +11,45 @@ from __future__ import annotations
 import csv
 import io
 import os
+import re
 import stat
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import chain
+from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
-from adapters.count_cells import CellReader, Numbered, Progress
+from adapters.count_cells import BATCH, CellReader, Numbered, Progress
 from adapters.count_parquet import parquet_records
 from domain.errors import BadFile, Fault
-from jobs.count_rows import Row
+from jobs.count_rows import Batch, CountRows
 
 BLOCK = 1 << 20
 """Bytes read at once; a line that is longer is refused."""
 
+LINE_END = re.compile("\r\n|\r|\n")
 BOM = b"\xef\xbb\xbf"
 
 
-def read_rows(path: str, progress: Progress | None = None) -> Iterator[Row]:
-    """The rows of a file; "-" is standard input.
+def read_rows(path: str, progress: Progress | None = None) -> CountRows:
+    """The rows of a file, read while one goes through them; "-" is standard input.
 
     Raises: BadFile with file, line and field of the first faults (at most 100), or why the file cannot be read;
     Unavailable when Parquet cannot be read here.
     """
+    return CountRows(_batches(path, progress))
+
+
+def _batches(path: str, progress: Progress | None) -> Iterator[Batch]:
     cells = CellReader(path, datetime.now(UTC))
     if path.endswith((".parquet", ".pq")):
-        yield from cells.rows(parquet_records(path), progress, lambda: 0)
+        yield from cells.batches(parquet_records(path), progress, lambda: 0)
         return
     with _opened(path) as raw:
         blocks = _Blocks(path, raw)
-        yield from cells.rows(_csv_records(path, blocks), progress, lambda: blocks.bytes)
+        yield from cells.batches(_csv_records(path, blocks), progress, lambda: blocks.bytes)
 
 
 def size_of(path: str) -> int | None:
@@ -80,14 +86,28 @@ def _version(raw: BinaryIO) -> tuple[int, int] | None:
 def _csv_records(path: str, blocks: _Blocks) -> Iterator[Numbered]:
     """The records of a CSV file with the line that each begins on, the header first."""
     reader = csv.reader(chain.from_iterable(blocks), strict=True)
-    begins = 1
-    try:
-        for record in reader:
-            if record:
-                yield begins, record
-            begins = reader.line_num + 1
-    except csv.Error as error:
-        raise BadFile([Fault(path, begins, "", f"not CSV: {error}", "syntax")]) from None
+    line, records, broken = 1, [[""]], None
+    while records and not broken:
+        records = []
+        try:
+            records.extend(islice(reader, BATCH))
+        except csv.Error as error:
+            broken = f"not CSV: {error}"
+        lines = _lines(records, line, reader.line_num)
+        line = lines.pop()
+        if [] in records:
+            lines = [number for number, record in zip(lines, records, strict=True) if record]
+        yield lines, [record for record in records if record] if len(lines) < len(records) else records
+    if broken:
+        raise BadFile([Fault(path, line, "", broken, "syntax")])
+
+
+def _lines(records: Sequence[Sequence[str]], begin: int, end: int) -> list[int]:
+    """The line that each record begins on, and the one behind the last."""
+    if end - begin + 1 == len(records):
+        return list(range(begin, end + 2))
+    inside = (sum(len(LINE_END.findall(field)) for field in record) for record in records)
+    return list(accumulate((1 + ends for ends in inside), initial=begin))
 
 
 class _Blocks:

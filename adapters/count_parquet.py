@@ -6,10 +6,8 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
-from adapters.count_cells import Numbered
+from adapters.count_cells import BATCH, Numbered
 from domain.errors import BadFile, Fault, Unavailable
-
-ROWS = 20_000
 
 
 def parquet_records(path: str) -> Iterator[Numbered]:
@@ -24,12 +22,12 @@ def parquet_records(path: str) -> Iterator[Numbered]:
         raise Unavailable("reading Parquet needs pyarrow: pip install 'tallystick[parquet]'") from error
     try:
         with parquet.ParquetFile(path) as file:
-            yield 1, file.schema_arrow.names
+            yield [1], [file.schema_arrow.names]
             _refuse_types(path, file.schema_arrow)
             line = 2
-            for batch in file.iter_batches(batch_size=ROWS):
+            for batch in file.iter_batches(batch_size=BATCH):
                 columns = [_texts(column.to_pylist()) for column in batch.columns]
-                yield from enumerate(zip(*columns, strict=True), start=line)
+                yield range(line, line + batch.num_rows), list(zip(*columns, strict=True))
                 line += batch.num_rows
     except (ArrowException, OSError, ValueError) as error:
         what = (str(error).splitlines() or [""])[0]

@@ -63,6 +63,8 @@ def day_counts(facts: Iterable[Located]) -> dict[str, DayCounts]:
             distinct.setdefault(event.counter, {})[start, event.end.toordinal()] = event.distinct
         else:
             continue
+        if not found:
+            continue
         days.setdefault(event.counter, {}).update(found)
         reasons.setdefault(event.counter, []).append((min(found), max(found), ref))
     return {

@@ -90,5 +90,8 @@ GROUP BY 1, 2, 3 ORDER BY 1, 2, 3
 ON CONFLICT (bucket, license, counter) DO UPDATE SET dirty_from = least(t.dirty_from, excluded.dirty_from)"""
 
 NEW_READINGS = """
-DECLARE new_readings NO SCROLL CURSOR FOR SELECT license, counter, day, quantity, name FROM staged
-ORDER BY bucket, license, counter, date_trunc('month', day::timestamp), line"""
+DECLARE new_readings NO SCROLL CURSOR FOR
+SELECT license, counter, date_trunc('month', day::timestamp)::date,
+    array_agg(day ORDER BY line), array_agg(quantity ORDER BY line), array_agg(name ORDER BY line)
+FROM staged GROUP BY bucket, license, counter, 3 ORDER BY bucket, license, counter, 3"""
+"""For each license, counter and month its new readings, in the order of the file."""

@@ -8,9 +8,8 @@ so that a killed import leaves nothing behind.
 from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from functools import lru_cache
 from hashlib import blake2b
-from itertools import chain, groupby, islice
+from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -20,15 +19,13 @@ from domain.counted_users import counted_users_id
 from domain.errors import BadFile, Fault, Unavailable
 from domain.events.counted_users import Reading, ReadingsRecorded
 from domain.identity import bucket_of
-from domain.period import day
-from domain.ports import Append, Log, NewEvent
+from domain.ports import Append, Log
 from jobs import count_tables as tables
-from jobs.count_rows import Observed, Row
+from jobs.count_rows import Batch, CountRows
 
 DDL = tables.DDL
-BATCH = 5000
 MAX_FAULTS = 100
-MEMORY = "SET LOCAL work_mem = '64MB'"
+MEMORY = "SET LOCAL work_mem = '160MB'"
 """For sorting what is staged; a file that needs more spills to disk."""
 
 Resolve = Callable[[Sequence[str]], dict[str, UUID]]
@@ -44,35 +41,33 @@ class Imported(NamedTuple):
     licenses: int
 
 
-def import_counts(log: Log, resolve: Resolve, path: str, rows: Iterable[Row]) -> Imported:
+def import_counts(log: Log, resolve: Resolve, path: str, rows: CountRows) -> Imported:
     """Imports a file's rows in one transaction.
 
     Raises: BadFile naming the lines: unknown licenses, or a report id used twice for different things; Unavailable
     when the database fails, and then nothing was imported.
     """
-    remaining = iter(rows)
-    first = next(remaining, None)
+    first = next(rows.batches, None)
     if first is None:
         return Imported(0, 0, 0, 0)
-    intake = tables.OBSERVATIONS if isinstance(first, Observed) else tables.READINGS
+    intake = tables.OBSERVATIONS if first.observed else tables.READINGS
     try:
         with log.append() as append:
-            return _imported(append, intake, resolve, path, chain((first,), remaining))
+            return _imported(append, intake, resolve, path, chain((first,), rows.batches))
     except psycopg.OperationalError as error:
         raise Unavailable(f"nothing was imported: {error}") from error
 
 
-def _imported(append: Append, intake: tables.Intake, resolve: Resolve, path: str, rows: Iterator[Row]) -> Imported:
+def _imported(append: Append, intake: tables.Intake, resolve: Resolve, path: str, batches: Iterator[Batch]) -> Imported:
     append.query(MEMORY)
     append.query(intake.stage)
     staging = _Staging(path, resolve, append.query("SELECT key FROM counting_key")[0][0])
     try:
-        append.rows(intake.columns, staging.staged(rows))
+        append.rows(intake.columns, staging.staged(batches))
     except BadFile as bad:
         raise BadFile(sorted((*bad.faults, *staging.faults), key=lambda fault: fault.line)) from None
     if staging.faults:
         raise BadFile(staging.faults)
-    append.query("ANALYZE staged")
     append.lock(dict.fromkeys(sorted({bucket_of(license) for license in staging.licenses.values()}), 0))
     new = _let_in(append, intake, path, staging.count)
     if new and intake is tables.OBSERVATIONS:
@@ -93,7 +88,7 @@ def _let_in(append: Append, intake: tables.Intake, path: str, count: int) -> int
             part.query(intake.add)
         return count
     except psycopg.errors.UniqueViolation:
-        pass
+        append.query("ANALYZE staged")
     _refuse(path, append.query(tables.other_in_file(intake)))
     _refuse(path, append.query(intake.other_before))
     append.query(intake.drop_known)
@@ -123,18 +118,16 @@ class _Staging:
         self.unknown: set[str] = set()
         self.faults: list[Fault] = []
         self.count = 0
-        self.hashed = lru_cache(maxsize=1 << 18)(lambda subject: subject_hash(key, subject).hex)
+        self.key = key
 
-    def staged(self, rows: Iterator[Row]) -> Iterator[tuple[Any, ...]]:
-        while batch := list(islice(rows, BATCH)):
-            self.count += len(batch)
-            known = self._known(batch)
-            if known:
-                yield from self._columns(known)
+    def staged(self, batches: Iterator[Batch]) -> Iterator[tuple[Any, ...]]:
+        for batch in batches:
+            self.count += len(batch.lines)
+            yield from self._columns(self._known(batch))
 
-    def _known(self, batch: list[Row]) -> list[Row]:
+    def _known(self, batch: Batch) -> Batch:
         """The rows of licenses that there are; the others are faults."""
-        named = {row.license for row in batch}
+        named = set(batch.licenses)
         if wanted := named - self.licenses.keys() - self.unknown:
             found = self.resolve(sorted(wanted))
             self.licenses.update(found)
@@ -142,60 +135,55 @@ class _Staging:
             self.unknown |= wanted - found.keys()
         if not named & self.unknown:
             return batch
-        for row in batch:
-            if row.license in self.unknown and len(self.faults) < MAX_FAULTS:
-                message = f"there is no license {row.license[:80]}"
-                self.faults.append(Fault(self.path, row.line, "license", message, "unknown_license"))
-        return [row for row in batch if row.license not in self.unknown]
+        for line, license in zip(batch.lines, batch.licenses, strict=True):
+            if license in self.unknown and len(self.faults) < MAX_FAULTS:
+                message = f"there is no license {license[:80]}"
+                self.faults.append(Fault(self.path, line, "license", message, "unknown_license"))
+        return batch.only(lambda license: license not in self.unknown)
 
-    def _columns(self, batch: list[Row]) -> Iterator[tuple[Any, ...]]:
-        lines, licenses, counters, reports, when, what = zip(*batch, strict=True)
-        buckets, ids = zip(*map(self.places.__getitem__, licenses), strict=True)
-        keys = map(_report_key, reports) if max(map(len, reports)) > tables.REPORT_LENGTH else reports
-        if isinstance(batch[0], Observed):
-            instants = (at.isoformat() for at in when)
-            return zip(lines, buckets, ids, keys, counters, instants, map(self.hashed, what), what, strict=True)
-        return zip(lines, buckets, ids, keys, counters, map(_iso, when), what, reports, strict=True)
+    def _columns(self, batch: Batch) -> Iterator[tuple[Any, ...]]:
+        if not batch.lines:
+            return iter(())
+        places = [self.places[license] for license in batch.licenses]
+        buckets, licenses = [place[0] for place in places], [place[1] for place in places]
+        keys = _report_keys(batch.reports)
+        what, name = (self._hashed(batch.what), batch.what) if batch.observed else (batch.what, batch.reports)
+        return zip(batch.lines, buckets, licenses, keys, batch.counters, batch.when, what, name, strict=True)
+
+    def _hashed(self, subjects: Sequence[str]) -> Sequence[str]:
+        key = self.key
+        return [blake2b(key + subject.encode(), digest_size=16).hexdigest() for subject in subjects]
 
 
 def subject_hash(key: bytes, subject: str) -> UUID:
     """What a subject is stored as: 128 bits that nobody can compute without the installation's key."""
-    return UUID(bytes=blake2b(subject.encode(), digest_size=16, key=key).digest())
+    return UUID(bytes=blake2b(key + subject.encode(), digest_size=16).digest())
 
 
-def _report_key(report: str) -> str:
-    return report if len(report) <= tables.REPORT_LENGTH else blake2b(report.encode(), digest_size=32).hexdigest()
-
-
-@lru_cache(maxsize=65536)
-def _iso(ordinal: int) -> str:
-    return day(ordinal).isoformat()
+def _report_keys(reports: Sequence[str]) -> Iterable[str]:
+    if max(map(len, reports), default=0) <= tables.REPORT_LENGTH:
+        return reports
+    return (
+        report if len(report) <= tables.REPORT_LENGTH else blake2b(report.encode(), digest_size=32).hexdigest()
+        for report in reports
+    )
 
 
 def _append_readings(append: Append, source: str) -> None:
     """Appends one event for each license, counter and month of what is staged."""
     append.query(tables.NEW_READINGS)
-    rows = chain.from_iterable(iter(lambda: append.query("FETCH 10000 FROM new_readings"), []))
-    recorded: list[ReadingsRecorded] = []
-    readings = 0
-    for (license, counter, month), found in groupby(rows, key=lambda row: (row[0], row[1], row[2].replace(day=1))):
-        taken = tuple(Reading(on, quantity, report) for _, _, on, quantity, report in found)
-        recorded.append(ReadingsRecorded(license=license, counter=counter, month=month, readings=taken, source=source))
-        readings += len(taken)
-        if readings > 20_000:
-            _append_months(append, recorded)
-            recorded, readings = [], 0
-    _append_months(append, recorded)
-
-
-def _append_months(append: Append, recorded: Sequence[ReadingsRecorded]) -> None:
-    streams = [counted_users_id(event.license, event.counter, event.month) for event in recorded]
-    versions = versions_of(append, streams)
-    events: list[NewEvent] = [
-        (stream, versions.get(stream, 0) + 1, event) for stream, event in zip(streams, recorded, strict=True)
-    ]
-    if events:
-        append.append(events)
+    while months := append.query("FETCH 200 FROM new_readings"):
+        recorded = [
+            ReadingsRecorded(
+                license=license, counter=counter, month=month, readings=tuple(map(Reading, *readings)), source=source
+            )
+            for license, counter, month, *readings in months
+        ]
+        streams = [counted_users_id(event.license, event.counter, event.month) for event in recorded]
+        versions = versions_of(append, streams)
+        append.append(
+            [(stream, versions.get(stream, 0) + 1, event) for stream, event in zip(streams, recorded, strict=True)]
+        )
 
 
 def versions_of(append: Append, streams: Sequence[UUID]) -> dict[UUID, int]:

@@ -10,7 +10,7 @@ import msgspec
 from domain.events import Event
 
 
-class Reading(msgspec.Struct, frozen=True, array_like=True):
+class Reading(msgspec.Struct, frozen=True, array_like=True, gc=False):
     """A quantity that was reported for a day; a correction is another report of the same day."""
 
     day: date
