@@ -60,7 +60,7 @@ def _flat(path: str, value: Any) -> Iterator[tuple[str, str]]:
     if isinstance(value, dict):
         for name, inner in value.items():
             yield from _flat(f"{path}.{name}" if path else name, inner)
-    elif isinstance(value, list):
+    elif isinstance(value, list | tuple):
         for number, inner in enumerate(value):
             named = inner.get("id") or inner.get("name") or inner.get("counter") if isinstance(inner, dict) else None
             yield from _flat(f"{path}[{named or number}]", inner)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import fcntl
 import os
 import shutil
 import tempfile
@@ -21,7 +20,7 @@ from adapters.store.install import install
 settings.register_profile("tally", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("tally")
 
-TEMPLATE = "tally_template"
+TEMPLATE = f"tally_template_{os.getpid()}"
 SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 
@@ -33,13 +32,12 @@ def server() -> Iterator[str]:
     home.chmod(0o755)
     embedded = Embedded(home, durable=False)
     dsn = given or embedded.start()
-    with open(home / "template.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        with psycopg.connect(dsn, autocommit=True) as connection:
-            connection.execute(f"DROP DATABASE IF EXISTS {TEMPLATE} WITH (FORCE)")
-            connection.execute(f"CREATE DATABASE {TEMPLATE}")
-        install(_named(dsn, TEMPLATE), all_ddl())
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(f"CREATE DATABASE {TEMPLATE}")
+    install(_named(dsn, TEMPLATE), all_ddl())
     yield dsn
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(f"DROP DATABASE {TEMPLATE} WITH (FORCE)")
     if not given:
         embedded.stop()
     shutil.rmtree(home, ignore_errors=True)
