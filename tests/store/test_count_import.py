@@ -1,0 +1,465 @@
+"""Files of counts: what is refused, what is taken in once, and what a killed import leaves behind: nothing."""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import threading
+import tracemalloc
+from datetime import UTC, date, datetime, timedelta
+from pathlib import Path
+
+import psycopg
+import pytest
+
+from adapters.bootstrap import Tally
+from adapters.count_files import read_rows
+from domain.counted_users import counted_users_id
+from domain.errors import BadFile
+from domain.events import decode
+from domain.events.counted_users import Reading
+from domain.identity import Kind, bucket_of
+from jobs.close_counts import close_counts, observations
+from jobs.import_counts import import_counts
+from tests.builders import OBSERVATIONS, READINGS, counted_package, open_account, publish, start, take_in, write_csv
+
+ROOT = Path(__file__).resolve().parents[2]
+FEBRUARY = date(2025, 2, 1)
+
+
+@pytest.fixture
+def shop(tally: Tally) -> Tally:
+    """Two licenses that count users."""
+    publish(tally, counted_package())
+    for name in ("acme", "rival"):
+        open_account(tally, name)
+        start(tally, f"{name}-1", name, "counted")
+    return tally
+
+
+def reading(quantity="5", license="acme-1", counter="users", day="2025-01-10", report="r1"):
+    return f"{READINGS}\n{license},{counter},{day},{quantity},{report}\n"
+
+
+def observation(at="2025-01-10T09:00:00Z", subject="ann", report="r1"):
+    return f"{OBSERVATIONS}\nacme-1,users,{at},{subject},{report}\n"
+
+
+def state(dsn):
+    """Everything in the database, as text."""
+    with psycopg.connect(dsn) as connection:
+        names = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
+        return {
+            table: connection.execute(
+                f"SELECT coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM {table} t".encode()
+            ).fetchone()
+            for (table,) in connection.execute(names).fetchall()
+        }
+
+
+def month_of(tally, license="acme-1", month=date(2025, 1, 1)):
+    """The events of a license's users in a month."""
+    stream = counted_users_id(tally.billing.resolve(Kind.LICENSE, [license])[license], "users", month)
+    return [decode(event.topic, event.state) for event in tally.log.select_events(stream)]
+
+
+TOMORROW = (datetime.now(UTC) + timedelta(days=2)).date()
+SOON = (datetime.now(UTC) + timedelta(hours=1)).isoformat()
+
+REFUSED = [
+    # an empty file
+    ("", 1, "", "empty"),
+    # another encoding
+    (reading().encode("utf-16"), 1, "", "encoding"),
+    (observation(subject="Müller").encode("latin-1"), 2, "", "encoding"),
+    # cells that hide something
+    (observation(subject="an\0n"), 2, "subject", "control"),
+    (observation(subject="\tann"), 2, "subject", "control"),
+    (observation(subject='"an\rn"'), 2, "subject", "control"),
+    (observation(subject=" ann"), 2, "subject", "space"),
+    (observation(subject="Mu\u0308ller"), 2, "subject", "unicode"),
+    (observation(subject=""), 2, "subject", "empty"),
+    (reading(report=""), 2, "report_id", "empty"),
+    # a quote that swallows the rest
+    (reading() + "acme-1,users,2025-01-11,6,r2\n" + 'acme-1,"users,2025-01-11,6,r3\n' + "x,y\n" * 5, 4, "", "syntax"),
+    (reading(license='ac"me'), 2, "license", "unknown_license"),
+    (reading(license='"acme"x'), 2, "", "syntax"),
+    # too long: a text, a field, a line
+    (observation(subject="a" * 1001), 2, "subject", "too_long"),
+    (observation(subject="a" * 140_000), 2, "", "syntax"),
+    (observation(subject="a" * 3_000_000), 2, "", "too_long"),
+    # the header
+    ("license,counter,day,quantity\nacme-1,users,2025-01-10,5\n", 1, "report_id", "missing_column"),
+    ("license,counter,day,quantity,report_id,note\n", 1, "note", "unknown_column"),
+    ("license,counter,day,quantity,report_id,day\n", 1, "day", "duplicate_column"),
+    (READINGS.upper() + "\n", 1, "license", "missing_column"),
+    (READINGS + "\nacme-1,users,2025-01-10,5\n", 2, "", "width"),
+    (READINGS + "\nacme-1,users,2025-01-10,5,r1,\n", 2, "", "width"),
+    # what is not a count
+    *(
+        (reading(quantity), 2, "quantity", "quantity")
+        for quantity in (
+            "-1", "1.5", "1e5", '"1,000"', '"1.000,00"', "٣", "１２", "1_000", " 12 ", "+5", "05", "NaN", "inf", "",
+            "1" + "0" * 30, "1000000000001", "0x10", '"1\n2"',
+        )
+    ),
+    # what is not a day
+    *(
+        (reading(day=day), 2, "day", "day")
+        for day in (
+            "2025-02-29", "0001-01-01", "9999-01-01", "1999-12-31", "20250110", "2025-W02-5", "10/01/2025", "２０２５-01-10",
+        )
+    ),
+    # what is not an instant: without zone, a zone by name (at an hour that is twice, or never), not in the calendar
+    *(
+        (observation(at), 2, "observed_at", "instant")
+        for at in (
+            "2025-01-10T09:00:00", "2026-10-25 02:30 Europe/Berlin", "2026-03-29 02:30", "2025-02-29T09:00:00Z",
+            "0001-01-01T00:00:00Z", "9999-12-31T23:59:59Z", "2025-01-10", "2025-01-10T24:00:00Z", "1736500000",
+            "2025-01-10T09:00:60Z", "2025-01-10T09:00:00+25:00", "2025-01-10T09:00:00z",
+        )
+    ),
+    # still to come, beyond what a clock may be wrong
+    (reading(day=TOMORROW.isoformat()), 2, "day", "future"),
+    (observation(SOON), 2, "observed_at", "future"),
+    # licenses that are not there
+    (reading(license="nobody-1"), 2, "license", "unknown_license"),
+    # one report id, two contents
+    (reading() + "acme-1,users,2025-01-10,5,r1\nacme-1,users,2025-01-10,6,r1\n", 2, "report_id", "report_id"),
+    (observation() + "acme-1,users,2025-01-10T09:00:00Z,bob,r1\n", 2, "report_id", "report_id"),
+]  # fmt: skip
+
+
+@pytest.mark.parametrize(("content", "line", "field", "code"), REFUSED)
+def test_a_bad_file_is_refused_by_file_line_and_field_and_changes_nothing(
+    shop, dsn, tmp_path, content, line, field, code
+):
+    path = tmp_path / "counts.csv"
+    path.write_bytes(content if isinstance(content, bytes) else content.encode())
+    before = state(dsn)
+    with pytest.raises(BadFile) as refused:
+        take_in(shop, str(path))
+    fault = refused.value.faults[0]
+    assert (fault.file, fault.line, fault.field, fault.code) == (str(path), line, field, code)
+    assert state(dsn) == before
+
+
+TAKEN = [
+    # nothing but a header
+    (READINGS + "\n", 0),
+    # a byte order mark
+    ("\ufeff" + reading(), 1),
+    # columns in another order, other line ends, an empty line, no line end at the end
+    ("report_id,quantity,day,counter,license\r\nr1,5,2025-01-10,users,acme-1", 1),
+    (reading() + "\n\nacme-1,users,2025-01-11,6,r2\n", 2),
+    # zero is a count, and so is the most
+    (reading("0"), 1),
+    (reading("1000000000000"), 1),
+    # the same report twice
+    (reading() + "acme-1,users,2025-01-10,5,r1\n", 1),
+    # a quoted line break inside a field would be a control character, a quoted comma is fine
+    (observation(subject='"Müller, Ann"'), 1),
+    # formulas are text
+    (observation(subject='"=HYPERLINK(""http://x"")"'), 1),
+    (observation(subject="+cmd|' /C calc'!A0"), 1),
+    (observation(subject="@SUM(A1)"), 1),
+    # before the license started, and for a month long closed: late counts are normal
+    (observation("2019-02-14T17:09:29+01:00"), 1),
+    (reading(day="2019-02-14"), 1),
+    # a long report id
+    (reading(report="r" * 1000), 1),
+]
+
+
+@pytest.mark.parametrize(("content", "new"), TAKEN)
+def test_a_good_file_is_taken_in_once_and_changes_nothing_the_second_time(shop, dsn, tmp_path, content, new):
+    path = tmp_path / "counts.csv"
+    path.write_bytes(content.encode())
+    assert take_in(shop, str(path)).new == new
+    once = state(dsn)
+    again = take_in(shop, str(path))
+    assert (again.new, again.repeated) == (0, again.rows)
+    assert state(dsn) == once
+
+
+def test_readings_become_one_event_for_each_license_counter_and_month_in_file_order(shop, tmp_path):
+    rows = ["acme-1,users,2025-01-31,7,c", "rival-1,users,2025-01-10,1,a", "acme-1,users,2025-02-01,8,d",
+            "acme-1,users,2025-01-10,5,a", "acme-1,users,2025-01-10,6,b"]  # fmt: skip
+    done = take_in(shop, write_csv(tmp_path / "counts.csv", READINGS, rows))
+    assert done == (5, 5, 0, 2)
+    (january,) = month_of(shop)
+    assert (january.source, january.month) == ("counts.csv", date(2025, 1, 1))
+    assert january.readings == (
+        Reading(date(2025, 1, 31), 7, "c"), Reading(date(2025, 1, 10), 5, "a"), Reading(date(2025, 1, 10), 6, "b"),
+    )  # fmt: skip
+    assert len(month_of(shop, month=FEBRUARY)) == len(month_of(shop, "rival-1")) == 1
+
+
+def test_a_correction_is_another_report_and_another_event(shop, tmp_path):
+    take_in(shop, write_csv(tmp_path / "a.csv", READINGS, ["acme-1,users,2025-01-10,5,r1"]))
+    mixed = ["acme-1,users,2025-01-10,5,r1", "acme-1,users,2025-01-10,9,r2"]
+    assert take_in(shop, write_csv(tmp_path / "b.csv", READINGS, mixed))[1:3] == (1, 1)
+    assert [[one.quantity for one in event.readings] for event in month_of(shop)] == [[5], [9]]
+
+
+def test_a_report_that_says_something_else_is_refused_naming_both_lines(shop, tmp_path):
+    rows = ["acme-1,users,2025-01-10,5,r1", "acme-1,users,2025-01-11,6,r2", "acme-1,users,2025-01-10,5,r1",
+            "acme-1,users,2025-01-10,4,r1"]  # fmt: skip
+    with pytest.raises(BadFile, match="line 2: line 5 says something else"):
+        take_in(shop, write_csv(tmp_path / "counts.csv", READINGS, rows))
+
+
+def test_a_report_that_says_something_else_than_an_earlier_file_is_refused(shop, dsn, tmp_path):
+    take_in(shop, write_csv(tmp_path / "a.csv", READINGS, ["acme-1,users,2025-01-10,5,r1"]))
+    before = state(dsn)
+    rows = ["acme-1,users,2025-01-11,6,r2", "acme-1,users,2025-01-10,4,r1"]
+    with pytest.raises(BadFile, match=r"b.csv:3: report_id: report r1 .* imported before with other content"):
+        take_in(shop, write_csv(tmp_path / "b.csv", READINGS, rows))
+    assert state(dsn) == before
+
+
+def test_two_licenses_may_use_the_same_report_id(shop, tmp_path):
+    rows = ["acme-1,users,2025-01-10,5,r1", "rival-1,users,2025-01-10,4,r1"]
+    assert take_in(shop, write_csv(tmp_path / "counts.csv", READINGS, rows)).new == 2
+
+
+def test_another_tenants_license_is_as_unknown_as_one_that_is_not_there(shop, tmp_path):
+    def resolve(names):
+        return shop.billing.resolve(Kind.LICENSE, [name for name in names if name.startswith("acme")])
+
+    path = write_csv(
+        tmp_path / "counts.csv", READINGS, ["acme-1,users,2025-01-10,5,r1", "rival-1,users,2025-01-10,4,r"]
+    )
+    with pytest.raises(BadFile, match="3: license: there is no license rival-1"):
+        import_counts(shop.log, resolve, path, read_rows(path))
+
+
+def test_faults_of_all_kinds_are_told_together_in_file_order(shop, tmp_path):
+    rows = ["acme-1,users,2025-01-10,x,r1", "nobody,users,2025-01-10,5,r2", "acme-1,users,2025-13-10,5,r3"]
+    with pytest.raises(BadFile) as refused:
+        take_in(shop, write_csv(tmp_path / "counts.csv", READINGS, rows))
+    assert [(one.line, one.field) for one in refused.value.faults] == [(2, "quantity"), (3, "license"), (4, "day")]
+
+
+def test_lines_are_those_of_the_file_although_fields_hold_line_breaks(tmp_path):
+    path = tmp_path / "counts.csv"
+    path.write_bytes(f'{OBSERVATIONS}\r\n\r\nacme-1,users,2025-01-10T09:00Z,"a\r\nb",r1\r\nx\r\n'.encode())
+    with pytest.raises(BadFile) as refused:
+        list(read_rows(str(path)))
+    assert [(fault.line, fault.code) for fault in refused.value.faults] == [(5, "width"), (3, "control")]
+
+
+def test_a_directory_and_a_missing_file_are_refused(tmp_path):
+    for path in (tmp_path, tmp_path / "none.csv"):
+        with pytest.raises(BadFile, match="cannot be read"):
+            list(read_rows(str(path)))
+
+
+def test_a_pipe_and_a_symbolic_link_are_read_like_a_file(tmp_path):
+    content = READINGS + "\n" + "".join(f"acme-1,users,2025-01-10,{n},r{n}\n" for n in range(50_000))
+    pipe, file, link = tmp_path / "pipe", tmp_path / "file.csv", tmp_path / "link.csv"
+    os.mkfifo(pipe)
+    file.write_text(content)
+    link.symlink_to(file)
+    writer = threading.Thread(target=pipe.write_text, args=(content,))
+    writer.start()
+    assert list(read_rows(str(pipe))) == list(read_rows(str(link)))
+    writer.join()
+
+
+def test_standard_input_is_read(shop, dsn, tmp_path):
+    done = subprocess.run(
+        [sys.executable, "-c", IMPORT, dsn, "-"], input=reading().encode(), cwd=ROOT, capture_output=True, check=True
+    )
+    assert done.stdout.split() == [b"1", b"1"]
+
+
+def test_a_file_that_grows_while_it_is_read_is_refused(tmp_path):
+    path = tmp_path / "growing.csv"
+    path.write_text(reading())
+    rows = iter(read_rows(str(path)))
+    next(rows)
+    with path.open("a") as file:
+        file.write("acme-1,users,2025-01-11,6,r2\n")
+    with pytest.raises(BadFile, match="changed while it was read"):
+        list(rows)
+
+
+def test_reading_needs_no_more_memory_for_a_larger_file(tmp_path):
+    path = tmp_path / "large.csv"
+    with path.open("w") as file:
+        file.write(OBSERVATIONS + "\n")
+        file.writelines(f"acme-1,users,2025-01-10T09:00:00Z,{'s' * 900}{n},r{n}\n" for n in range(40_000))
+    tracemalloc.start()
+    assert sum(len(batch.lines) for batch in read_rows(str(path)).batches) == 40_000
+    peak = tracemalloc.get_traced_memory()[1]
+    tracemalloc.stop()
+    assert peak < path.stat().st_size / 2
+
+
+def test_parquet_says_the_same_as_csv(shop, tmp_path):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    days = [date(2025, 1, 10), date(2025, 1, 11)]
+    columns = {"license": ["acme-1"] * 2, "counter": ["users"] * 2, "day": days, "quantity": [5, 6]}
+    path = tmp_path / "counts.parquet"
+    parquet.write_table(arrow.table({**columns, "report_id": ["r1", "r2"]}), path)
+    text = write_csv(tmp_path / "c.csv", READINGS, ["acme-1,users,2025-01-10,5,r1", "acme-1,users,2025-01-11,6,r2"])
+    assert list(read_rows(str(path))) == list(read_rows(text))
+    assert (take_in(shop, str(path)).new, take_in(shop, text).repeated) == (2, 2)
+
+
+@pytest.mark.parametrize(
+    ("quantities", "line", "field", "code"),
+    [([1.0, 2.0], 1, "quantity", "type"), ([1, None], 3, "quantity", "quantity"), ([1, -2], 3, "quantity", "quantity")],
+)
+def test_parquet_is_as_strict_as_csv(tmp_path, quantities, line, field, code):
+    arrow, parquet = pytest.importorskip("pyarrow"), pytest.importorskip("pyarrow.parquet")
+    columns = {"license": ["acme-1"] * 2, "counter": ["users"] * 2, "day": [date(2025, 1, 10)] * 2}
+    path = tmp_path / "counts.parquet"
+    parquet.write_table(arrow.table({**columns, "quantity": quantities, "report_id": ["a", "b"]}), path)
+    with pytest.raises(BadFile) as refused:
+        list(read_rows(str(path)))
+    fault = refused.value.faults[0]
+    assert (fault.line, fault.field, fault.code) == (line, field, code)
+
+
+def test_what_only_calls_itself_parquet_is_refused(tmp_path):
+    path = tmp_path / "counts.parquet"
+    path.write_text(reading())
+    with pytest.raises(BadFile, match="not Parquet"):
+        list(read_rows(str(path)))
+
+
+IMPORT = """
+import sys
+from adapters.bootstrap import Tally
+from adapters.count_files import read_rows
+from domain.identity import Kind
+from jobs import import_counts as job
+
+def half(rows, read):
+    if "pause" in sys.argv and rows >= 5000:
+        print("half", flush=True)
+        sys.stdin.read()
+
+def before_commit(append, source):
+    appended(append, source)
+    print("half", flush=True)
+    sys.stdin.read()
+
+appended = job._append_readings
+if "before-commit" in sys.argv:
+    job._append_readings = before_commit
+dsn, path = sys.argv[1:3]
+with Tally(dsn) as tally:
+    done = job.import_counts(
+        tally.log, lambda names: tally.billing.resolve(Kind.LICENSE, names), path, read_rows(path, half)
+    )
+    print(done.rows, done.new)
+"""
+
+
+def importing(dsn, path, *options):
+    arguments = [sys.executable, "-c", IMPORT, dsn, path, *options]
+    return subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
+
+
+def ten_thousand(path):
+    rows = (
+        f"{('acme', 'rival')[n % 2]}-1,users,{date(2025, 1, 1) + timedelta(n % 90)},{n},r{n}" for n in range(10_000)
+    )
+    return write_csv(path, READINGS, rows)
+
+
+@pytest.mark.parametrize("moment", ["pause", "before-commit"])
+def test_a_killed_import_leaves_nothing_and_repeating_it_equals_one_run(shop, dsn, tmp_path, moment):
+    path, before = ten_thousand(tmp_path / "counts.csv"), state(dsn)
+    with importing(dsn, path, moment) as killed:
+        assert killed.stdout.readline() == b"half\n"
+        killed.send_signal(signal.SIGKILL)
+        killed.communicate()
+    assert state(dsn) == before
+    assert take_in(shop, path) == (10_000, 10_000, 0, 2)
+    once = state(dsn)
+    assert take_in(shop, path).new == 0
+    assert state(dsn) == once
+
+
+def test_a_file_imported_by_two_processes_at_once_is_taken_in_once(shop, dsn, tmp_path):
+    path = ten_thousand(tmp_path / "counts.csv")
+    with importing(dsn, path) as one, importing(dsn, path) as other:
+        said = sorted(process.communicate()[0].split()[1] for process in (one, other))
+    assert said == [b"0", b"10000"]
+    assert take_in(shop, path).new == 0
+    assert sum(len(event.readings) for event in month_of(shop)) == sum(
+        n % 2 == 0 and n % 90 < 31 for n in range(10_000)
+    )
+
+
+def observe(tally, path, *rows):
+    take_in(tally, write_csv(path, OBSERVATIONS, [f"acme-1,users,{row}" for row in rows]))
+
+
+def close(tally, through=FEBRUARY):
+    tally.follower().catch_up()
+    return close_counts(tally.log, tally.pool, tally.packages, through)
+
+
+def test_observations_are_closed_into_counts_once(shop, dsn, tmp_path):
+    observe(shop, tmp_path / "a.csv", "2025-01-10T09:00:00Z,ann,r1", "2025-01-12T09:00:00Z,bob,r2")
+    assert close(shop) == 1
+    closed = month_of(shop)[-1]
+    assert closed.daily == (0,) * 9 + (1, 1) + (2,) * 20
+    assert (closed.distinct, closed.end) == (2, FEBRUARY)
+    once = state(dsn)
+    assert close(shop) == 0
+    assert state(dsn) == once
+
+
+def test_a_late_observation_that_changes_no_count_makes_no_event(shop, tmp_path):
+    observe(shop, tmp_path / "a.csv", "2025-01-10T09:00:00Z,ann,r1")
+    close(shop)
+    observe(shop, tmp_path / "b.csv", "2025-01-11T09:00:00Z,ann,r2")
+    assert close(shop) == 0
+
+
+def test_closing_through_an_earlier_day_still_counts_every_day_closed_before(shop, tmp_path):
+    observe(shop, tmp_path / "a.csv", "2025-01-10T09:00:00Z,ann,r1")
+    close(shop)
+    observe(shop, tmp_path / "b.csv", "2025-01-11T09:00:00Z,bob,r2")
+    assert close(shop, date(2025, 1, 15)) == 1
+    assert month_of(shop)[-1].daily == (0,) * 9 + (1,) + (2,) * 21
+
+
+def test_a_late_observation_reaches_into_the_months_that_its_window_covers(tally, tmp_path):
+    publish(tally, counted_package(window=30))
+    open_account(tally)
+    start(tally, "acme-1", "acme", "counted")
+    observe(tally, tmp_path / "a.csv", "2025-01-02T09:00:00Z,ann,r1")
+    close(tally, date(2025, 3, 1))
+    observe(tally, tmp_path / "b.csv", "2025-01-20T09:00:00Z,bob,r2")
+    assert close(tally, date(2025, 3, 1)) == 2
+    assert month_of(tally, month=FEBRUARY)[-1].daily == (1,) * 18 + (0,) * 10
+
+
+def test_erasing_a_name_changes_no_count(shop, dsn, tmp_path):
+    observe(shop, tmp_path / "a.csv", "2025-01-10T09:00:00Z,ann@acme.example,r1")
+    close(shop)
+    with psycopg.connect(dsn) as connection:
+        connection.execute("UPDATE subject SET name = NULL")
+        connection.execute("UPDATE to_close SET dirty_from = '2025-01-01'")
+    assert close(shop) == 0
+    assert "ann" not in "".join(str(rows) for rows in state(dsn).values())
+    observe(shop, tmp_path / "b.csv", "2025-01-10T09:00:00Z,ann@acme.example,r1", "2025-01-11T09:00Z,bob,r2")
+    close(shop)
+    license = shop.billing.resolve(Kind.LICENSE, ["acme-1"])["acme-1"]
+    with shop.pool.connection() as connection:
+        ordinal = date(2025, 1, 1).toordinal()
+        names = {name for _, name in observations(connection, license, "users", "UTC", ordinal, ordinal + 31)}
+        stored = connection.execute(
+            "SELECT subject FROM observation WHERE bucket = %s", [bucket_of(license)]
+        ).fetchall()
+    assert names == {"bob"} | {str(subject) for (subject,) in stored if str(subject) in names}
+    assert len(names) == 2
