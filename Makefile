@@ -5,7 +5,7 @@ BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup run test lint fmt lock bench conformance clean
+.PHONY: help setup run test lint fmt lock bench clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -28,7 +28,7 @@ lint: $(READY) ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports --no-cache
 
 test: lint ## everything that has to hold, on a real PostgreSQL
-	$(BIN)/pytest
+	$(BIN)/pytest -n auto
 
 fmt: $(READY) ## format and mend what can be mended by machine
 	$(BIN)/ruff check --fix .
