@@ -41,6 +41,10 @@ class Imported(NamedTuple):
     licenses: int
 
 
+class _NothingNew(Exception):
+    """Undoes the transaction, so that importing a file again leaves not even the trace of having looked."""
+
+
 def import_counts(log: Log, resolve: Resolve, path: str, rows: CountRows) -> Imported:
     """Imports a file's rows in one transaction.
 
@@ -53,9 +57,14 @@ def import_counts(log: Log, resolve: Resolve, path: str, rows: CountRows) -> Imp
     intake = tables.OBSERVATIONS if first.observed else tables.READINGS
     try:
         with log.append() as append:
-            return _imported(append, intake, resolve, path, chain((first,), rows.batches))
+            done = _imported(append, intake, resolve, path, chain((first,), rows.batches))
+            if not done.new:
+                raise _NothingNew
+    except _NothingNew:
+        pass
     except psycopg.OperationalError as error:
         raise Unavailable(f"nothing was imported: {error}") from error
+    return done
 
 
 def _imported(append: Append, intake: tables.Intake, resolve: Resolve, path: str, batches: Iterator[Batch]) -> Imported:
