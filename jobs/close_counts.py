@@ -44,12 +44,12 @@ WHERE dirty_from IS NOT NULL OR closed_to < %s ORDER BY bucket, license, counter
 FACTS = "SELECT stream, facts FROM basis_v1 WHERE bucket = %s AND stream = ANY(%s::uuid[])"
 # A quarter of an hour is fine enough for every zone's midnight (since 2000 all offsets are multiples of it).
 SEEN = """
-SELECT d.at, d.subject, coalesce(s.name, d.subject::text) FROM (
-    SELECT DISTINCT date_bin('15 minutes', observed_at, TIMESTAMPTZ '2000-01-01 00:00Z') AS at, subject
-    FROM observation
-    WHERE bucket = %(bucket)s AND license = %(license)s AND counter = %(counter)s
-    AND observed_at >= %(low)s AND observed_at < %(high)s
-) d LEFT JOIN subject s ON s.bucket = %(bucket)s AND s.license = %(license)s AND s.subject = d.subject"""
+SELECT DISTINCT date_bin('15 minutes', observed_at, TIMESTAMPTZ '2000-01-01 00:00Z'), subject FROM observation
+WHERE bucket = %s AND license = %s AND counter = %s AND observed_at >= %s AND observed_at < %s"""
+NAMES = """
+SELECT subject, name FROM subject
+WHERE bucket = %s AND license = %s AND subject = ANY(%s::uuid[]) AND name IS NOT NULL"""
+FIRST = "SELECT min(observed_at) FROM observation WHERE bucket = %s AND license = %s AND counter = %s"
 CLOSED = """
 SELECT DISTINCT ON (e.stream) e.stream, e.topic, e.state FROM event e
 JOIN unnest(%s::smallint[], %s::uuid[]) AS s(bucket, stream) ON e.bucket = s.bucket AND e.stream = s.stream
@@ -174,8 +174,10 @@ def _closings(
     rows = list(_seen(connection, mark.license, mark.counter, zone, window_start(counting, start), end))
     seen = [(at, name) for at, name, _ in rows]
     daily = daily_counts(counting, seen, start, end)
-    digested = _Names(connection, rows)
+    digested, observed_since = _Names(connection, rows), _first_day(connection, mark, zone)
     for first, last in months:
+        if last <= observed_since:
+            continue  # Nobody looked yet, which is not the same as seeing nobody.
         yield CountsClosed(
             license=mark.license,
             counter=mark.counter,
@@ -218,12 +220,21 @@ def observations(
 
 
 def _seen(connection: psycopg.Connection, license: UUID, counter: str, zone: str, start: int, end: int) -> set[Seen]:
-    around = {"low": _midnight(start - 1), "high": _midnight(end + 1)}
-    place = {"bucket": bucket_of(license), "license": license, "counter": counter}
-    rows = connection.execute(SEEN, {**place, **around}).fetchall()
+    bucket = bucket_of(license)
+    around = (_midnight(start - 1), _midnight(end + 1))
+    rows = connection.execute(SEEN, [bucket, license, counter, *around]).fetchall()
+    subjects = list({subject for _, subject in rows})
+    names: dict[UUID, str] = dict(connection.execute(NAMES, [bucket, license, subjects]).fetchall())
     local = ZoneInfo(zone)
     days = {at: at.astimezone(local).toordinal() for at in {row[0] for row in rows}}
-    return {(days[at], name, subject) for at, subject, name in rows if start <= days[at] < end}
+    return {(days[at], names.get(subject, str(subject)), subject) for at, subject in rows if start <= days[at] < end}
+
+
+def _first_day(connection: psycopg.Connection, mark: Mark, zone: str) -> int:
+    """The local day of a counter's first observation."""
+    row = connection.execute(FIRST, [bucket_of(mark.license), mark.license, mark.counter]).fetchone()
+    at: datetime | None = row[0] if row else None
+    return at.astimezone(ZoneInfo(zone)).toordinal() if at else 0
 
 
 def _midnight(ordinal: int) -> datetime:

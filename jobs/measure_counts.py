@@ -60,6 +60,22 @@ def of_rows(counting: Counting, rows: Iterable[Row], license: str, zone: str, mo
 
     Raises: NotFound when the file has nothing of this license and counter.
     """
+    readings, seen = _known_by(rows, counting, license, zone, month)
+    return of_days(counting, DayCounts(readings), month) if readings else of_observations(counting, seen, month)
+
+
+def names_of_rows(counting: Counting, rows: Iterable[Row], license: str, zone: str, month: int) -> list[Named]:
+    """Everybody observed for a month, straight from a file's rows: what they were counted as, or why not.
+
+    Raises: NotFound when the file has nothing of this license and counter.
+    """
+    return named(counting, _known_by(rows, counting, license, zone, month)[1])
+
+
+def _known_by(
+    rows: Iterable[Row], counting: Counting, license: str, zone: str, month: int
+) -> tuple[dict[int, int], list[Observation]]:
+    """A license's readings in a file, the last of each day, and the observations that a month's windows look at."""
     start, end = month_span(month)
     earliest, local = window_start(counting, start), ZoneInfo(zone)
     readings: dict[int, int] = {}
@@ -71,13 +87,11 @@ def of_rows(counting: Counting, rows: Iterable[Row], license: str, zone: str, mo
         mentioned = True
         if isinstance(row, Read):
             readings[row.day] = row.quantity
-        else:
-            at = row.at.astimezone(local).toordinal()
-            if earliest <= at < end:
-                seen.add((at, row.subject))
+        elif earliest <= (at := row.at.astimezone(local).toordinal()) < end:
+            seen.add((at, row.subject))
     if not mentioned:
         raise NotFound(f"the file has nothing of license {license}, counter {counting.counter}")
-    return of_days(counting, DayCounts(readings), month) if readings else of_observations(counting, list(seen), month)
+    return readings, list(seen)
 
 
 def names(counting: Counting, seen: Iterable[Observation]) -> Iterator[Named]:

@@ -446,6 +446,23 @@ def test_observations_are_closed_into_counts_once(shop, dsn, tmp_path):
     assert state(dsn) == once
 
 
+def test_months_before_the_first_observation_are_not_closed_as_zero(shop, tmp_path):
+    observe(shop, tmp_path / "a.csv", "2025-02-01T00:30:00Z,ann,r1")
+    assert close(shop, date(2025, 4, 1)) == 2
+    assert [month_of(shop, month=date(2025, month, 1)) == [] for month in (1, 2, 3)] == [True, False, False]
+    assert set(month_of(shop, month=date(2025, 3, 1))[-1].daily) == {0}
+
+
+def test_days_are_those_of_the_accounts_zone(tally, tmp_path):
+    publish(tally, counted_package(window=1))
+    open_account(tally, zone="America/New_York")
+    start(tally, "acme-1", "acme", "counted")
+    observe(tally, tmp_path / "a.csv", "2025-01-10T04:59:59Z,ann,r1", "2025-01-12T05:00:00Z,ann,r2")
+    close(tally)
+    daily = month_of(tally)[-1].daily
+    assert [day for day, count in enumerate(daily, start=1) if count] == [9, 12]
+
+
 def test_a_late_observation_that_changes_no_count_makes_no_event(shop, tmp_path):
     observe(shop, tmp_path / "a.csv", "2025-01-10T09:00:00Z,ann,r1")
     close(shop)
