@@ -22,6 +22,9 @@ def senseless(version: PackageVersion) -> Iterator[Fault]:
         yield from _component(version, component, set.union(*currencies))
     for counting in version.countings:
         yield from _counting(counting)
+        if counting.measure == "distinct" and version.proration.cycle_day_from != "calendar":
+            where = f"counters.{counting.counter}.measure"
+            yield where, "distinct is counted for calendar months: proration needs billing_day_from: calendar", "shape"
     for limit in version.limits:
         if limit.counter and version.counting(limit.counter) is None:
             yield f"limits.{limit.name}.counter", f"there is no counter {limit.counter}", "reference"

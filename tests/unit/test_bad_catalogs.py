@@ -73,6 +73,7 @@ BAD = {
     "a trial longer than the term": ("trial: 21 days", "trial: 400 days", "range", 7, "packages.guard.trial"),
     "a hard limit below the soft one": ("hard: 50", "hard: 5", "range", 22, "packages.guard.limits.users.hard"),
     "another version of the format": ("catalog: 1", "catalog: 999", "literal_error", 1, "catalog"),
+    "distinct users of other months": ("measure: peak", "measure: distinct", "shape", 9, ".users.measure"),
     "a price without a model": ('{flat: "15.00"}, JPY', "{}, JPY", "value", 13, ".base.price.EUR"),
     "two models for one price": (
         '{flat: "15.00"}',
