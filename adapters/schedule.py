@@ -28,8 +28,9 @@ CATCH_UP_DAYS = 62
 STALLED_SECONDS = 60
 
 DUE_ACCOUNTS = """
-SELECT account FROM account_v1 WHERE zone = %(zone)s AND
-(billing_day = %(day)s OR (%(last)s AND billing_day > %(day)s)) ORDER BY account"""
+SELECT a.account FROM account_v1 a
+JOIN account_v1 p ON p.bucket = a.bucket AND p.account = coalesce(a.payer, a.account)
+WHERE p.zone = %(zone)s AND (p.billing_day = %(day)s OR (%(last)s AND p.billing_day > %(day)s)) ORDER BY a.account"""
 
 
 def tasks(dsn: str) -> procrastinate.App:
@@ -64,7 +65,11 @@ def bill_day(tally: Tally, zone: str, day: date, issued_on: date) -> None:
 
 
 def due_accounts(tally: Tally, zone: str, day: date) -> list[UUID]:
-    """The accounts of a zone that are billed on a day; the last day of a month serves the days it does not have."""
+    """The accounts whose payer, in this zone, is billed on a day.
+
+    The payer's day decides, so that it gets one document for all it pays for; the last day of a month serves the days
+    that the month does not have.
+    """
     last = (day + timedelta(days=1)).month != day.month
     with tally.pool.connection() as connection:
         where = {"zone": zone, "day": day.day, "last": last}

@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from domain.charge import as_percent, part
+from domain.charge import part
 from domain.counting import window_start
 from domain.errors import NotFound
 from domain.events import decode
@@ -86,8 +86,7 @@ def _computation(line: Line, currency: str) -> str:
         return f"{full}, {days} are {written(share, currency)}, at most what is left of the line it undoes"
     if (start, end) == (0, whole):
         return f"{full}, all {whole} days"
-    percent = as_percent(exact_fraction(f"{end - start}/{whole}"))
-    return f"{full}, {days} ({percent} %), rounded at the borders of day {start} and day {end}"
+    return f"{full}, {days}, rounded at the borders of day {start} and day {end}"
 
 
 def exact_fraction(text: str) -> Any:

@@ -39,7 +39,7 @@ from jobs.verify import verify
 
 invoices = typer.Typer(no_args_is_help=True, help="Issued invoices and credit notes.")
 
-Accounts = Annotated[list[str] | None, typer.Option("--account", help="only this account's licenses; repeat it")]
+Accounts = Annotated[list[str] | None, typer.Option("--account", help="only this account and those below; repeat it")]
 IssuedOn = Annotated[date | None, on_day("the date on the documents (default: today)")]
 
 
@@ -79,8 +79,21 @@ def _licenses(tally: Tally) -> int:
     return int(row[0]) if row else 0
 
 
+BELOW = """
+WITH RECURSIVE below AS (
+    SELECT bucket, account FROM account_v1 WHERE account = ANY(%s::uuid[])
+    UNION ALL SELECT a.bucket, a.account FROM account_v1 a JOIN below b ON a.bucket = b.bucket AND a.parent = b.account)
+SELECT DISTINCT account FROM below"""
+
+
 def _accounts(tally: Tally, references: list[str] | None) -> list[UUID] | None:
-    return [account_named(tally.billing, one).id for one in references] if references else None
+    """The accounts named and everything below them; None for all."""
+    if not references:
+        return None
+    named = [account_named(tally.billing, one).id for one in references]
+    tally.follower().catch_up()
+    with tally.pool.connection() as connection:
+        return [account for (account,) in connection.execute(BELOW, [named]).fetchall()]
 
 
 def _show_report(
@@ -102,7 +115,8 @@ def _show_report(
     if session.as_json:
         return
     for currency, kind, count, gross in totals:
-        console.print(f"{count} {kind.replace('_', ' ')}s: {money(gross, currency)}")
+        name = kind.replace("_", " ") + ("s" if count > 1 else "")
+        console.print(f"{count} {name}: {money(gross, currency)}")
     if exceptions:
         console.print(table_of("Not (wholly) billed", ["account", "outcome", "reason"], exceptions))
 

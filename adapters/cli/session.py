@@ -75,7 +75,8 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], 
     table = Table(title=title, title_justify="left", header_style="bold")
     for column in columns:
         side: Literal["left", "right"] = "right" if column in right else "left"
-        table.add_column(column, justify=side, overflow="fold", no_wrap=column not in PROSE)
+        table.add_column(column, justify=side, overflow="fold", no_wrap=column not in PROSE,
+                         min_width=8 if column in PROSE else None)  # fmt: skip
     for row in rows:
         table.add_row(*("" if cell is None else str(cell) for cell in row))
     return table

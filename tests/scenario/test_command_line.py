@@ -65,6 +65,16 @@ def test_from_a_catalog_to_an_explained_invoice(tally, tmp_path):
     assert all(not check["found"] for check in tally("verify")[1])
 
 
+def test_a_reseller_is_billed_with_everything_below_it(tally):
+    tally("accounts", "open", "top", "--name", "Top")
+    for name in ("left", "right"):
+        tally("accounts", "open", name, "--name", name, "--parent", "top", "--payer", "top")
+        tally("licenses", "start", name, "--account", name, "--package", "full-filter", "--on", "2025-01-01")
+    status, report = tally("bill", "--through", "2025-01-01", "--issued-on", "2025-01-01", "--account", "top")
+    assert (status, report["billed"], report["documents"]) == (0, 2, 1)
+    assert report["totals"] == [{"currency": "EUR", "kind": "invoice", "documents": 1, "gross": "70.00"}]
+
+
 def test_a_change_shows_its_money_first_and_a_refusal_says_why(tally):
     tally("accounts", "open", "beta", "--name", "Beta")
     tally("licenses", "start", "beta-1", "--account", "beta", "--package", "full-filter", "--on", "2025-01-01")
