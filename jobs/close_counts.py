@@ -7,6 +7,7 @@ nothing says how the counter is counted.
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import UTC, date, datetime
 from typing import NamedTuple
@@ -172,12 +173,13 @@ def _closings(
 ) -> Iterator[CountsClosed]:
     start, end = months[0][0], months[-1][1]
     rows = list(_seen(connection, mark.license, mark.counter, zone, window_start(counting, start), end))
-    seen = [(at, name) for at, name, _ in rows]
+    seen = sorted((at, name) for at, name, _ in rows)
     daily = daily_counts(counting, seen, start, end)
     digested, observed_since = _Names(connection, rows), _first_day(connection, mark, zone)
     for first, last in months:
         if last <= observed_since:
             continue  # Nobody looked yet, which is not the same as seeing nobody.
+        looked_at = seen[bisect_left(seen, (window_start(counting, first),)) : bisect_left(seen, (last,))]
         yield CountsClosed(
             license=mark.license,
             counter=mark.counter,
@@ -186,8 +188,8 @@ def _closings(
             definition=definition_digest(counting),
             zone=zone,
             daily=tuple(daily[first - start : last - start]),
-            distinct=len(distinct_subjects(counting, seen, first, last)),
-            names=digested.of(counted_subjects(counting, seen, first, last)),
+            distinct=len(distinct_subjects(counting, looked_at, first, last)),
+            names=digested.of(counted_subjects(counting, looked_at, first, last)),
         )
 
 
@@ -227,7 +229,7 @@ def _seen(connection: psycopg.Connection, license: UUID, counter: str, zone: str
     names: dict[UUID, str] = dict(connection.execute(NAMES, [bucket, license, subjects]).fetchall())
     local = ZoneInfo(zone)
     days = {at: at.astimezone(local).toordinal() for at in {row[0] for row in rows}}
-    return {(days[at], names.get(subject, str(subject)), subject) for at, subject in rows if start <= days[at] < end}
+    return {(days[at], names.get(subject) or str(subject), subject) for at, subject in rows if start <= days[at] < end}
 
 
 def _first_day(connection: psycopg.Connection, mark: Mark, zone: str) -> int:

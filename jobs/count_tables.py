@@ -79,7 +79,7 @@ DROP_REPEATED = """
 DELETE FROM staged s USING staged o WHERE o.license = s.license AND o.report = s.report AND o.line < s.line"""
 
 ADD_SUBJECTS = """
-INSERT INTO subject SELECT DISTINCT bucket, license, subject, name FROM staged
+INSERT INTO subject SELECT DISTINCT bucket, license, subject, name FROM staged WHERE name IS NOT NULL
 ORDER BY bucket, license, subject ON CONFLICT DO NOTHING"""
 
 # A day before the instant's UTC day: in some zone it was still that day.

@@ -7,7 +7,9 @@ so that a killed import leaves nothing behind.
 
 from __future__ import annotations
 
+import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import contextmanager
 from hashlib import blake2b
 from itertools import chain
 from typing import Any, NamedTuple
@@ -25,6 +27,8 @@ from jobs.count_rows import Batch, CountRows
 
 DDL = tables.DDL
 MAX_FAULTS = 100
+TOLD = 200_000
+"""Names remembered as staged; beyond it they are staged again, so that memory stays bounded."""
 MEMORY = "SET LOCAL work_mem = '160MB'"
 """For sorting what is staged; a file that needs more spills to disk."""
 
@@ -56,7 +60,7 @@ def import_counts(log: Log, resolve: Resolve, path: str, rows: CountRows) -> Imp
         return Imported(0, 0, 0, 0)
     intake = tables.OBSERVATIONS if first.observed else tables.READINGS
     try:
-        with log.append() as append:
+        with _uncollected(), log.append() as append:
             done = _imported(append, intake, resolve, path, chain((first,), rows.batches))
             if not done.new:
                 raise _NothingNew
@@ -65,6 +69,18 @@ def import_counts(log: Log, resolve: Resolve, path: str, rows: CountRows) -> Imp
     except psycopg.OperationalError as error:
         raise Unavailable(f"nothing was imported: {error}") from error
     return done
+
+
+@contextmanager
+def _uncollected() -> Iterator[None]:
+    """Keeps the garbage collector from looking for circles among millions of rows that have none."""
+    was = gc.isenabled()
+    gc.disable()
+    try:
+        yield
+    finally:
+        if was:
+            gc.enable()
 
 
 def _imported(append: Append, intake: tables.Intake, resolve: Resolve, path: str, batches: Iterator[Batch]) -> Imported:
@@ -128,6 +144,7 @@ class _Staging:
         self.faults: list[Fault] = []
         self.count = 0
         self.key = key
+        self.told: set[tuple[str, str]] = set()
 
     def staged(self, batches: Iterator[Batch]) -> Iterator[tuple[Any, ...]]:
         for batch in batches:
@@ -156,8 +173,20 @@ class _Staging:
         places = [self.places[license] for license in batch.licenses]
         buckets, licenses = [place[0] for place in places], [place[1] for place in places]
         keys = _report_keys(batch.reports)
-        what, name = (self._hashed(batch.what), batch.what) if batch.observed else (batch.what, batch.reports)
+        what: Sequence[str] = batch.what
+        name: Sequence[str | None] = batch.reports
+        if batch.observed:
+            what, name = self._hashed(batch.what), self._untold(batch)
         return zip(batch.lines, buckets, licenses, keys, batch.counters, batch.when, what, name, strict=True)
+
+    def _untold(self, batch: Batch) -> Sequence[str | None]:
+        """The names of the subjects, but those that were staged before: the dictionary needs each only once."""
+        if len(self.told) > TOLD:
+            self.told.clear()
+        pairs = list(zip(batch.licenses, batch.what, strict=True))
+        new = set(pairs) - self.told
+        self.told |= new
+        return [pair[1] if pair in new else None for pair in pairs]
 
     def _hashed(self, subjects: Sequence[str]) -> Sequence[str]:
         key = self.key
