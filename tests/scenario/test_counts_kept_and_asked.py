@@ -12,7 +12,7 @@ import pytest
 
 from adapters.bootstrap import Tally
 from domain.counted_users import counted_users_id
-from domain.counting import DayCounts, measure
+from domain.counting import DayCounts, measure, named
 from domain.events import decode
 from domain.events.counted_users import CountsClosed
 from domain.identity import Kind
@@ -20,7 +20,7 @@ from domain.package_version import Component, Counted, Counting, PackageVersion
 from domain.period import day
 from domain.price import PerUnit
 from jobs.close_counts import close_counts, observations
-from jobs.measure_counts import month_span, names, of_observations
+from jobs.measure_counts import month_span, named_placeholder, of_observations
 from tests.builders import open_account, publish, start, take_in
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"
@@ -122,4 +122,4 @@ def test_those_named_for_a_month_are_as_many_as_were_distinct_in_it(record, answ
         start_day, end = month_span(month_number(month))
         with tally.pool.connection() as connection:
             seen = observations(connection, licenses[license], COUNTER, "UTC", start_day, end)
-        assert len({one.counted_as for one in names(counting, seen)}) == answer["distinct_in_month"], name
+        assert len({one.counted_as for one in named(counting, seen)}) == answer["distinct_in_month"], name
