@@ -219,6 +219,21 @@ def named(counting: Counting, observations: Iterable[Observation]) -> list[Named
     return list(told)
 
 
+def deciding_day(counting: Counting, counts: DayCounts, start: int, end: int) -> int | None:
+    """The day of a period whose count was billed: the first of the peak, the last read, the snapshot's.
+
+    Shapes: None for measures that all days make together, and where nothing was read.
+    """
+    read = [ordinal for ordinal in range(start, end) if ordinal in counts.days]
+    if not read:
+        return None
+    if counting.measure == "peak":
+        return max(read, key=lambda ordinal: (counts.days[ordinal], -ordinal))
+    if counting.measure == "last":
+        return read[-1]
+    return _snapshot_day(counting.snapshot_day, counts, start, end) if counting.measure == "snapshot" else None
+
+
 def measure(counting: Counting, counts: DayCounts, start: int, end: int) -> Fraction | None:
     """The quantity of a period under the definition's measure, or None where nothing was read.
 
@@ -240,8 +255,13 @@ def measure(counting: Counting, counts: DayCounts, start: int, end: int) -> Frac
 
 
 def _snapshot(day_of_month: int, counts: DayCounts, start: int, end: int) -> Fraction | None:
+    on = _snapshot_day(day_of_month, counts, start, end)
+    return None if on is None else Fraction(counts.days[on])
+
+
+def _snapshot_day(day_of_month: int, counts: DayCounts, start: int, end: int) -> int | None:
     for ordinal in range(start, end):
         on = date.fromordinal(ordinal)
         if on.day == min(day_of_month, monthrange(on.year, on.month)[1]) and ordinal in counts.days:
-            return Fraction(counts.days[ordinal])
+            return ordinal
     return None

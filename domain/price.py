@@ -128,16 +128,6 @@ def amount(price: Price, quantity: Fraction, currency: str) -> Fraction:
     return price.major(quantity) * scale(currency)
 
 
-def usage_part(price: Price, before: Fraction, after: Fraction, currency: str) -> Fraction:
-    """What the units between two cumulated quantities cost: parts add up on the quantity axis.
-
-    Units: exact minor units. A tier's flat amount falls due in the part that enters it.
-    """
-    if not before:
-        return amount(price, after, currency)
-    return amount(price, after, currency) - amount(price, before, currency)
-
-
 def check_tiers(tiers: Sequence[Tier]) -> str | None:
     """What is wrong with a ladder of tiers, in words, or None: rising, the last open, nothing below zero."""
     if not tiers:

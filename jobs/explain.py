@@ -10,7 +10,8 @@ import msgspec
 import psycopg
 
 from domain.charge import part
-from domain.counting import window_start
+from domain.counted_users import day_counts
+from domain.counting import Named, deciding_day, named, window_start
 from domain.errors import NotFound
 from domain.events import decode
 from domain.events.counted_users import CountsClosed
@@ -18,9 +19,8 @@ from domain.events.documents import InvoiceIssued, Line, Ref
 from domain.grid import position
 from domain.identity import bucket_of
 from domain.money import exact, written
-from domain.terms import Packages
+from domain.terms import Located, Packages
 from jobs.close_counts import observations
-from jobs.measure_counts import names
 
 
 def document(connection: psycopg.Connection, number: str) -> tuple[UUID, InvoiceIssued]:
@@ -132,15 +132,17 @@ def _names(connection: psycopg.Connection, packages: Packages, line: Line) -> tu
     return counted, [{"subject": one.subject, "reason": one.excluded} for one in told if one.excluded]
 
 
-def _observed(connection: psycopg.Connection, packages: Packages, line: Line) -> Iterator[Any]:
-    seen_counters = set()
-    for ref in line.reasons:
-        _, event = _event(connection, ref)
-        if not isinstance(event, CountsClosed) or event.counter in seen_counters:
+def _observed(connection: psycopg.Connection, packages: Packages, line: Line) -> Iterator[Named]:
+    """The names behind each counter of a line: those of the day that decided, or of all days where none did."""
+    facts = [Located(ref, _event(connection, ref)[1]) for ref in line.reasons]
+    zones = {fact.body.counter: fact.body.zone for fact in facts if isinstance(fact.body, CountsClosed)}
+    counts = day_counts(facts)
+    start, end = line.base_start.toordinal(), line.base_end.toordinal()
+    for counter, zone in zones.items():
+        counting = packages(line.package, line.version).counting(counter)
+        if counting is None:
             continue
-        seen_counters.add(event.counter)
-        counting = packages(line.package, line.version).counting(event.counter)
-        if counting is not None:
-            early = window_start(counting, line.start.toordinal())
-            end = line.end.toordinal()
-            yield from names(counting, observations(connection, line.license, event.counter, event.zone, early, end))
+        decided = deciding_day(counting, counts[counter], start, end)
+        first, last = (start, end) if decided is None else (decided, decided + 1)
+        early = window_start(counting, first)
+        yield from named(counting, observations(connection, line.license, counter, zone, early, last))

@@ -14,7 +14,7 @@ from domain.counted_users import day_counts
 from domain.counting import DayCounts
 from domain.identity import Kind, bucket_of
 from domain.license import License
-from domain.limits import above, state
+from domain.limits import above, may_add, state
 from domain.package_version import Limit
 from domain.terms import Packages
 from projections.basis import unpack
@@ -38,7 +38,8 @@ AND b.kind = 3 JOIN limit_v1 l ON l.bucket = b.bucket AND l.license = b.stream A
 class LimitStanding(NamedTuple):
     """One limit of one license.
 
-    Shapes: `since` is the first day of the present excess; `pool` the reference of the account whose pool it is.
+    Shapes: `since` is the first day of the present excess; `pool` the reference of the account whose pool it is;
+    `may_add` whether so many more users as were asked about may be added now.
     """
 
     license: str
@@ -49,6 +50,7 @@ class LimitStanding(NamedTuple):
     state: str
     since: date | None
     pool: str = ""
+    may_add: bool = True
 
 
 def standings(
@@ -59,18 +61,23 @@ def standings(
     on: date,
     limit: int,
     after: str,
+    adding: int = 1,
 ) -> list[LimitStanding]:
-    """The limits of one license, or of many by reference."""
+    """The limits of one license, or of many by reference, and whether some more users may be added."""
     names = [reference] if reference else billing.names(Kind.LICENSE, after, limit)
-    return [found for name in names for found in of_license(connection, license_named(billing, name), packages, on)]
+    return [
+        found for name in names for found in of_license(connection, license_named(billing, name), packages, on, adding)
+    ]
 
 
-def of_license(connection: psycopg.Connection, license: License, packages: Packages, on: date) -> list[LimitStanding]:
+def of_license(
+    connection: psycopg.Connection, license: License, packages: Packages, on: date, adding: int
+) -> list[LimitStanding]:
     """Every limit of a license as it stands on a day."""
     held = license.current(on)
     version = packages(held.package, held.version)
     counts = _counts(connection, license.id) if any(limit.counter for limit in version.limits) else {}
-    return [_standing(connection, license, limit, counts.get(limit.counter), on) for limit in version.limits]
+    return [_standing(connection, license, limit, counts.get(limit.counter), on, adding) for limit in version.limits]
 
 
 def _counts(connection: psycopg.Connection, license: UUID) -> dict[str, DayCounts]:
@@ -79,7 +86,7 @@ def _counts(connection: psycopg.Connection, license: UUID) -> dict[str, DayCount
 
 
 def _standing(
-    connection: psycopg.Connection, license: License, limit: Limit, counts: DayCounts | None, on: date
+    connection: psycopg.Connection, license: License, limit: Limit, counts: DayCounts | None, on: date, adding: int
 ) -> LimitStanding:
     if not limit.counter:
         return LimitStanding(license.reference, limit.name, "", limit.value, None, "within", None)
@@ -87,15 +94,17 @@ def _standing(
     if pool:
         used, value, name = pool
         shared = Limit(name=limit.name, kind="integer", value=value, mode=limit.mode, grace_days=limit.grace_days)
-        reached = state(shared, used, None, on)
-        return LimitStanding(license.reference, limit.name, limit.counter, value, used, reached, None, name)
+        reached, may = state(shared, used, None, on), may_add(shared, used, adding, None, on)
+        return LimitStanding(license.reference, limit.name, limit.counter, value, used, reached, None, name, may)
     days = {at: q for at, q in (counts.days if counts else {}).items() if at <= on.toordinal()}
     if not days:
-        return LimitStanding(license.reference, limit.name, limit.counter, limit.value, None, "within", None)
+        may = may_add(limit, 0, adding, None, on)
+        return LimitStanding(
+            license.reference, limit.name, limit.counter, limit.value, None, "within", None, may_add=may
+        )
     used, since = days[max(days)], _since(limit, days)
-    return LimitStanding(
-        license.reference, limit.name, limit.counter, limit.value, used, state(limit, used, since, on), since
-    )
+    reached, may = state(limit, used, since, on), may_add(limit, used, adding, since, on)
+    return LimitStanding(license.reference, limit.name, limit.counter, limit.value, used, reached, since, may_add=may)
 
 
 def _since(limit: Limit, days: dict[int, int]) -> date | None:

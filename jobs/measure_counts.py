@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from fractions import Fraction
 from typing import NamedTuple
 from zoneinfo import ZoneInfo
@@ -92,8 +92,3 @@ def _known_by(
     if not mentioned:
         raise NotFound(f"the file has nothing of license {license}, counter {counting.counter}")
     return readings, list(seen)
-
-
-def names(counting: Counting, seen: Iterable[Observation]) -> Iterator[Named]:
-    """Every subject observed, once for each answer: what it was counted as, or why it was not."""
-    yield from named(counting, seen)

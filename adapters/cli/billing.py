@@ -235,16 +235,20 @@ def _print_explained(told: dict[str, Any], whole: bool) -> None:
 def limits_command(
     license: Annotated[str, typer.Argument(help="a license (default: all)")] = "",
     on: OptionalDay = None,
+    adding: Annotated[int, typer.Option(min=0, help="ask whether so many users may be added")] = 1,
     limit: Limit = 50,
     after: After = "",
 ) -> None:
-    """Shows limits against use: within, warn, grace, over or blocked, since when, pooled where so."""
+    """Shows limits against use: within, warn, grace, over or blocked, since when, pooled where so.
+
+    `may add` answers the product: only a hard limit (or the hard part of a soft one) says no.
+    """
     with opened() as tally:
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
-            found = standings(connection, tally.billing, tally.packages, license, on or today(), limit, after)
-    rows = [(s.license, s.limit, s.counter, s.value, s.used, s.state, s.since, s.pool) for s in found]
-    columns = ["license", "limit", "counter", "value", "used", "state", "since", "pool"]
+            found = standings(connection, tally.billing, tally.packages, license, on or today(), limit, after, adding)
+    rows = [(s.license, s.limit, s.value, s.used, s.state, s.since, s.pool, s.may_add) for s in found]
+    columns = ["license", "limit", "value", "used", "state", "since", "pool", "may add"]
     show([one._asdict() for one in found], table_of("Limits", columns, rows, right=["value", "used"]))
 
 

@@ -15,7 +15,7 @@ from adapters.cli.session import OptionalDay, opened, progress, show, table_of, 
 from adapters.count_files import read_rows, size_of
 from domain.application.licensing import license_named
 from domain.counted_users import day_counts
-from domain.counting import DayCounts, window_start
+from domain.counting import DayCounts, Named, named, window_start
 from domain.errors import Invalid, NotFound
 from domain.identity import Kind, bucket_of
 from domain.package_version import Counting
@@ -195,25 +195,33 @@ def names(
     zone: Zone = "",
     file: File = "",
 ) -> None:
-    """Lists who was counted in a month, what each counts as, and who was excluded and why."""
-    if file:
-        raise Invalid("names are listed from what is stored: import the file first")
+    """Lists who was counted in a month, what each counts as, and who was excluded and why.
+
+    From what is stored, by the license's own definition; or with --file straight from a file.
+    """
     number = _month(month)
+    if file:
+        counting = _definition(counter, window or "month", "peak", 1, 1)
+        told = measure_counts.names_of_rows(counting, read_rows(file), license, zone or "UTC", number)
+    else:
+        told = _stored_names(license, counter, window, zone, number)
+    rows = [(one.subject, one.counted_as, one.excluded) for one in told]
+    counted = len({one.counted_as for one in told if one.counted_as})
+    title = f"{license} {counter} {month}: {counted} counted, {sum(bool(one.excluded) for one in told)} excluded"
+    show([one._asdict() for one in told], table_of(title, ["subject", "counted as", "excluded because"], rows))
+
+
+def _stored_names(reference: str, counter: str, window: str, zone: str, month: int) -> list[Named]:
     with opened() as tally:
-        found = license_named(tally.billing, license)
-        start, end = month_span(number)
-        held = found.current(date.fromordinal(end - 1))
+        license = license_named(tally.billing, reference)
+        start, end = month_span(month)
+        held = license.current(date.fromordinal(end - 1))
         counting = tally.packages(held.package, held.version).counting(counter)
         if counting is None:
             raise NotFound(f"{held.package} does not count {counter}")
         if window:
             counting = _definition(counter, window, "peak", counting.threshold_days, 1)
+        local = zone or _zone(tally, license.account)
         with tally.pool.connection() as connection:
-            local = zone or _zone(tally, found.account)
-            early = window_start(counting, start)
-            seen = observations(connection, found.id, counter, local, early, end)
-    told = list(measure_counts.names(counting, seen))
-    rows = [(one.subject, one.counted_as, one.excluded) for one in told]
-    counted = len({one.counted_as for one in told if one.counted_as})
-    title = f"{license} {counter} {month}: {counted} counted, {sum(bool(one.excluded) for one in told)} excluded"
-    show([one._asdict() for one in told], table_of(title, ["subject", "counted as", "excluded because"], rows))
+            seen = observations(connection, license.id, counter, local, window_start(counting, start), end)
+    return named(counting, seen)

@@ -38,6 +38,7 @@ from domain.application.licensing import (
     When,
     WithdrawCancellation,
     WithdrawChange,
+    WithdrawDiscount,
     license_named,
 )
 from domain.errors import Invalid
@@ -230,6 +231,13 @@ def discount(
         percent=percent(percent_off) if percent_off else None, amount=percent(amount_off) if amount_off else None,
     )  # fmt: skip
     _done(command, id, {"license": reference, "discount": name}, f"discount {name} granted")
+
+
+@app.command("end-discount")
+def end_discount(reference: Reference, name: str, on: Day, id: CommandId = "") -> None:
+    """Ends a discount: periods that begin on or after the day are without it."""
+    command = WithdrawDiscount(license=reference, discount=name, on=on)
+    _done(command, id, {"license": reference, "discount": name}, f"discount {name} ends on {on}")
 
 
 @app.command("list")

@@ -248,6 +248,19 @@ class GrantDiscount(msgspec.Struct, frozen=True):
         return Outcome((license,))
 
 
+class WithdrawDiscount(msgspec.Struct, frozen=True):
+    """Ends a discount: periods whose service begins on or after the day are without it."""
+
+    license: str
+    discount: str
+    on: date
+
+    def handle(self, billing: Billing) -> Outcome:
+        license = license_named(billing, self.license)
+        license.withdraw_discount(self.discount, self.on)
+        return Outcome((license,))
+
+
 def direction_of(before: PackageVersion, after: PackageVersion, old: dict[str, int], new: dict[str, int]) -> Direction:
     """Whether a change is an upgrade or a downgrade: by the rank of the packages, else by the quantities."""
     if before.rank != after.rank:

@@ -19,6 +19,7 @@ from domain.application.catalog import PublishVersions
 from domain.package_version import Counting, PackageVersion
 from domain.price import amount
 from jobs.count_rows import Row
+from jobs.explain import document, explain
 from jobs.measure_counts import of_rows
 from jobs.verify import verify
 from tests.builders import OBSERVATIONS, open_account, start, take_in
@@ -122,6 +123,22 @@ def test_five_projects_are_billed_for_each_month_and_held_back_months_come_out_a
     assert {month.month for _, month in changed} <= {3, 4, 5, 6, 7}
     assert len(corrected) == 60
     assert [check.found for check in verify(tally.pool) if check.found] == []
+
+
+def test_every_billed_count_opens_to_exactly_as_many_names(tally, shared):
+    licensed(tally)
+    take_in(tally, str(shared / "data" / "active_developers.csv"))
+    run_billing(tally, date(2025, 7, 1), date(2025, 7, 1))
+    tally.follower().catch_up()
+    opened = 0
+    with tally.pool.connection() as connection:
+        for (number,) in connection.execute("SELECT number FROM document_v1").fetchall():
+            _, issued = document(connection, number)
+            for line in issued.lines:
+                told = explain(connection, tally.packages, issued, line)
+                assert len(told["counted"]) == int(told["quantity"])
+                opened += 1
+    assert opened == 30
 
 
 def test_on_time_and_held_back_imports_bill_the_same_sum(tally, shared):

@@ -41,6 +41,18 @@ def test_a_limit_warns_then_tolerates_for_its_days_and_is_over_after_them(busine
     assert standing(business, "two", date(2025, 1, 24)).used is None, "no reading is not zero"
 
 
+def test_only_a_hard_limit_says_no_to_one_more(tally, tmp_path):
+    hard = Limit("users", "integer", 10, counter="users", mode="hard")
+    publish(tally, msgspec.structs.replace(counted_package(), limits=(hard,)))
+    open_account(tally, "acme")
+    start(tally, "one", "acme", "counted")
+    assert standing(tally, "one", date(2025, 1, 1)).may_add
+    take_in(tally, write_csv(tmp_path / "c.csv", READINGS, ["one,users,2025-01-05,9,a"]))
+    assert standing(tally, "one", date(2025, 1, 5)).may_add
+    take_in(tally, write_csv(tmp_path / "d.csv", READINGS, ["one,users,2025-01-06,10,b"]))
+    assert not standing(tally, "one", date(2025, 1, 6)).may_add
+
+
 def test_a_pool_is_shared_by_everything_below_its_account(business, tmp_path):
     pool = ChangeAccount(reference="reseller", effective_on=date(2025, 1, 1), pool=("users", 20))
     business.billing.execute(pool)
