@@ -135,6 +135,7 @@ class Embedded:
         self.log.touch()
         self._give(self.log)
         settings = {"unix_socket_directories": self.socket, "listen_addresses": "", "max_connections": 200}
+        settings |= {"shared_buffers": "256MB", "max_wal_size": "2GB", "checkpoint_timeout": "15min"}
         settings |= {} if self.durable else {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         for _ in range(20):

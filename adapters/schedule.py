@@ -21,6 +21,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
+from jobs.trials import end_trials
 
 LEADER_LOCK = 0x7A11E4D
 QUEUE = "billing"
@@ -57,8 +58,10 @@ def install_queue(dsn: str) -> None:
 
 
 def bill_day(tally: Tally, zone: str, day: date, issued_on: date) -> None:
-    """Bills the accounts of a zone whose billing day it is."""
+    """Ends the trials that are over, and bills the accounts of a zone whose billing day it is."""
     tally.follower().catch_up()
+    with tally.pool.connection() as connection:
+        end_trials(tally.billing, connection, day)
     accounts = due_accounts(tally, zone, day)
     if accounts:
         run_billing(tally, day, issued_on, accounts)

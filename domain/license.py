@@ -17,6 +17,8 @@ from domain.events.license import LicenseType
 from domain.package_version import PackageVersion
 
 Direction = Literal["upgrade", "downgrade", "other"]
+TRIAL_ENDED = "trial_ended"
+"""The reason of a suspension that converting the license clears."""
 
 
 class License(Aggregate):
@@ -60,6 +62,10 @@ class License(Aggregate):
                 held = change
         return held
 
+    def serves(self, on: date) -> bool:
+        """Whether the license serves on a day: begun, not ended, and suspended for no reason."""
+        return self.start_on <= on and (self.end_on is None or on < self.end_on) and not self.suspended
+
     def scheduled_after(self, on: date) -> list[events.LicenseChanged]:
         """The changes that take effect after a day, in order."""
         changes = [c for c in self.changes.values() if isinstance(c, events.LicenseChanged) and c.effective_on > on]
@@ -96,6 +102,8 @@ class License(Aggregate):
                 direction=direction,
             )
         )
+        if kind != "trial" and TRIAL_ENDED in self.suspended:
+            self.resume(TRIAL_ENDED, max(effective_on, self.suspended[TRIAL_ENDED]))
         return change
 
     def refuse_change(self, requested: str, reason: str, on: date) -> None:

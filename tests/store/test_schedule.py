@@ -12,7 +12,8 @@ from zoneinfo import ZoneInfo
 import psycopg
 
 from adapters.bootstrap import Tally
-from adapters.schedule import Scheduler, due_accounts, work
+from adapters.schedule import Scheduler, bill_day, due_accounts, work
+from domain.application.licensing import ChangeLicense, license_named
 from tests.builders import books, declared_package, open_account, publish, start
 
 
@@ -67,6 +68,22 @@ def test_the_last_day_of_a_month_serves_the_days_that_it_does_not_have(tally):
     assert due_accounts(tally, "Europe/Berlin", date(2025, 2, 28)) == [late]
     assert due_accounts(tally, "Europe/Berlin", date(2025, 2, 27)) == []
     assert due_accounts(tally, "Europe/Berlin", date(2025, 3, 31)) == [late]
+
+
+def test_a_trial_that_is_over_stops_serving_until_it_is_converted(tally):
+    publish(tally, declared_package(trial_days=20))
+    open_account(tally, "acme")
+    start(tally, "try", "acme", "declared", date(2025, 1, 1), quantities={"seats": 2}, type="trial")
+    bill_day(tally, "UTC", date(2025, 1, 20), date(2025, 1, 20))
+    assert license_named(tally.billing, "try").serves(date(2025, 1, 20))
+    for _ in range(2):
+        bill_day(tally, "UTC", date(2025, 1, 21), date(2025, 1, 21))
+    assert license_named(tally.billing, "try").suspended == {"trial_ended": date(2025, 1, 21)}
+    tally.billing.execute(ChangeLicense(license="try", today=date(2025, 1, 25), type="production", when="now"))
+    assert license_named(tally.billing, "try").serves(date(2025, 1, 25))
+    bill_day(tally, "UTC", date(2025, 2, 1), date(2025, 2, 1))
+    # 7 of 31 days of January and all of February, at 2 × 2.00
+    assert [row[4] for row in books(tally)] == [90 + 400]
 
 
 def lead(dsn: str, ready) -> None:
