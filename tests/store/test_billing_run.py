@@ -125,6 +125,26 @@ def test_a_run_killed_at_every_step_and_repeated_gives_the_same_books(tally, dsn
     assert len(killed) == 12 + 12 * 3
 
 
+def test_a_run_that_was_overtaken_after_it_read_reads_again_and_refuses_nobody(tally, monkeypatch):
+    a_business(tally, resellers=2)
+    read, overtaken = basis.read, []
+
+    def slow_read(pool, buckets):
+        snapshot = read(pool, buckets)
+        if not overtaken:
+            overtaken.append(True)
+            run_billing(tally, FEBRUARY, MARCH)
+        return snapshot
+
+    monkeypatch.setattr(basis, "read", slow_read)
+    run = run_billing(tally, MARCH, MARCH)
+    with tally.pool.connection() as connection:
+        assert bill.exceptions(connection, run.run) == []
+    months = [through for _, _, _, through, *_ in books(tally)]
+    assert months.count(FEBRUARY) == months.count(MARCH) == len(months) // 2 > 0
+    assert found(tally) == []
+
+
 def test_one_run_over_several_processes_bills_everyone_once(tally, monkeypatch):
     a_business(tally)
     seen: list[int] = []

@@ -39,9 +39,8 @@ def jobs(tally: Tally) -> list[tuple[str, str, str]]:
 
 def test_every_account_is_billed_on_its_billing_day_by_a_worker(tally):
     a_business(tally)
-    scheduler = Scheduler(tally, now=at(2025, 1, 31))
-    assert scheduler.wake() == 2
-    scheduler.step_down()
+    with Scheduler(tally, now=at(2025, 1, 31)) as scheduler:
+        assert scheduler.wake() == 2
     work(tally, wait=False)
     assert [row[1:4] for row in books(tally)] == [("invoice", date(2025, 1, 31), date(2025, 1, 31))]
     assert {status for *_, status in jobs(tally)} == {"succeeded"}
@@ -49,17 +48,25 @@ def test_every_account_is_billed_on_its_billing_day_by_a_worker(tally):
 
 def test_a_wake_is_queued_once_by_whomever_and_missed_days_are_caught_up(tally):
     a_business(tally)
-    leader = Scheduler(tally, now=at(2025, 1, 30))
-    assert leader.wake() == 2
-    assert leader.wake() == 0
-    other = Scheduler(tally, now=at(2025, 2, 2))
-    assert other.wake() == 0, "only one leads"
-    leader.step_down()
-    assert other.wake() == 6
-    other.step_down()
+    with Scheduler(tally, now=at(2025, 1, 30)) as leader, Scheduler(tally, now=at(2025, 2, 2)) as other:
+        assert leader.wake() == 2
+        assert leader.wake() == 0
+        assert other.wake() == 0, "only one leads"
+        leader.step_down()
+        assert other.wake() == 6
     work(tally, wait=False)
     assert sorted(row[3] for row in books(tally)) == [date(2025, 1, 31), date(2025, 2, 1)]
     assert len({(zone, day) for zone, day, _ in jobs(tally)}) == 8
+
+
+def test_who_steps_down_is_followed_at_once_every_time(tally):
+    a_business(tally)
+    with Scheduler(tally) as one, Scheduler(tally) as other:
+        for _ in range(50):
+            assert one.leads() and not other.leads()
+            one.step_down()
+            assert other.leads()
+            other.step_down()
 
 
 def test_the_last_day_of_a_month_serves_the_days_that_it_does_not_have(tally):
@@ -101,12 +108,11 @@ def test_another_takes_over_when_the_leader_is_killed(tally, dsn):
     process = context.Process(target=lead, args=(dsn, ready))
     process.start()
     assert ready.wait(10)
-    successor = Scheduler(tally, now=at(2025, 1, 31))
-    assert not successor.leads()
-    os.kill(process.pid, signal.SIGKILL)
-    process.join()
-    end = time.monotonic() + 10
-    while not successor.leads() and time.monotonic() < end:
-        time.sleep(0.05)
-    assert successor.wake() == 2
-    successor.step_down()
+    with Scheduler(tally, now=at(2025, 1, 31)) as successor:
+        assert not successor.leads()
+        os.kill(process.pid, signal.SIGKILL)
+        process.join()
+        end = time.monotonic() + 10
+        while not successor.leads() and time.monotonic() < end:
+            time.sleep(0.05)
+        assert successor.wake() == 2

@@ -162,6 +162,18 @@ def test_a_correction_of_usage_follows_the_packages_rule(rule, up, down):
     assert sorted(amounts(books.run(date(2024, 2, 1)))) == sorted(down)
 
 
+@pytest.mark.parametrize(("reverse_on", "first"), [("effective", date(2024, 3, 20)), ("known", date(2024, 3, 5))])
+def test_what_a_cancellation_gives_back_is_written_when_it_takes_effect_or_at_once_as_the_package_says(
+    reverse_on, first
+):
+    books = license_of(sold(flat(), proration=Proration(reverse_on=reverse_on)))
+    books.run(date(2024, 3, 1))
+    books.record("license", events.LicenseCancelled(notice_on=date(2024, 3, 5), end_on=date(2024, 3, 20)))
+    days = [date(2024, 3, on) for on in (5, 19, 20, 25)]
+    written = {on: amounts(books.run(on)) for on in days}
+    assert written == {on: [-1200] if on == first else [] for on in days}
+
+
 def test_a_minimum_tops_the_period_up_and_follows_corrections():
     users = Component(
         id="c1", name="u", prices={"EUR": PerUnit(Decimal("1.00"))}, quantity=Counted("users"), mode="in_arrears"
