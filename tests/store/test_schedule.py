@@ -63,7 +63,8 @@ def test_who_steps_down_is_followed_at_once_every_time(tally):
     a_business(tally)
     with Scheduler(tally) as one, Scheduler(tally) as other:
         for _ in range(50):
-            assert one.leads() and not other.leads()
+            assert one.leads()
+            assert not other.leads()
             one.step_down()
             assert other.leads()
             other.step_down()
