@@ -245,14 +245,17 @@ def _price(terms: Terms, quantity: Fraction) -> Fraction:
 def _base(terms: Terms, service: Span, period: Span) -> Span | None:
     """The days that the full price is for: the period, unless a policy gives a begun one whole or free."""
     policy = terms.package.proration
+    leading = service[0] == terms.first and service[0] > period[0]
     for begun, rule in (
-        (service[0] == terms.first and service[0] > period[0], policy.leading),
+        (leading, policy.leading),
         (service[1] == terms.last and service[1] < period[1], policy.trailing),
     ):
         if begun and rule == "free":
             return None
         if begun and rule == "full":
             return service
+    if leading and policy.leading_base == "shifted":
+        return min(terms.grid.back(service[1]), service[0]), service[1]
     return period
 
 

@@ -83,6 +83,12 @@ class Grid(msgspec.Struct, frozen=True):
             yield border, following
             border = following
 
+    def back(self, ordinal: int) -> int:
+        """One cadence before a day, on the same day of the month or its last, whatever the cycle day."""
+        if self.cadence.days:
+            return ordinal - self.cadence.days
+        return day_in_month(month_of(ordinal) - self.cadence.months, date.fromordinal(ordinal).day)
+
 
 @lru_cache(maxsize=65536)
 def month_of(ordinal: int) -> int:

@@ -117,12 +117,15 @@ class Proration(msgspec.Struct, frozen=True):
     """How parts of periods are paid. Source: the settings of ADR-0009.
 
     Shapes: `month_days` 0 = actual days, 30 = every month counts 30; `leading`/`trailing` = the begun first and last
-    period; `match_on` = what makes a billed day the same day: days, or days in the same period.
+    period; `leading_base` = what the begun first period is a part of: the period of the grid, or one cadence back from
+    its end whatever the cycle day (28 February − 1 month = 28 January); `match_on` = what makes a billed day the same
+    day: days, or days in the same period.
     """
 
     month_days: int = 0
     leading: Partial = "prorate"
     trailing: Partial = "prorate"
+    leading_base: Literal["aligned", "shifted"] = "aligned"
     match_on: Literal["days", "period"] = "days"
     reverse_on: Literal["effective", "known"] = "effective"
     usage_correction: Literal["reverse_and_rebill", "up_only", "never"] = "reverse_and_rebill"

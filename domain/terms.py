@@ -26,6 +26,9 @@ from domain.period import OPEN_END, Span, common, span, subtract, union
 
 T = TypeVar("T")
 
+MONDAY = 1
+"""The ordinal that calendar billing counts days and weeks from: 1 January of year 1, a Monday."""
+
 
 class Located(NamedTuple):
     """An event and where it stands in the log."""
@@ -185,10 +188,15 @@ class _History:
     ) -> Grid:
         source = version.proration.cycle_day_from
         if source == "calendar":
-            january = date(self.started.start_on.year, 1, 1).toordinal()
-            return Grid(component.cadence, january if component.cadence.months else origins[component.cadence], 1)
+            return Grid(component.cadence, self._calendar(component.cadence, origins), 1)
         cycle_day = billing_day if source == "account" else self.started.start_on.day
         return Grid(component.cadence, origins[component.cadence], cycle_day)
+
+    def _calendar(self, cadence: Cadence, origins: dict[Cadence, int]) -> int:
+        """Where the calendar's periods are counted from: 1 January, a Monday for weeks, else as without a calendar."""
+        if cadence.months:
+            return date(self.started.start_on.year, 1, 1).toordinal()
+        return origins[cadence] if cadence.days % 7 else MONDAY
 
     def _committed(self, component: str, days: Span) -> list[tuple[Span, int, tuple[Ref, ...]]]:
         """The pieces of the days with the quantity committed on them; the commitment recorded last holds."""

@@ -272,6 +272,7 @@ def _proration(found: shape.ProrationShape) -> Proration:
         month_days=0 if found.days == "actual" else 30,
         leading=found.first_period,
         trailing=found.last_period,
+        leading_base="aligned" if found.first_period_of == "grid" else "shifted",
         match_on=found.match_on,
         reverse_on=NAMES[found.reverse],  # type: ignore[arg-type]
         usage_correction=NAMES.get(found.usage_corrections, found.usage_corrections),  # type: ignore[arg-type]

@@ -253,6 +253,7 @@ class ProrationShape(Shape):
     days: Literal["actual", "30"] = "actual"
     first_period: Literal["prorate", "full", "free"] = "prorate"
     last_period: Literal["prorate", "full", "free"] = "prorate"
+    first_period_of: Literal["grid", "cadence back"] = "grid"
     match_on: Literal["days", "period"] = "days"
     reverse: Literal["when effective", "when known"] = "when effective"
     usage_corrections: Literal["both ways", "up only", "never"] = "both ways"

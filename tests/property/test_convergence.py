@@ -11,7 +11,8 @@ from hypothesis import strategies as st
 from domain.charge import part
 from domain.events import license as events
 from domain.money import rounded
-from tests.property.histories import START, Books, days, facts, packages
+from tests.books import START, Books
+from tests.property.histories import days, facts, packages
 
 END = START + timedelta(days=500)
 targets = st.lists(days, min_size=2, max_size=5)

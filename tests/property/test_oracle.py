@@ -16,7 +16,8 @@ from hypothesis import given, settings
 from domain import price as prices
 from domain.events import license as events
 from domain.package_version import Counted
-from tests.property.histories import START, Books, facts, packages
+from tests.books import START, Books
+from tests.property.histories import facts, packages
 from tests.property.test_convergence import END, lived, readings, targets
 
 

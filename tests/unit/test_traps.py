@@ -21,8 +21,8 @@ from domain.grid import Cadence
 from domain.package_version import Component, Counted, Counting, Declared, PackageVersion, Proration
 from domain.price import Allowance, Flat, Graduated, PerUnit, Tier, amount
 from domain.terms import terms
+from tests.books import START, Books
 from tests.builders import declared_package, open_account, publish, start
-from tests.property.histories import START, Books
 
 
 def sold(*components: Component, **more: Any) -> PackageVersion:

@@ -1,0 +1,102 @@
+"""The books of one license, kept in memory by the domain's own functions: facts in, runs out."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, field
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid5
+
+from domain.charge import charges
+from domain.counting import DayCounts
+from domain.coverage import Coverage
+from domain.difference import Difference, difference
+from domain.document import Draft, draft
+from domain.events import account as account_events
+from domain.events import license as events
+from domain.package_version import PackageVersion
+from domain.terms import Located, terms
+
+NAMESPACE = UUID(int=7)
+LICENSE, ACCOUNT = uuid5(NAMESPACE, "license"), uuid5(NAMESPACE, "account")
+START = date(2024, 1, 10)
+
+Catalog = Mapping[tuple[str, int], PackageVersion]
+
+
+@dataclass
+class Books:
+    """One license, its facts so far, and the lines issued for it."""
+
+    packages: Catalog
+    billing_day: int = 1
+    license_facts: list[Located] = field(default_factory=list)
+    account_facts: list[Located] = field(default_factory=list)
+    counts: dict[int, int] = field(default_factory=dict)
+    lines: list[tuple[Any, Any, Any]] = field(default_factory=list)
+    documents: list[Draft] = field(default_factory=list)
+    tax: Decimal = Decimal(19)
+    start: date = START
+    currency: str = "EUR"
+    type: events.LicenseType = "production"
+
+    def __post_init__(self) -> None:
+        started = events.LicenseStarted(
+            reference="l", account=ACCOUNT, package="p", version=1, type=self.type, start_on=self.start,
+            currency=self.currency, quantities={"c1": 5, "c2": 2},
+        )  # fmt: skip
+        opened = account_events.AccountOpened(
+            reference="a", party=account_events.Party(name="A"), parent=None, payer=None, currency=self.currency,
+            billing_day=self.billing_day, zone="UTC",
+        )  # fmt: skip
+        self.record("license", started)
+        self.record("account", opened)
+
+    def record(self, whose: str, body: Any) -> None:
+        """One more fact."""
+        held, stream = (self.license_facts, LICENSE) if whose == "license" else (self.account_facts, ACCOUNT)
+        held.append(Located((stream, len(held) + 1), body))
+
+    def coverage(self) -> Coverage:
+        return Coverage(self.lines)
+
+    def owed(self, target: date, horizon: int = 0) -> Any:
+        """Charges and what is missing."""
+        counts = DayCounts(self.counts)
+        found = terms(self.license_facts, self.account_facts, lambda name, number: self.packages[name, number])
+        return charges(found, lambda _: counts, target.toordinal(), horizon)
+
+    def difference(self, target: date) -> Difference:
+        billed = self.coverage()
+        owed, _ = self.owed(target, billed.horizon())
+        return difference(owed, billed, target.toordinal())
+
+    def run(self, target: date) -> list[Any]:
+        """Issues what a run would, and gives its lines."""
+        found = self.difference(target)
+        drafted = draft(found.lines, self.tax)
+        document = uuid5(NAMESPACE, f"document {len(self.documents)}")
+        self.documents.append(drafted)
+        streams = {(line.stream.license, line.stream.component): line.stream for line in found.lines}
+        for line in drafted.lines:
+            self.lines.append(((document, line.number), streams[line.license, line.component], line))
+        return list(drafted.lines)
+
+    def money(self, key: Callable[[Any], Any]) -> dict[Any, int]:
+        """Net issued by whatever the key says, zeros left out."""
+        total: dict[Any, int] = {}
+        for _, stream, line in self.lines:
+            total[key((stream, line))] = total.get(key((stream, line)), 0) + line.amount
+        return {name: amount for name, amount in total.items() if amount}
+
+    def covered_days(self) -> dict[Any, int]:
+        """The key that covers each day of each stream. Fails when one is covered twice."""
+        days: dict[Any, Any] = {}
+        for live in self.coverage().live():
+            for start, end in live.spans:
+                for day in range(start, end):
+                    assert (live.stream, day) not in days, f"{live.stream} is covered twice on {date.fromordinal(day)}"
+                    days[live.stream, day] = live.line.key
+        return days
