@@ -1,0 +1,2 @@
+def play(case, forgiven):
+    raise NotImplementedError
