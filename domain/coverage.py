@@ -6,6 +6,7 @@ back come back at that. Adjustments change money, never days. Source: ADR-0009.
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Iterable
 from fractions import Fraction
 
@@ -13,7 +14,7 @@ from domain.charge import part
 from domain.errors import IntegrityError
 from domain.events.documents import Line, Ref
 from domain.money import share
-from domain.period import Span, subtract
+from domain.period import Span, subtract, union
 from domain.terms import Stream
 
 
@@ -60,6 +61,10 @@ def _capped(amount: int, left: int) -> int:
     return max(min(amount, left), 0) if left >= 0 else min(max(amount, left), 0)
 
 
+def _length(spans: Iterable[Span]) -> int:
+    return sum(end - start for start, end in spans)
+
+
 class Coverage:
     """All lines of one license as they stand.
 
@@ -101,6 +106,19 @@ class Coverage:
     def given_back(self) -> list[Billed]:
         """The reversals whose days have not come back, the latest first."""
         return [billed for billed in reversed(self.reversals.values()) if billed.spans]
+
+    def covered_twice(self) -> list[Stream]:
+        """The streams of which a day is covered by two lines: there must be none."""
+        held: dict[Stream, list[Span]] = defaultdict(list)
+        for live in self.live():
+            if not live.line.occurrence:
+                held[live.stream].extend(live.spans)
+        return [stream for stream, days in held.items() if _length(days) != _length(union(days))]
+
+    def taken_too_far(self) -> list[Billed]:
+        """The lines that more was taken back of than they were: there must be none."""
+        lines = (*self.charges.values(), *self.reversals.values())
+        return [line for line in lines if line.left * (1 if line.line.amount > 0 else -1) < 0]
 
     def horizon(self) -> int:
         """The first day that nothing covers any more."""

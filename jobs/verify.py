@@ -5,7 +5,6 @@ Each check is named by what it says; the letters are those of docs/invariants.md
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Callable, Iterator
 from typing import NamedTuple
 
@@ -14,8 +13,6 @@ from psycopg_pool import ConnectionPool
 
 from domain.coverage import Coverage
 from domain.identity import Kind, series_bucket
-from domain.period import Span, union
-from domain.terms import Stream
 from jobs import basis
 from jobs.issue import coverage_row
 
@@ -87,7 +84,7 @@ def _covered(pool: Pool, connection: psycopg.Connection, progress: Callable[[int
         for standings in snapshot.standings.values():
             for standing in standings:
                 billed = Coverage(standing.lines)
-                twice.extend(_twice(billed))
+                twice.extend(f"{one.license} {one.component}" for one in billed.covered_twice())
                 over.extend(_over(billed))
                 expected |= {
                     coverage_row(live.stream, live.line.occurrence, *days)
@@ -103,21 +100,11 @@ def _covered(pool: Pool, connection: psycopg.Connection, progress: Callable[[int
     yield Check("coverage", "the coverage rows are what the lines add up to", differs[:10])
 
 
-def _twice(billed: Coverage) -> Iterator[str]:
-    held: dict[Stream, list[Span]] = defaultdict(list)
-    for live in billed.live():
-        if not live.line.occurrence:
-            held[live.stream].extend(live.spans)
-    for stream, days in held.items():
-        if sum(end - start for start, end in days) != sum(end - start for start, end in union(days)):
-            yield f"{stream.license} {stream.component}"
-
-
 def _over(billed: Coverage) -> Iterator[str]:
-    for line in (*billed.charges.values(), *billed.reversals.values()):
-        if line.left * (1 if line.line.amount > 0 else -1) < 0:
-            yield f"{line.ref}: {line.left} left of {line.line.amount}"
-        if not line.spans and line.left and line.line.kind == "charge" and line.line.reversible and not line.line.link:
+    for line in billed.taken_too_far():
+        yield f"{line.ref}: {line.left} left of {line.line.amount}"
+    for line in billed.charges.values():
+        if not line.spans and line.left and line.line.reversible and not line.line.link:
             yield f"{line.ref}: fully taken back, but {line.left} left"
 
 

@@ -17,7 +17,7 @@ from domain.document import Draft, draft
 from domain.events import account as account_events
 from domain.events import license as events
 from domain.package_version import PackageVersion
-from domain.terms import Located, terms
+from domain.terms import Located, Terms, terms
 
 NAMESPACE = UUID(int=7)
 LICENSE, ACCOUNT = uuid5(NAMESPACE, "license"), uuid5(NAMESPACE, "account")
@@ -62,11 +62,14 @@ class Books:
     def coverage(self) -> Coverage:
         return Coverage(self.lines)
 
+    def terms(self) -> list[Terms]:
+        """The terms that the facts come to."""
+        return terms(self.license_facts, self.account_facts, lambda name, number: self.packages[name, number])
+
     def owed(self, target: date, horizon: int = 0) -> Any:
         """Charges and what is missing."""
         counts = DayCounts(self.counts)
-        found = terms(self.license_facts, self.account_facts, lambda name, number: self.packages[name, number])
-        return charges(found, lambda _: counts, target.toordinal(), horizon)
+        return charges(self.terms(), lambda _: counts, target.toordinal(), horizon)
 
     def difference(self, target: date) -> Difference:
         billed = self.coverage()

@@ -8,12 +8,13 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tests.conformance import periods, proration
+from tests.conformance import item_tree, periods, proration
 from tests.conformance.verdict import Case, Differs, Forgiven, NotExpressible
 
 FAMILIES: dict[str, Callable[[Case, Forgiven], None]] = {
     "proration": proration.play,
     "periods": periods.play,
+    "item_tree": item_tree.play,
 }
 Outcome = Literal["passed", "failed", "not_expressible"]
 
