@@ -1,21 +1,47 @@
 """Price models: what a quantity costs for one whole period, exactly, before any rounding.
 
-Every model is a pure function of a quantity. Amounts are decimals in major units as the catalog wrote them; `amount`
-gives an exact fraction in minor units. Tiers are on the cumulated quantity: `up_to` is inclusive, the last is open.
+Every model says in which steps a quantity goes from one to another, and at which price: a whole price is the way from
+nothing billed yet, a price of some more units is the way from those billed before. Amounts are decimals in major units
+as the catalog wrote them; `amount` gives an exact fraction in minor units. Tiers are on the cumulated quantity:
+`up_to` is inclusive, the last is open.
 """
 
 from __future__ import annotations
 
 import itertools
-from collections.abc import Sequence
+from collections.abc import Callable, Iterable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
 from domain.errors import Invalid
 from domain.money import scale
+
+Before = Fraction | None
+"""The quantity billed before; None where nothing was, so that what is due at once is still to be billed."""
+
+
+class Step(NamedTuple):
+    """Some units at one price, with the amount that is due for entering their tier.
+
+    Shapes: `tier` counts from 1; `units` below zero are taken back. Units: major.
+    """
+
+    tier: int
+    units: Fraction
+    unit: Decimal = Decimal(0)
+    flat: Decimal = Decimal(0)
+
+    @property
+    def for_units(self) -> Fraction:
+        return self.units * Fraction(self.unit)
+
+    @property
+    def amount(self) -> Fraction:
+        return self.for_units + Fraction(self.flat)
 
 
 class Flat(msgspec.Struct, frozen=True, tag="flat"):
@@ -23,8 +49,8 @@ class Flat(msgspec.Struct, frozen=True, tag="flat"):
 
     amount: Decimal
 
-    def major(self, quantity: Fraction) -> Fraction:
-        return Fraction(self.amount)
+    def steps(self, before: Before, after: Fraction) -> list[Step]:
+        return [Step(1, Fraction(0), flat=self.amount)] if before is None else []
 
 
 class PerUnit(msgspec.Struct, frozen=True, tag="per_unit"):
@@ -32,8 +58,8 @@ class PerUnit(msgspec.Struct, frozen=True, tag="per_unit"):
 
     unit: Decimal
 
-    def major(self, quantity: Fraction) -> Fraction:
-        return quantity * Fraction(self.unit)
+    def steps(self, before: Before, after: Fraction) -> list[Step]:
+        return [Step(1, after - (before or 0), self.unit)]
 
 
 class Tier(msgspec.Struct, frozen=True):
@@ -52,15 +78,22 @@ class Graduated(msgspec.Struct, frozen=True, tag="graduated"):
 
     tiers: tuple[Tier, ...]
 
-    def major(self, quantity: Fraction) -> Fraction:
-        total, below = Fraction(0), Fraction(0)
-        for tier in self.tiers:
-            if below and quantity <= below:
+    def steps(self, before: Before, after: Fraction) -> list[Step]:
+        start = before or Fraction(0)
+        sign = 1 if after >= start else -1
+        low, high = min(start, after), max(start, after)
+        found, below = [], low
+        for number, tier in enumerate(self.tiers, start=1):
+            top = high if tier.up_to is None else min(high, Fraction(tier.up_to))
+            first = number == 1 and before is None
+            entered = first or (number > 1 and low <= below < high)
+            units = top - max(below, low)
+            if entered or units > 0:
+                found.append(Step(number, sign * max(units, Fraction(0)), tier.unit, sign * tier.flat * entered))
+            if tier.up_to is None or high <= tier.up_to:
                 break
-            top = quantity if tier.up_to is None else min(quantity, Fraction(tier.up_to))
-            total += (top - below) * Fraction(tier.unit) + Fraction(tier.flat)
-            below = Fraction(tier.up_to or 0)
-        return total
+            below = Fraction(tier.up_to)
+        return found
 
 
 class Volume(msgspec.Struct, frozen=True, tag="volume"):
@@ -68,9 +101,12 @@ class Volume(msgspec.Struct, frozen=True, tag="volume"):
 
     tiers: tuple[Tier, ...]
 
-    def major(self, quantity: Fraction) -> Fraction:
-        tier = _tier(self.tiers, quantity)
-        return quantity * Fraction(tier.unit) + Fraction(tier.flat)
+    def steps(self, before: Before, after: Fraction) -> list[Step]:
+        return _instead(self._whole, before, after)
+
+    def _whole(self, quantity: Fraction) -> Step:
+        number, tier = _tier(self.tiers, quantity)
+        return Step(number, quantity, tier.unit, tier.flat)
 
 
 class Stairstep(msgspec.Struct, frozen=True, tag="stairstep"):
@@ -78,8 +114,12 @@ class Stairstep(msgspec.Struct, frozen=True, tag="stairstep"):
 
     tiers: tuple[Tier, ...]
 
-    def major(self, quantity: Fraction) -> Fraction:
-        return Fraction(_tier(self.tiers, quantity).flat)
+    def steps(self, before: Before, after: Fraction) -> list[Step]:
+        return _instead(self._whole, before, after)
+
+    def _whole(self, quantity: Fraction) -> Step:
+        number, tier = _tier(self.tiers, quantity)
+        return Step(number, quantity, flat=tier.flat)
 
 
 class Block(msgspec.Struct, frozen=True, tag="block"):
@@ -89,8 +129,12 @@ class Block(msgspec.Struct, frozen=True, tag="block"):
     price: Decimal
     included: int = 0
 
-    def major(self, quantity: Fraction) -> Fraction:
-        return ceiling(max(quantity - self.included, Fraction(0)) / self.size) * Fraction(self.price)
+    def steps(self, before: Before, after: Fraction) -> list[Step]:
+        return [Step(1, Fraction(self.blocks(after) - self.blocks(before or Fraction(0))), self.price)]
+
+    def blocks(self, quantity: Fraction) -> int:
+        """How many blocks a quantity begins."""
+        return ceiling(max(quantity - self.included, Fraction(0)) / self.size)
 
 
 class Allowance(msgspec.Struct, frozen=True, tag="allowance"):
@@ -100,8 +144,13 @@ class Allowance(msgspec.Struct, frozen=True, tag="allowance"):
     unit: Decimal
     flat: Decimal = Decimal(0)
 
-    def major(self, quantity: Fraction) -> Fraction:
-        return Fraction(self.flat) + max(quantity - self.included, Fraction(0)) * Fraction(self.unit)
+    def steps(self, before: Before, after: Fraction) -> list[Step]:
+        units = self.above(after) - self.above(before or Fraction(0))
+        return [Step(1, units, self.unit, self.flat if before is None else Decimal(0))]
+
+    def above(self, quantity: Fraction) -> Fraction:
+        """The units that are not included."""
+        return max(quantity - self.included, Fraction(0))
 
 
 Price = Flat | PerUnit | Graduated | Volume | Stairstep | Block | Allowance
@@ -113,8 +162,17 @@ def ceiling(number: Fraction) -> int:
     return -(-number.numerator // number.denominator)
 
 
-def _tier(tiers: Sequence[Tier], quantity: Fraction) -> Tier:
-    return next((tier for tier in tiers if tier.up_to is None or quantity <= tier.up_to), tiers[-1])
+def _tier(tiers: Sequence[Tier], quantity: Fraction) -> tuple[int, Tier]:
+    numbered = enumerate(tiers, start=1)
+    return next(found for found in numbered if found[1].up_to is None or quantity <= found[1].up_to)
+
+
+def _instead(whole: Callable[[Fraction], Step], before: Before, after: Fraction) -> list[Step]:
+    """The whole quantity at its price, and what was billed before taken back."""
+    if before is None:
+        return [whole(after)]
+    old = whole(before)
+    return [Step(old.tier, -old.units, old.unit, -old.flat), whole(after)]
 
 
 @lru_cache(maxsize=65536)
@@ -125,7 +183,22 @@ def amount(price: Price, quantity: Fraction, currency: str) -> Fraction:
     """
     if quantity < 0:
         raise Invalid("a quantity cannot be below zero")
-    return price.major(quantity) * scale(currency)
+    return sum((step.amount for step in price.steps(None, quantity)), Fraction(0)) * scale(currency)
+
+
+def prorated(price: Price, parts: Iterable[tuple[Fraction, Fraction]]) -> Fraction:
+    """What units cost that came and went in the period, each paid for its share of it.
+
+    Shapes: (units, what they weigh: units times the part of the period that they were there), in order; units below
+    zero went. Entering a tier is paid whole, by the highest quantity reached. Units: major, exact, at least zero.
+    """
+    at = reached = total = Fraction(0)
+    for units, weight in parts:
+        moved = sum(step.for_units for step in price.steps(at, at + units))
+        total += moved * weight / units
+        at += units
+        reached = max(reached, at)
+    return max(total + sum(Fraction(step.flat) for step in price.steps(None, reached)), Fraction(0))
 
 
 def check_tiers(tiers: Sequence[Tier]) -> str | None:

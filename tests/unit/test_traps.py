@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
-from fractions import Fraction
 from typing import Any
 
 import msgspec
@@ -19,7 +18,7 @@ from domain.events import license as events
 from domain.events.documents import Line
 from domain.grid import Cadence
 from domain.package_version import Component, Counted, Counting, Declared, PackageVersion, Proration
-from domain.price import Allowance, Flat, Graduated, PerUnit, Tier, amount
+from domain.price import Flat, PerUnit
 from domain.terms import terms
 from tests.books import START, Books
 from tests.builders import declared_package, open_account, publish, start
@@ -236,16 +235,3 @@ def test_the_larger_of_two_counters_is_billed(users, gigabytes, billed):
     found = terms(books.license_facts, books.account_facts, lambda name, number: books.packages[name, number])
     owed, _ = charges(found, counts.__getitem__, date(2024, 2, 1).toordinal(), 0)
     assert owed[0].quantity == billed
-
-
-@pytest.mark.parametrize(
-    ("model", "quantity", "cents"),
-    [
-        (Graduated((Tier(10, Decimal(1)), Tier(None, Decimal("0.5"), Decimal(3)))), 10, 1000),
-        (Graduated((Tier(10, Decimal(1)), Tier(None, Decimal("0.5"), Decimal(3)))), 11, 1350),
-        (Allowance(250, Decimal("0.045"), Decimal(15)), 250, 1500),
-        (Allowance(250, Decimal("0.045"), Decimal(15)), 1250, 6000),
-    ],
-)
-def test_prices_at_the_borders_of_their_tiers(model, quantity, cents):
-    assert amount(model, Fraction(quantity), "EUR") == cents
