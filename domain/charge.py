@@ -30,6 +30,9 @@ Counts = Callable[[str], DayCounts]
 """What is known of a counter of the license."""
 
 
+BOUNDS = ("minimum", "maximum")
+"""Components that bring the others of their package to an amount."""
+
 Blocked = set[tuple[UUID, int, int]]
 """Periods of a license whose final amounts are not known, because a count is missing."""
 
@@ -101,8 +104,8 @@ def charges(terms: Iterable[Terms], counts: Counts, target: int, horizon: int) -
                 owed.append(found)
     blocked = {(lack.stream.license, lack.start, lack.end) for lack in missing}
     for piece in pieces:
-        if piece.component.charge == "minimum":
-            owed.extend(list(_top_ups(piece, owed, blocked, target, horizon)))
+        if piece.component.charge in BOUNDS:
+            owed.extend(list(_to_bounds(piece, owed, blocked, target, horizon)))
     owed.extend([off for piece in pieces for off in _fixed_discounts(piece, owed, blocked, target)])
     return owed, missing
 
@@ -122,7 +125,7 @@ def _once(terms: Iterable[Terms]) -> list[Terms]:
 
 
 def _of_terms(terms: Terms, counts: Counts, target: int, horizon: int) -> Iterator[Charge | Missing]:
-    if terms.component.charge == "minimum":
+    if terms.component.charge in BOUNDS:
         return
     if terms.component.charge == "one_time":
         if terms.start < max(horizon, target + 1):
@@ -328,16 +331,21 @@ def _one_time(terms: Terms, target: int) -> Charge:
     )
 
 
-def _top_ups(terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: int, horizon: int) -> Iterator[Charge]:
-    """What is missing to the minimum of a package, per period, once everything else of the period is known."""
-    currency = terms.stream.currency
+def _to_bounds(terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: int, horizon: int) -> Iterator[Charge]:
+    """What brings a package to its minimum or maximum, per period, once everything else of the period is known."""
+    currency, bound = terms.stream.currency, terms.component.charge
     price = prices.amount(terms.component.prices[currency], Fraction(1), currency)
     for service, period, _ in _pieces(terms, target, horizon):
         if any(start < service[1] and service[0] < end for _, start, end in blocked):
             continue
-        floor = part(price, *period, terms.package.proration.month_days, *service)
+        limit = part(price, *period, terms.package.proration.month_days, *service)
         reached = sum(_inside(charge, service) for charge in owed if _of_package(charge, terms))
-        yield _atomic(terms, service, max(floor - reached, 0), target, "minimum", terms.component.name)
+        yield _atomic(terms, service, to_bound(bound, limit, reached), target, bound, terms.component.name)
+
+
+def to_bound(bound: str, limit: int, reached: int) -> int:
+    """What is added to an amount that is below its minimum, or taken off one that is above its maximum."""
+    return max(limit - reached, 0) if bound == "minimum" else min(limit - reached, 0)
 
 
 def _of_package(charge: Charge, terms: Terms) -> bool:

@@ -86,14 +86,15 @@ class Counted(msgspec.Struct, frozen=True, tag="counted"):
 Quantity = Fixed | Declared | Counted
 
 Mode = Literal["in_advance", "in_arrears", "in_arrears_greedy"]
-Charge = Literal["recurring", "one_time", "usage", "minimum"]
+Charge = Literal["recurring", "one_time", "usage", "minimum", "maximum"]
 
 
 class Component(msgspec.Struct, frozen=True):
     """One thing that is charged for.
 
     Shapes: `charge` recurring is divided by days; one_time is charged once when the component begins; usage is charged
-    whole per period in arrears; minimum tops the other components of the package up to its price each period.
+    whole per period in arrears; minimum tops the other components of the package up to its price each period, maximum
+    takes off what is above it.
     `prices` by currency code. A new version of the package keeps the id of a component that is the same thing.
     """
 

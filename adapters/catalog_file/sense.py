@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from domain.charge import BOUNDS
 from domain.counting import Rules
 from domain.errors import Invalid
 from domain.money import exponent, minor
@@ -40,13 +41,13 @@ def _component(version: PackageVersion, component: Component, currencies: set[st
         yield f"{where}.price", f"has no price in {', '.join(missing)}, which other components have", "currency"
     for currency, price in component.prices.items():
         yield from _price(f"{where}.price.{currency}", currency, price)
-    if component.charge == "minimum" and not all(isinstance(price, Flat) for price in component.prices.values()):
-        yield f"{where}.price", "a minimum is a flat amount", "shape"
+    if component.charge in BOUNDS and not all(isinstance(price, Flat) for price in component.prices.values()):
+        yield f"{where}.price", f"a {component.charge} is a flat amount", "shape"
     quantity = component.quantity
     if component.charge == "usage" and not isinstance(quantity, Counted):
         yield f"{where}.quantity", "usage is counted", "shape"
     if isinstance(quantity, Counted):
-        if component.charge in ("one_time", "minimum"):
+        if component.charge in ("one_time", *BOUNDS):
             yield f"{where}.quantity", f"a {component.charge} charge cannot be counted", "shape"
         for name in filter(None, (quantity.counter, quantity.or_counter)):
             if version.counting(name) is None:

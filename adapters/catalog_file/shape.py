@@ -172,7 +172,7 @@ class ComponentShape(Shape):
     """One thing that is charged for."""
 
     name: Text
-    charge: Literal["recurring", "once", "usage", "minimum"] = "recurring"
+    charge: Literal["recurring", "once", "usage", "minimum", "maximum"] = "recurring"
     every: Length = (1, 0)
     bill: Literal["in advance", "in arrears", "in arrears greedy"] = "in advance"
     quantity: QuantityShape = QuantityShape.model_validate({"fixed": "1"})

@@ -8,13 +8,14 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tests.conformance import item_tree, periods, proration
+from tests.conformance import item_tree, periods, proration, tiers
 from tests.conformance.verdict import Case, Differs, Forgiven, NotExpressible
 
 FAMILIES: dict[str, Callable[[Case, Forgiven], None]] = {
     "proration": proration.play,
     "periods": periods.play,
     "item_tree": item_tree.play,
+    "tiers": tiers.play,
 }
 Outcome = Literal["passed", "failed", "not_expressible"]
 

@@ -54,7 +54,7 @@ def day(text: str) -> date:
 
 def number(written: object) -> Fraction:
     """An exact number from any of JSON's ways to write one."""
-    return Fraction(Decimal(str(written)))
+    return written if isinstance(written, Fraction) else Fraction(Decimal(str(written)))
 
 
 def cents(written: object, currency: str) -> int:

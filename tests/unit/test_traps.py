@@ -173,19 +173,19 @@ def test_what_a_cancellation_gives_back_is_written_when_it_takes_effect_or_at_on
     assert written == {on: [-1200] if on == first else [] for on in days}
 
 
-def test_a_minimum_tops_the_period_up_and_follows_corrections():
+def test_a_minimum_tops_a_period_up_a_maximum_caps_it_and_both_follow_corrections():
     users = Component(
         id="c1", name="u", prices={"EUR": PerUnit(Decimal("1.00"))}, quantity=Counted("users"), mode="in_arrears"
     )
-    minimum = flat("50.00", "floor", charge="minimum")
-    books = license_of(sold(users, minimum, countings=(Counting("users", "peak"),)))
+    bounds = (flat("50.00", "floor", charge="minimum"), flat("70.00", "cap", charge="maximum"))
+    books = license_of(sold(users, *bounds, countings=(Counting("users", "peak"),)))
     books.counts[date(2024, 2, 5).toordinal()] = 20
     books.run(date(2024, 2, 1))
-    assert sorted(amounts(books.run(date(2024, 3, 1)))) == [2000, 3000]
-    books.counts[date(2024, 2, 6).toordinal()] = 60
-    books.run(date(2024, 3, 1))
-    february = sum(line.amount for _, _, line in books.lines if line.start.month == 2)
-    assert february == 6000
+    assert sorted(amounts(books.run(date(2024, 3, 1)))) == [0, 2000, 3000]
+    for day, users_seen, february in ((6, 60, 6000), (7, 100, 7000)):
+        books.counts[date(2024, 2, day).toordinal()] = users_seen
+        books.run(date(2024, 3, 1))
+        assert sum(line.amount for _, _, line in books.lines if line.start.month == 2) == february
 
 
 def test_discounts_hold_for_periods_of_the_grid_and_an_amount_off_never_exceeds_the_period():
