@@ -3,9 +3,10 @@ PYTHON ?= python3
 VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
+CASES  ?= ../shared/conformance
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup run test lint fmt lock bench clean
+.PHONY: help setup run test lint fmt lock bench conformance clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -29,6 +30,9 @@ lint: $(READY) ## ruff, mypy --strict, import contracts
 
 test: lint ## everything that has to hold, on a real PostgreSQL
 	$(BIN)/pytest -n auto
+
+conformance: $(READY) ## other systems' test cases, played against the domain (CASES=DIR)
+	$(BIN)/python -m tests.conformance $(CASES)
 
 bench: $(READY) ## the billing run beside its floor, a COPY of the same rows
 	$(BIN)/python bench/billing_run.py 10000 2

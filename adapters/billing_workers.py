@@ -46,9 +46,10 @@ def run_billing(
 
 
 def work_on(dsn: str, run: Run) -> None:
-    """What one worker process does."""
+    """What one worker process does: bills, then helps the projections to catch up."""
     with Tally(dsn) as tally:
         bill.work(tally.log, tally.pool, tally.packages, run)
+        tally.follower().catch_up()
 
 
 def _in_processes(tally: Tally, run: Run, workers: int, progress: Callable[[int], None] | None) -> None:

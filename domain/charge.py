@@ -137,7 +137,8 @@ def _of_terms(terms: Terms, counts: Counts, target: int, horizon: int) -> Iterat
 
 def _pieces(terms: Terms, target: int, horizon: int) -> Iterator[tuple[Span, Span, int]]:
     """The pieces of the grid's periods that the terms cover: (service, period, ordinal number of the period)."""
-    end = min(terms.end, max(horizon, target + 1))
+    reach = target + 1 if terms.component.mode == "in_advance" else target
+    end = min(terms.end, max(horizon, reach))
     if terms.start >= end:
         return
     k = terms.grid.index(terms.start)

@@ -9,7 +9,6 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
-from fractions import Fraction
 
 import msgspec
 
@@ -56,8 +55,8 @@ def _order(line: NewLine) -> tuple[object, ...]:
 def _taxes(lines: Sequence[NewLine], percent: Decimal) -> list[int]:
     """The tax of each line: carried by those that undo another, allocated from the document's total for the rest."""
     fresh = [line.amount for line in lines if line.tax is None]
-    rate = Fraction(percent) / 100 * sum(fresh)
-    shares = iter(_spread(rounded(rate.numerator, rate.denominator), fresh))
+    numerator, denominator = percent.as_integer_ratio()
+    shares = iter(_spread(rounded(numerator * sum(fresh), denominator * 100), fresh))
     return [next(shares) if line.tax is None else line.tax for line in lines]
 
 

@@ -37,11 +37,9 @@ class Kind(IntEnum):
 
 def digest(*names: object, size: int = 16) -> bytes:
     """A stable hash of names, safe against moving a border between two of them (each is length-prefixed)."""
-    state = blake2b(digest_size=size, person=b"tallystick")
-    for name in names:
-        part = name if isinstance(name, bytes) else str(name).encode()
-        state.update(len(part).to_bytes(4, "big") + part)
-    return state.digest()
+    parts = [name if isinstance(name, bytes) else str(name).encode() for name in names]
+    content = b"".join([len(part).to_bytes(4, "big") + part for part in parts])
+    return blake2b(content, digest_size=size, person=b"tallystick").digest()
 
 
 def make_id(kind: Kind, bucket: int, on: date | None, *names: object) -> UUID:

@@ -139,6 +139,7 @@ def work(
                 if error.sqlstate not in CONFLICTS:
                     raise
                 continue
+            gc.collect(0)
             if progress:
                 progress(licenses)
 
@@ -179,7 +180,6 @@ def _chunk(
     context = Context(run.run, run.through, run.issued_on, snapshot.cut, snapshot.generation)
     rated, issued = _issue_all(append, rated, snapshot, context)
     _report(append, run, chunk, rated, issued)
-    gc.collect(0)
     return sum(len(one.found) for one in rated)
 
 

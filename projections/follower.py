@@ -8,7 +8,7 @@ reading must never skip. Source: ADR-0011.
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from typing import Any, ClassVar, NamedTuple
 from uuid import UUID
 
@@ -43,6 +43,14 @@ class Entry(NamedTuple):
         return decode(self.topic, self.state)
 
 
+class Stretch(NamedTuple):
+    """Positions of one bucket that are taken in together: those after `after`, up to `upto`."""
+
+    bucket: int
+    after: int
+    upto: int
+
+
 class Projection:
     """One question that can be asked: its tables and how events change them.
 
@@ -63,13 +71,15 @@ class Projection:
 DIRTY = """
 SELECT t.bucket, t.position, h.position FROM tracking t JOIN bucket_head h ON h.bucket = t.bucket
 WHERE t.projection = %s AND h.position > t.position ORDER BY t.bucket"""
+DIRTY_OF = DIRTY.replace("ORDER BY", "AND t.bucket = ANY(%s::smallint[]) ORDER BY")
 CLAIM = """
 SELECT slot FROM follower_slot WHERE projection = %s AND slot = ANY(%s::smallint[])
 ORDER BY slot LIMIT %s FOR UPDATE SKIP LOCKED"""
 READ = """
 SELECT e.bucket, e.position, e.stream, e.version, e.topic, e.state
-FROM tracking t JOIN event e ON e.bucket = t.bucket AND e.position > t.position AND e.position <= t.position + %s
-WHERE t.projection = %s AND t.bucket = ANY(%s::smallint[]) ORDER BY e.bucket, e.position"""
+FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[]) AS s(bucket, after, upto)
+JOIN event e ON e.bucket = s.bucket AND e.position > s.after AND e.position <= s.upto
+WHERE split_part(e.topic, '.', 1) = ANY(%s) ORDER BY e.bucket, e.position"""
 TRACK = """
 UPDATE tracking t SET position = n.position FROM unnest(%s::smallint[], %s::bigint[]) AS n(bucket, position)
 WHERE t.projection = %s AND t.bucket = n.bucket"""
@@ -128,42 +138,46 @@ class Follower:
 
     def _step(self, projection: Projection) -> int:
         with self.pool.connection() as connection, connection.transaction(), connection.cursor(binary=True) as cursor:
-            buckets, per_bucket = self._claim(cursor, projection)
-            if not buckets:
-                return 0
-            rows = cursor.execute(READ, [per_bucket, projection.name, buckets]).fetchall()
-            entries = [Entry(*row) for row in rows]
-            self._take_in(cursor, projection, entries, buckets)
-            last = {entry.bucket: entry.position for entry in entries}
-            cursor.execute(TRACK, [list(last), list(last.values()), projection.name])
-            return len(entries)
+            return self._follow(cursor, projection, self._claim(cursor, projection))
 
-    def _claim(self, cursor: Cursor, projection: Projection) -> tuple[list[int], int]:
-        """Dirty buckets that no other process works on, and how many events of each make about one batch."""
+    def _claim(self, cursor: Cursor, projection: Projection) -> list[Stretch]:
+        """Dirty buckets that no other process works on, each with as much of it as makes about one batch together."""
         dirty = cursor.execute(DIRTY, [projection.name]).fetchall()
         slots = sorted({bucket // SLOT_WIDTH for bucket, *_ in dirty})
         if not slots:
-            return [], 0
+            return []
         free = {slot for (slot,) in cursor.execute(CLAIM, [projection.name, slots, SLOTS_AT_ONCE]).fetchall()}
-        buckets = [bucket for bucket, *_ in dirty if bucket // SLOT_WIDTH in free]
-        return buckets, max(BATCH // max(len(buckets), 1), 20)
+        wanted = [bucket for bucket, *_ in dirty if bucket // SLOT_WIDTH in free]
+        # Another process may have moved these buckets on before their slots were ours: look again.
+        behind = cursor.execute(DIRTY_OF, [projection.name, wanted]).fetchall()
+        room = max(BATCH // max(len(behind), 1), 20)
+        return [Stretch(bucket, after, min(head, after + room)) for bucket, after, head in behind]
+
+    def _follow(self, cursor: Cursor, projection: Projection, stretches: Sequence[Stretch]) -> int:
+        """Takes stretches in and moves the tracking with them; positions have no gaps, so none is skipped."""
+        if not stretches:
+            return 0
+        buckets, after, upto = (list(column) for column in zip(*stretches, strict=True))
+        rows = cursor.execute(READ, [buckets, after, upto, list(projection.topics)]).fetchall()
+        self._take_in(cursor, projection, [Entry(*row) for row in rows], buckets)
+        cursor.execute(TRACK, [buckets, upto, projection.name])
+        return sum(one.upto - one.after for one in stretches)
 
     def _take_in(
         self, cursor: Cursor, projection: Projection, entries: Sequence[Entry], buckets: Sequence[int]
     ) -> None:
-        wanted = [entry for entry in entries if entry.topic.partition(".")[0] in projection.topics]
         parked = {stream for (stream,) in cursor.execute(PARKED, [projection.name, list(buckets)]).fetchall()}
-        healthy = [entry for entry in wanted if entry.stream not in parked]
+        healthy = [entry for entry in entries if entry.stream not in parked]
         try:
             with cursor.connection.transaction():
                 projection.apply(cursor, healthy)
-                for entry in wanted:
+                for entry in entries:
                     if entry.stream in parked:
                         self._park(cursor, projection, entry, "an earlier event of the stream is parked")
         except IntegrityError:
             raise
         except Exception:
-            self._one_by_one(cursor, projection, wanted, parked)
+            self._one_by_one(cursor, projection, entries, parked)
 
     def _one_by_one(self, cursor: Cursor, projection: Projection, entries: Sequence[Entry], parked: set[UUID]) -> None:
         """Finds the poison in a batch: its stream is parked from there on, everything else is taken in."""
@@ -217,20 +231,27 @@ class Follower:
                 cursor.execute(f"DELETE FROM {table}".encode())
             cursor.execute("DELETE FROM parked_event WHERE projection = %s", [name])
             cursor.execute("UPDATE tracking SET position = 0 WHERE projection = %s", [name])
-            cut = cursor.execute("SELECT bucket, position FROM bucket_head WHERE position > 0").fetchall()
-            for bucket, head in cut:
-                total += self._replay(cursor, projection, bucket, head)
+            for stretches in self._batches(cursor):
+                done = self._follow(cursor, projection, stretches)
+                total += done
                 if progress:
-                    progress(head)
+                    progress(done)
         return total
 
-    def _replay(self, cursor: Cursor, projection: Projection, bucket: int, head: int) -> int:
-        for start in range(0, head, BATCH):
-            rows = cursor.execute(READ, [BATCH, projection.name, [bucket]]).fetchall()
-            entries = [Entry(*row) for row in rows if row[1] <= head]
-            self._take_in(cursor, projection, entries, [bucket])
-            cursor.execute(TRACK, [[bucket], [min(start + BATCH, head)], projection.name])
-        return head
+    @staticmethod
+    def _batches(cursor: Cursor) -> Iterator[list[Stretch]]:
+        """The whole log in stretches, about a batch of events together."""
+        batch: list[Stretch] = []
+        held = 0
+        for bucket, head in cursor.execute("SELECT bucket, position FROM bucket_head WHERE position > 0").fetchall():
+            for after in range(0, head, BATCH):
+                batch.append(Stretch(bucket, after, min(after + BATCH, head)))
+                held += batch[-1].upto - after
+                if held >= BATCH:
+                    yield batch
+                    batch, held = [], 0
+        if batch:
+            yield batch
 
     def _named(self, name: str) -> Projection:
         try:
