@@ -16,6 +16,7 @@ from hypothesis import HealthCheck, settings
 from adapters.bootstrap import Tally, all_ddl
 from adapters.embedded import Embedded
 from adapters.store.install import install
+from tests.forwarder import Forwarder
 
 settings.register_profile("tally", deadline=None, suppress_health_check=[HealthCheck.too_slow], derandomize=True)
 settings.load_profile("tally")
@@ -26,8 +27,11 @@ SHARED = Path(__file__).resolve().parents[2] / "shared"
 
 @pytest.fixture(scope="session")
 def server() -> Iterator[str]:
-    """A server for the session (TALLY_TEST_DATABASE_URL, else an embedded one) with a template database."""
-    given = os.environ.get("TALLY_TEST_DATABASE_URL")
+    """A server for the session (DATABASE_URL, else an embedded one) with a template database.
+
+    Tests make databases of their own on it, and drop them; the one that DATABASE_URL names is left alone.
+    """
+    given = os.environ.get("DATABASE_URL")
     home = Path(tempfile.mkdtemp(prefix="tally-test-"))
     home.chmod(0o755)
     embedded = Embedded(home, durable=False)
@@ -56,6 +60,17 @@ def dsn(server: str) -> Iterator[str]:
     yield _named(server, name)
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@pytest.fixture
+def over_tcp(dsn: str) -> Iterator[str]:
+    """The fresh database by TCP, as another machine would reach it."""
+    given = psycopg.conninfo.conninfo_to_dict(dsn)
+    if not str(given.get("host", "")).startswith("/"):
+        yield dsn
+        return
+    with Forwarder(f"{given['host']}/.s.PGSQL.{given.get('port', 5432)}") as port:
+        yield psycopg.conninfo.make_conninfo(dsn, host="127.0.0.1", port=port)
 
 
 @pytest.fixture
