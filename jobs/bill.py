@@ -48,6 +48,8 @@ DDL = (
 CONFLICTS = ("40001", "40P01")
 CLAIM = """
 SELECT chunk, buckets FROM billing_chunk WHERE run = %s AND NOT done ORDER BY chunk LIMIT 1 FOR UPDATE SKIP LOCKED"""
+AWAIT = CLAIM.removesuffix(" SKIP LOCKED")
+"""Waits for a chunk that somebody else works on: it is ours if they die, and done if they do not."""
 
 
 class Run(NamedTuple):
@@ -124,12 +126,12 @@ def work(
     run: Run,
     progress: Callable[[int], None] | None = None,
 ) -> None:
-    """Claims and bills chunks until none is left; several may work on one run."""
+    """Claims and bills chunks until all are done; several may work on one run, and each waits for the others."""
     with _calm_collector():
         while True:
             try:
                 with log.append() as append:
-                    claimed = append.query(CLAIM, [run.run])
+                    claimed = append.query(CLAIM, [run.run]) or append.query(AWAIT, [run.run])
                     if not claimed:
                         return
                     licenses = _chunk(append, pool, packages, run, *claimed[0])

@@ -25,6 +25,7 @@ from domain.period import day
 from domain.ports import Append, NewEvent
 
 _ENCODER = msgspec.json.Encoder()
+LINE_TYPES = ("int2", "uuid", "uuid", "int4", "int8", "uuid", "text", "bytea")
 ANY_DAY = "[2000-01-01,2000-01-02)"
 
 
@@ -75,6 +76,7 @@ def issue(append: Append, issues: Sequence[Issue], found: Sequence[Found], conte
     append.rows(
         "billed_line (bucket, license, document, line, generation, payer, currency, body)",
         _line_rows(placed, context),
+        LINE_TYPES,
     )
     _cover(append, found)
     numbers = _numbers(append, [one.series for one in issues])

@@ -86,9 +86,12 @@ class Append:
                         (bucket, position, at, event.originator_id, event.originator_version, event.topic, event.state)
                     )
 
-    def rows(self, table: str, values: Iterable[tuple[Any, ...]]) -> None:
-        """Adds rows by COPY; `table` names the columns too: "coverage (bucket, stream)"."""
-        with self._cursor.copy(f"COPY {table} FROM STDIN".encode()) as copy:
+    def rows(self, table: str, values: Iterable[tuple[Any, ...]], types: Sequence[str] = ()) -> None:
+        """Adds rows by COPY; `table` names the columns too: "coverage (bucket, stream)"; in binary if types are told."""
+        form = " (FORMAT BINARY)" if types else ""
+        with self._cursor.copy(f"COPY {table} FROM STDIN{form}".encode()) as copy:
+            if types:
+                copy.set_types(types)
             for row in values:
                 copy.write_row(row)
 

@@ -145,6 +145,22 @@ def test_a_run_that_was_overtaken_after_it_read_reads_again_and_refuses_nobody(t
     assert found(tally) == []
 
 
+def test_whoever_comes_while_the_last_chunk_is_worked_on_waits_for_it(tally, dsn):
+    a_business(tally, resellers=2)
+    tally.follower().catch_up()
+    with tally.pool.connection() as connection:
+        run = bill.open_run(connection, FEBRUARY, FEBRUARY)
+    other = multiprocessing.get_context("fork").Process(target=run_once, args=(dsn, FEBRUARY))
+    with tally.log.append() as append:
+        assert append.query(bill.CLAIM, [run.run])
+        other.start()
+        other.join(2)
+        assert other.is_alive(), "it waits for the chunk that is worked on"
+    other.join(30)
+    assert other.exitcode == 0
+    assert len(books(tally)) == 2 + 2 * 3
+
+
 def test_one_run_over_several_processes_bills_everyone_once(tally, monkeypatch):
     a_business(tally)
     seen: list[int] = []
