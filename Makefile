@@ -30,8 +30,8 @@ lint: $(READY) ## ruff, mypy --strict, import contracts
 test: lint ## everything that has to hold, on a real PostgreSQL
 	$(BIN)/pytest -n auto
 
-bench: $(READY) ## the billing run beside its floor, a COPY of the same rows
-	$(BIN)/python bench/billing_run.py 10000 2
+bench: $(READY) ## every figure beside a floor of the same run; NAMES and options: python -m bench --help
+	$(BIN)/python -m bench
 
 fmt: $(READY) ## format and mend what can be mended by machine
 	$(BIN)/ruff check --fix .
