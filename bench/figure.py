@@ -7,6 +7,7 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import NamedTuple, Self
 
+from rich.box import SIMPLE
 from rich.console import Console
 from rich.table import Table
 
@@ -38,7 +39,9 @@ def keep(figures: Iterable[Figure], path: Path = KEPT) -> None:
 
 def show(figures: Iterable[Figure]) -> None:
     """Prints figures as a table."""
-    table = Table("figure", "unit", title="Figures beside floors of the same run")
+    table = Table(title="Figures beside floors of the same run", box=SIMPLE)
+    table.add_column("figure", no_wrap=True)
+    table.add_column("unit", no_wrap=True)
     for column in ("value", "floor", "ratio"):
         table.add_column(column, justify="right")
     for figure in figures:

@@ -53,7 +53,19 @@ class Counts(Aggregate):
 class Invoice(Aggregate):
     """An invoice of one line, in minor units."""
 
-    @event("Issued")
+    class Issued(Aggregate.Created):
+        """What is printed on it."""
+
+        number: str
+        license: UUID
+        account: UUID
+        currency: str
+        quantity: int
+        tax_percent: Decimal
+        net: int
+        tax: int
+
+    @event(Issued)
     def __init__(
         self, number: str, license: UUID, account: UUID, currency: str, quantity: int, tax_percent: Decimal, net: int,
         tax: int,

@@ -9,6 +9,7 @@ from __future__ import annotations
 import time
 from datetime import date
 from decimal import Decimal
+from typing import Any
 from uuid import UUID, uuid5
 
 from eventsourcing.dispatch import singledispatchmethod
@@ -71,14 +72,14 @@ def _issued(n: int) -> InvoiceIssued:
 class Register(PostgresTrackingRecorder):
     """The library's kind of view: a row for each invoice, in one transaction with how far it has come."""
 
-    def __init__(self, datastore: PostgresDatastore, **options: object) -> None:
+    def __init__(self, datastore: PostgresDatastore, **options: Any) -> None:
         super().__init__(datastore, **options)
         self.last = 0.0
         self.sql_create_statements.append(
             SQL(
                 "CREATE TABLE IF NOT EXISTS register (invoice uuid PRIMARY KEY, number text NOT NULL, account uuid "
                 "NOT NULL, currency text NOT NULL, net bigint NOT NULL, tax bigint NOT NULL)"
-            )
+            ).format()
         )
 
     def issue(self, invoice: UUID, row: tuple[object, ...], tracking: Tracking) -> None:
