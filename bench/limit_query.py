@@ -2,8 +2,8 @@
 
 What is measured is the one statement of jobs.limits that fetches all that is known of a license's counts, over one
 connection. The floor is pgbench's `-S` with one client and prepared statements; where there is no pgbench, it is the
-statement that pgbench runs, on a table of its shape, in the same loop as ours. Both take short turns with the cores kept
-awake, and the median of each counts: nothing is noisier to time than single round trips.
+statement that pgbench runs, on a table of its shape, in the same loop as ours. Both take short turns on cores that are
+kept awake, and the median of each counts: nothing is noisier to time than single round trips.
 """
 
 from __future__ import annotations
