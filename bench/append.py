@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ProcessPoolExecutor
+from concurrent.futures import FIRST_EXCEPTION, ProcessPoolExecutor, wait
 from itertools import count
 from multiprocessing import get_context
 from threading import Barrier
@@ -44,12 +44,12 @@ def _together(ours: str, theirs: str) -> list[tuple[int, int]]:
     with context.Manager() as shared, ProcessPoolExecutor(WRITERS, mp_context=context) as writers:
         start = shared.Barrier(WRITERS)
         writing = [writers.submit(_write, ours, theirs, writer, start) for writer in range(WRITERS)]
-        return [written.result() for written in writing]
+        return [written.result() for written in wait(writing, return_when=FIRST_EXCEPTION).done]
 
 
 def _write(ours: str, theirs: str, writer: int, start: Barrier) -> tuple[int, int]:
     """One writer's events, to our log and to the library's recorder in turns."""
-    shop, value, floor = Shop(environment(theirs)), 0, 0
+    shop, value, floor = Shop({**environment(theirs), "CREATE_TABLE": "no"}), 0, 0
     with Tally(ours) as tally:
         events = _events(writer)
         for insert in (tally.log.insert_events, shop.recorder.insert_events):
