@@ -39,7 +39,7 @@ def keep(figures: Iterable[Figure], path: Path = KEPT) -> None:
 
 def show(figures: Iterable[Figure]) -> None:
     """Prints figures as a table."""
-    table = Table(title="Figures beside floors of the same run", box=SIMPLE)
+    table = Table(title="Figures beside floors of the same run", box=SIMPLE, pad_edge=False, show_edge=False)
     table.add_column("figure", no_wrap=True)
     table.add_column("unit", no_wrap=True)
     for column in ("value", "floor", "ratio"):
