@@ -45,7 +45,8 @@ def server() -> Iterator[str]:
         yield embedded.start()
     finally:
         embedded.stop()
-        shutil.rmtree(home, ignore_errors=True)
+        for left in (home, embedded.socket):
+            shutil.rmtree(left, ignore_errors=True)
 
 
 def checkpoint(dsn: str) -> None:
