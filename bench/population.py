@@ -1,0 +1,100 @@
+"""Businesses to measure on: one account and license each, with a month of readings, tiers and tax."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date
+from decimal import Decimal
+from itertools import islice
+from uuid import UUID
+
+from eventsourcing.persistence import StoredEvent
+
+from adapters.bootstrap import Tally
+from domain.application.catalog import PublishVersions
+from domain.counted_users import counted_users_id
+from domain.events import Event, encode
+from domain.events.account import AccountOpened, Party
+from domain.events.counted_users import Reading, ReadingsRecorded
+from domain.events.license import LicenseStarted
+from domain.identity import ACCOUNT_BUCKETS, Kind, make_id
+from domain.package_version import Component, Counted, Counting, PackageVersion
+from domain.price import Graduated, Tier
+
+JANUARY, FEBRUARY = date(2025, 1, 1), date(2025, 2, 1)
+TIERS = Graduated((Tier(10, Decimal("1.20")), Tier(50, Decimal("0.90")), Tier(None, Decimal("0.60"))))
+BATCH = 15_000
+
+
+def package() -> PackageVersion:
+    """What everybody has bought: users at their peak, in tiers, monthly in arrears."""
+    users = Component(id="users", name="Users", prices={"EUR": TIERS}, mode="in_arrears", quantity=Counted("users"))
+    return PackageVersion("bench", 1, "Bench", JANUARY, (users,), countings=(Counting("users", "peak"),))
+
+
+def account_id(n: int) -> UUID:
+    """The nth account, spread over the buckets."""
+    return make_id(Kind.ACCOUNT, n % ACCOUNT_BUCKETS, None, n)
+
+
+def license_id(n: int) -> UUID:
+    """The nth license, beside its account."""
+    return make_id(Kind.LICENSE, n % ACCOUNT_BUCKETS, JANUARY, n)
+
+
+def quantities(n: int) -> list[int]:
+    """The users of the nth license on thirty days."""
+    return [5 + (n * 7 + d) % 60 for d in range(1, 31)]
+
+
+def stored(stream: UUID, event: Event) -> StoredEvent:
+    """The first event of a stream, as the log holds it."""
+    return StoredEvent(stream, 1, event.stored_as, encode(event))
+
+
+def opened(n: int) -> AccountOpened:
+    """The nth account is opened."""
+    return AccountOpened(
+        reference=f"a{n}", party=Party(name=f"Account {n}"), parent=None, payer=None, currency="EUR",
+        billing_day=1, zone="UTC", tax_percent=Decimal(19),
+    )  # fmt: skip
+
+
+def started(n: int) -> LicenseStarted:
+    """The nth license is sold."""
+    return LicenseStarted(
+        reference=f"l{n}", account=account_id(n), package="bench", version=1, type="production", start_on=JANUARY,
+        currency="EUR", quantities={},
+    )  # fmt: skip
+
+
+def counted(n: int) -> ReadingsRecorded:
+    """The month of the nth license is read."""
+    readings = tuple(
+        Reading(date(2025, 1, d), quantity, f"{n}-{d}") for d, quantity in enumerate(quantities(n), start=1)
+    )
+    return ReadingsRecorded(license=license_id(n), counter="users", month=JANUARY, readings=readings)
+
+
+def population(licenses: int) -> Iterator[StoredEvent]:
+    """One account, license and month of readings each."""
+    for n in range(licenses):
+        license = license_id(n)
+        yield stored(account_id(n), opened(n))
+        yield stored(license, started(n))
+        yield stored(counted_users_id(license, "users", JANUARY), counted(n))
+
+
+def append(tally: Tally, events: Iterable[StoredEvent]) -> None:
+    """Fills the log in large batches."""
+    left = iter(events)
+    while batch := list(islice(left, BATCH)):
+        tally.log.insert_events(batch)
+
+
+def fill(dsn: str, licenses: int, version: PackageVersion | None = None) -> None:
+    """A business of so many licenses, followed to its end."""
+    with Tally(dsn) as tally:
+        tally.billing.execute(PublishVersions(versions=(version or package(),)))
+        append(tally, population(licenses))
+        tally.follower().catch_up()

@@ -1,0 +1,132 @@
+"""How fast the register of documents is made again from the log, beside the library's ProjectionRunner.
+
+The runner follows the library's own tables into a view of one row for each event, each in a transaction with its
+tracking record, as the library documents it; it has fewer events, rates are compared.
+"""
+
+from __future__ import annotations
+
+import time
+from datetime import date
+from decimal import Decimal
+from typing import Any
+from uuid import UUID, uuid5
+
+from eventsourcing.dispatch import singledispatchmethod
+from eventsourcing.persistence import Tracking
+from eventsourcing.postgres import PostgresDatastore, PostgresTrackingRecorder
+from eventsourcing.projection import Projection, ProjectionRunner
+from psycopg.sql import SQL
+
+from adapters.bootstrap import Tally
+from bench.figure import Figure
+from bench.ground import Ground, apart, checkpoint
+from bench.library import Invoice, License, Shop, environment
+from bench.population import FEBRUARY, JANUARY, account_id, append, license_id, stored
+from domain.events.account import Party
+from domain.events.documents import InvoiceIssued, Line, TaxTotal
+from domain.identity import ACCOUNT_BUCKETS, Kind, make_id
+from projections.documents import Documents
+
+EVENTS = 50_000
+FLOOR_EVENTS = 3_000
+VAT = Decimal(19)
+
+
+def figures(ground: Ground) -> list[Figure]:
+    """A projection rebuilt from 50,000 events, against the library's ProjectionRunner."""
+    with ground.database("rebuild") as ours, ground.database("rebuild_library") as theirs:
+        value = EVENTS / apart(_rebuilt, ours)
+        floor = FLOOR_EVENTS / apart(_run, theirs)
+    return [Figure.beside("rebuild_vs_projection_runner", value, "events/s", floor)]
+
+
+def _rebuilt(dsn: str) -> float:
+    """Seconds to rebuild the register of documents."""
+    with Tally(dsn) as tally:
+        append(tally, (stored(_document_id(n), _issued(n)) for n in range(EVENTS)))
+        follower = tally.follower()
+        follower.catch_up()
+        checkpoint(dsn)
+        begun = time.perf_counter()
+        follower.rebuild(Documents.name)
+        return time.perf_counter() - begun
+
+
+def _document_id(n: int) -> UUID:
+    return make_id(Kind.INVOICE, n % ACCOUNT_BUCKETS, FEBRUARY, n)
+
+
+def _issued(n: int) -> InvoiceIssued:
+    line = Line(
+        number=1, kind="charge", license=license_id(n), component="users", text="Users", key="users", start=JANUARY,
+        end=FEBRUARY, amount=5000, tax=950, tax_percent=VAT, price="5000", base_start=JANUARY, base_end=FEBRUARY,
+    )  # fmt: skip
+    return InvoiceIssued(
+        document=f"INV-2025-{n:06}", series="INV", account=account_id(n), party=Party(name=f"Account {n}"),
+        currency="EUR", issued_on=FEBRUARY, due_on=date(2025, 2, 15), through=FEBRUARY, lines=(line,),
+        taxes=(TaxTotal(VAT, 5000, 950),), net=5000, tax=950, gross=5950, cut=1, run="bench",
+    )  # fmt: skip
+
+
+class Register(PostgresTrackingRecorder):
+    """The library's kind of view: a row for each invoice, in one transaction with how far it has come."""
+
+    def __init__(self, datastore: PostgresDatastore, **options: Any) -> None:
+        super().__init__(datastore, **options)
+        self.last = 0.0
+        self.sql_create_statements.append(
+            SQL(
+                "CREATE TABLE IF NOT EXISTS register (invoice uuid PRIMARY KEY, number text NOT NULL, account uuid "
+                "NOT NULL, currency text NOT NULL, net bigint NOT NULL, tax bigint NOT NULL)"
+            ).format()
+        )
+
+    def issue(self, invoice: UUID, row: tuple[object, ...], tracking: Tracking) -> None:
+        """Takes one invoice in."""
+        with self.datastore.transaction(commit=True) as cursor:
+            self._insert_tracking(cursor, tracking)
+            cursor.execute(
+                "INSERT INTO register VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (invoice) DO UPDATE SET "
+                "number = excluded.number, net = excluded.net, tax = excluded.tax",
+                (invoice, *row),
+                prepare=True,
+            )
+        self.last = time.perf_counter()
+
+
+class Registering(Projection[Register]):
+    """Brings invoices of the library's application into the register."""
+
+    @singledispatchmethod
+    def process_event(self, domain_event: object, tracking: Tracking) -> None:
+        """Events of other kinds do not matter here."""
+
+    @process_event.register
+    def issued(self, domain_event: Invoice.Issued, tracking: Tracking) -> None:
+        """An invoice was issued."""
+        said = domain_event
+        row = (said.number, said.account, said.currency, said.net, said.tax)
+        self.view.issue(said.originator_id, row, tracking)
+
+
+def _run(dsn: str) -> float:
+    """Seconds until the runner has recorded the last event (not until anybody notices)."""
+    shop = Shop(environment(dsn))
+    for start in range(0, FLOOR_EVENTS, 500):
+        shop.save(*map(_invoice, range(start, start + 500)))
+    last = shop.recorder.max_notification_id()
+    checkpoint(dsn)
+    begun = time.perf_counter()
+    with ProjectionRunner(
+        application_class=Shop, projection_class=Registering, view_class=Register, env=environment(dsn)
+    ) as runner:
+        runner.wait(last, timeout=120)
+        seconds = runner.view.last - begun
+    shop.close()
+    return seconds
+
+
+def _invoice(n: int) -> Invoice:
+    license, account = License.create_id(f"l{n}"), uuid5(UUID(int=0), str(n))
+    return Invoice(f"INV-2025-{n:06}", license, account, "EUR", 55, VAT, 5000, 950)
