@@ -19,7 +19,7 @@ from adapters.bootstrap import Tally
 from adapters.count_files import read_rows
 from bench.figure import Figure
 from bench.ground import Ground, apart, checkpoint, copy_in, copy_out
-from bench.population import FEBRUARY, JANUARY, account_id, license_id, opened, package, started, stored
+from bench.population import FEBRUARY, JANUARY, account_id, license_id, opened, packages, started, stored
 from domain.application.catalog import PublishVersions
 from domain.identity import Kind, name_bucket
 from jobs.close_counts import close_counts
@@ -66,7 +66,7 @@ def _taken_in(dsn: str, path: str) -> float:
 
 def _sell(tally: Tally) -> None:
     """The licenses that the file names."""
-    tally.billing.execute(PublishVersions(versions=(package(),)))
+    tally.billing.execute(PublishVersions(versions=packages()))
     names = [(name_bucket(f"l{n}"), int(Kind.LICENSE), f"l{n}", license_id(n)) for n in range(LICENSES)]
     tally.log.insert_events([event for n in range(LICENSES) for event in _sold(n)], rows={DIRECTORY: names})
     tally.follower().catch_up()

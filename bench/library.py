@@ -2,12 +2,19 @@
 
 from __future__ import annotations
 
+import time
 from decimal import Decimal
+from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
 from eventsourcing.application import Application
+from eventsourcing.dispatch import singledispatchmethod
 from eventsourcing.domain import Aggregate, event
+from eventsourcing.persistence import Tracking
+from eventsourcing.postgres import PostgresDatastore, PostgresTrackingRecorder
+from eventsourcing.projection import Projection
 from psycopg.conninfo import conninfo_to_dict
+from psycopg.sql import SQL
 
 
 def environment(dsn: str) -> dict[str, str]:
@@ -76,3 +83,44 @@ class Invoice(Aggregate):
 
 class Shop(Application[UUID]):
     """The library's application, as it comes."""
+
+
+class Register(PostgresTrackingRecorder):
+    """The library's kind of view: a row for each invoice, in one transaction with how far it has come."""
+
+    def __init__(self, datastore: PostgresDatastore, **options: Any) -> None:
+        super().__init__(datastore, **options)
+        self.last = 0.0
+        self.sql_create_statements.append(
+            SQL(
+                "CREATE TABLE IF NOT EXISTS register (invoice uuid PRIMARY KEY, number text NOT NULL, account uuid "
+                "NOT NULL, currency text NOT NULL, net bigint NOT NULL, tax bigint NOT NULL)"
+            ).format()
+        )
+
+    def issue(self, invoice: UUID, row: tuple[object, ...], tracking: Tracking) -> None:
+        """Takes one invoice in."""
+        with self.datastore.transaction(commit=True) as cursor:
+            self._insert_tracking(cursor, tracking)
+            cursor.execute(
+                "INSERT INTO register VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (invoice) DO UPDATE SET "
+                "number = excluded.number, net = excluded.net, tax = excluded.tax",
+                (invoice, *row),
+                prepare=True,
+            )
+        self.last = time.perf_counter()
+
+
+class Registering(Projection[Register]):
+    """Brings invoices of the library's application into the register."""
+
+    @singledispatchmethod
+    def process_event(self, domain_event: object, tracking: Tracking) -> None:
+        """Events of other kinds do not matter here."""
+
+    @process_event.register
+    def issued(self, domain_event: Invoice.Issued, tracking: Tracking) -> None:
+        """An invoice was issued."""
+        said = domain_event
+        row = (said.number, said.account, said.currency, said.net, said.tax)
+        self.view.issue(said.originator_id, row, tracking)

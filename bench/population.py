@@ -1,4 +1,4 @@
-"""Businesses to measure on: one account and license each, with a month of readings, tiers and tax."""
+"""Businesses to measure on: one account and license each, a month of readings, tiers, tax; each tenth is upgraded."""
 
 from __future__ import annotations
 
@@ -16,20 +16,26 @@ from domain.counted_users import counted_users_id
 from domain.events import Event, encode
 from domain.events.account import AccountOpened, Party
 from domain.events.counted_users import Reading, ReadingsRecorded
-from domain.events.license import LicenseStarted
+from domain.events.license import LicenseChanged, LicenseStarted
 from domain.identity import ACCOUNT_BUCKETS, Kind, make_id
 from domain.package_version import Component, Counted, Counting, PackageVersion
 from domain.price import Graduated, Tier
 
 JANUARY, FEBRUARY = date(2025, 1, 1), date(2025, 2, 1)
 TIERS = Graduated((Tier(10, Decimal("1.20")), Tier(50, Decimal("0.90")), Tier(None, Decimal("0.60"))))
+MORE = Graduated((Tier(10, Decimal("1.80")), Tier(None, Decimal("1.10"))))
+UPGRADED_ON = date(2025, 1, 16)
 BATCH = 15_000
 
 
-def package() -> PackageVersion:
-    """What everybody has bought: users at their peak, in tiers, monthly in arrears."""
-    users = Component(id="users", name="Users", prices={"EUR": TIERS}, mode="in_arrears", quantity=Counted("users"))
-    return PackageVersion("bench", 1, "Bench", JANUARY, (users,), countings=(Counting("users", "peak"),))
+def packages() -> tuple[PackageVersion, PackageVersion]:
+    """What everybody has bought, users at their peak, in tiers, monthly in arrears; and what some were upgraded to."""
+    return _package("bench", TIERS), _package("bench-more", MORE)
+
+
+def _package(name: str, price: Graduated) -> PackageVersion:
+    users = Component(id="users", name="Users", prices={"EUR": price}, mode="in_arrears", quantity=Counted("users"))
+    return PackageVersion(name, 1, name, JANUARY, (users,), countings=(Counting("users", "peak"),))
 
 
 def account_id(n: int) -> UUID:
@@ -47,9 +53,9 @@ def quantities(n: int) -> list[int]:
     return [5 + (n * 7 + d) % 60 for d in range(1, 31)]
 
 
-def stored(stream: UUID, event: Event) -> StoredEvent:
-    """The first event of a stream, as the log holds it."""
-    return StoredEvent(stream, 1, event.stored_as, encode(event))
+def stored(stream: UUID, event: Event, version: int = 1) -> StoredEvent:
+    """An event of a stream, the first without a word, as the log holds it."""
+    return StoredEvent(stream, version, event.stored_as, encode(event))
 
 
 def opened(n: int) -> AccountOpened:
@@ -68,6 +74,14 @@ def started(n: int) -> LicenseStarted:
     )  # fmt: skip
 
 
+def upgraded() -> LicenseChanged:
+    """A license follows the larger package from the middle of the month on."""
+    return LicenseChanged(
+        change="c1", effective_on=UPGRADED_ON, package="bench-more", version=1, type="production", quantities={},
+        direction="upgrade",
+    )  # fmt: skip
+
+
 def counted(n: int) -> ReadingsRecorded:
     """The month of the nth license is read."""
     readings = tuple(
@@ -77,11 +91,13 @@ def counted(n: int) -> ReadingsRecorded:
 
 
 def population(licenses: int) -> Iterator[StoredEvent]:
-    """One account, license and month of readings each."""
+    """One account, license and month of readings each; each tenth license is upgraded."""
     for n in range(licenses):
         license = license_id(n)
         yield stored(account_id(n), opened(n))
         yield stored(license, started(n))
+        if n % 10 == 0:
+            yield stored(license, upgraded(), 2)
         yield stored(counted_users_id(license, "users", JANUARY), counted(n))
 
 
@@ -92,9 +108,9 @@ def append(tally: Tally, events: Iterable[StoredEvent]) -> None:
         tally.log.insert_events(batch)
 
 
-def fill(dsn: str, licenses: int, version: PackageVersion | None = None) -> None:
+def fill(dsn: str, licenses: int) -> None:
     """A business of so many licenses, followed to its end."""
     with Tally(dsn) as tally:
-        tally.billing.execute(PublishVersions(versions=(version or package(),)))
+        tally.billing.execute(PublishVersions(versions=packages()))
         append(tally, population(licenses))
         tally.follower().catch_up()

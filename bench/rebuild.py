@@ -9,19 +9,14 @@ from __future__ import annotations
 import time
 from datetime import date
 from decimal import Decimal
-from typing import Any
 from uuid import UUID, uuid5
 
-from eventsourcing.dispatch import singledispatchmethod
-from eventsourcing.persistence import Tracking
-from eventsourcing.postgres import PostgresDatastore, PostgresTrackingRecorder
-from eventsourcing.projection import Projection, ProjectionRunner
-from psycopg.sql import SQL
+from eventsourcing.projection import ProjectionRunner
 
 from adapters.bootstrap import Tally
 from bench.figure import Figure
 from bench.ground import Ground, apart, checkpoint
-from bench.library import Invoice, License, Shop, environment
+from bench.library import Invoice, License, Register, Registering, Shop, environment
 from bench.population import FEBRUARY, JANUARY, account_id, append, license_id, stored
 from domain.events.account import Party
 from domain.events.documents import InvoiceIssued, Line, TaxTotal
@@ -67,47 +62,6 @@ def _issued(n: int) -> InvoiceIssued:
         currency="EUR", issued_on=FEBRUARY, due_on=date(2025, 2, 15), through=FEBRUARY, lines=(line,),
         taxes=(TaxTotal(VAT, 5000, 950),), net=5000, tax=950, gross=5950, cut=1, run="bench",
     )  # fmt: skip
-
-
-class Register(PostgresTrackingRecorder):
-    """The library's kind of view: a row for each invoice, in one transaction with how far it has come."""
-
-    def __init__(self, datastore: PostgresDatastore, **options: Any) -> None:
-        super().__init__(datastore, **options)
-        self.last = 0.0
-        self.sql_create_statements.append(
-            SQL(
-                "CREATE TABLE IF NOT EXISTS register (invoice uuid PRIMARY KEY, number text NOT NULL, account uuid "
-                "NOT NULL, currency text NOT NULL, net bigint NOT NULL, tax bigint NOT NULL)"
-            ).format()
-        )
-
-    def issue(self, invoice: UUID, row: tuple[object, ...], tracking: Tracking) -> None:
-        """Takes one invoice in."""
-        with self.datastore.transaction(commit=True) as cursor:
-            self._insert_tracking(cursor, tracking)
-            cursor.execute(
-                "INSERT INTO register VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (invoice) DO UPDATE SET "
-                "number = excluded.number, net = excluded.net, tax = excluded.tax",
-                (invoice, *row),
-                prepare=True,
-            )
-        self.last = time.perf_counter()
-
-
-class Registering(Projection[Register]):
-    """Brings invoices of the library's application into the register."""
-
-    @singledispatchmethod
-    def process_event(self, domain_event: object, tracking: Tracking) -> None:
-        """Events of other kinds do not matter here."""
-
-    @process_event.register
-    def issued(self, domain_event: Invoice.Issued, tracking: Tracking) -> None:
-        """An invoice was issued."""
-        said = domain_event
-        row = (said.number, said.account, said.currency, said.net, said.tax)
-        self.view.issue(said.originator_id, row, tracking)
 
 
 def _run(dsn: str) -> float:

@@ -30,6 +30,8 @@ Counts = Callable[[str], DayCounts]
 """What is known of a counter of the license."""
 
 
+UNDISCOUNTED = Fraction(1)
+
 BOUNDS = ("minimum", "maximum")
 """Components that bring the others of their package to an amount."""
 
@@ -162,8 +164,8 @@ def _of_piece(
     base = service if usage else _base(terms, service, period)
     if base is None:
         return
-    factor = _discount_factor(terms, k, period)
-    price = _price(terms, quantity) * factor
+    factor = _discount_factor(terms, k, period) if terms.discounts else UNDISCOUNTED
+    price = _price(terms, quantity) if factor is UNDISCOUNTED else _price(terms, quantity) * factor
     yield Charge(
         stream=terms.stream,
         key=key(terms, quantity, factor, price if usage else None),
@@ -207,7 +209,8 @@ def quantity_of(terms: Terms, counts: Counts, period: Span) -> Fraction | Missin
         if other is None:
             return Missing(terms.stream, rule.or_counter, *window)
         found = max(found, Fraction(prices.ceiling(other / rule.per)))
-    return _free_of_nfr(terms, max(found, Fraction(max(rule.minimum, terms.minimum))))
+    least = max(rule.minimum, terms.minimum)
+    return _free_of_nfr(terms, max(found, Fraction(least)) if least else found)
 
 
 def _measured(terms: Terms, counter: str, counts: Counts, period: Span) -> Fraction | None:
@@ -264,7 +267,7 @@ def _base(terms: Terms, service: Span, period: Span) -> Span | None:
 
 
 def _discount_factor(terms: Terms, k: int, period: Span) -> Fraction:
-    factor = Fraction(1)
+    factor = UNDISCOUNTED
     for discount in terms.discounts:
         if discount.percent is not None and _holds(terms, discount, k, period):
             factor *= 1 - Fraction(discount.percent) / 100
@@ -297,7 +300,7 @@ def key(terms: Terms, quantity: Fraction, factor: Fraction, amount: Fraction | N
 
 def _rule(terms: Terms, factor: Fraction) -> str:
     name = type(terms.component.prices[terms.stream.currency]).__name__
-    off = f", {as_percent(1 - factor)} % off" if factor != 1 else ""
+    off = "" if factor is UNDISCOUNTED else f", {as_percent(1 - factor)} % off"
     return f"{name} per {terms.component.cadence}, {terms.component.mode}{off}"
 
 
@@ -314,7 +317,7 @@ def _one_time(terms: Terms, target: int) -> Charge:
     price = _price(terms, quantity)
     return Charge(
         stream=terms.stream,
-        key=key(terms, quantity, Fraction(1), price),
+        key=key(terms, quantity, UNDISCOUNTED, price),
         start=terms.start,
         end=terms.start + 1,
         price=price,

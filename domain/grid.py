@@ -16,7 +16,7 @@ import msgspec
 from domain.period import Span
 
 
-class Cadence(msgspec.Struct, frozen=True, order=True):
+class Cadence(msgspec.Struct, frozen=True, cache_hash=True, order=True):
     """How often a component is billed: every n months or every n days, exactly one of them.
 
     Shapes: `days` = 0 for month cadences, `months` = 0 for day cadences.

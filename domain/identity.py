@@ -37,9 +37,14 @@ class Kind(IntEnum):
 
 def digest(*names: object, size: int = 16) -> bytes:
     """A stable hash of names, safe against moving a border between two of them (each is length-prefixed)."""
-    parts = [name if isinstance(name, bytes) else str(name).encode() for name in names]
-    content = b"".join([len(part).to_bytes(4, "big") + part for part in parts])
+    content = b"".join([len(part).to_bytes(4, "big") + part for part in map(_as_bytes, names)])
     return blake2b(content, digest_size=size, person=b"tallystick").digest()
+
+
+def _as_bytes(name: object) -> bytes:
+    if isinstance(name, bytes):
+        return name
+    return name.bytes if isinstance(name, UUID) else str(name).encode()
 
 
 def make_id(kind: Kind, bucket: int, on: date | None, *names: object) -> UUID:

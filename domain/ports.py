@@ -27,7 +27,7 @@ class Append(Protocol):
         """Appends events to heads that are locked with room for them, or locks them now."""
 
     def rows(self, table: str, values: Iterable[tuple[Any, ...]], types: Sequence[str] = ()) -> None:
-        """Adds rows by COPY, in binary if types are told; `table` names its columns too: "coverage (bucket, stream)"."""
+        """Adds rows by COPY, in binary where types are told; `table` names columns too: "coverage (bucket, stream)"."""
 
     def nested(self) -> AbstractContextManager[Append]:
         """A part of the transaction that can fail alone: what it locked and wrote is undone with it."""

@@ -44,7 +44,7 @@ class Step(NamedTuple):
         return self.for_units + Fraction(self.flat)
 
 
-class Flat(msgspec.Struct, frozen=True, tag="flat"):
+class Flat(msgspec.Struct, frozen=True, cache_hash=True, tag="flat"):
     """One amount for the period, whatever the quantity."""
 
     amount: Decimal
@@ -53,7 +53,7 @@ class Flat(msgspec.Struct, frozen=True, tag="flat"):
         return [Step(1, Fraction(0), flat=self.amount)] if before is None else []
 
 
-class PerUnit(msgspec.Struct, frozen=True, tag="per_unit"):
+class PerUnit(msgspec.Struct, frozen=True, cache_hash=True, tag="per_unit"):
     """Each unit at the same price."""
 
     unit: Decimal
@@ -62,7 +62,7 @@ class PerUnit(msgspec.Struct, frozen=True, tag="per_unit"):
         return [Step(1, after - (before or 0), self.unit)]
 
 
-class Tier(msgspec.Struct, frozen=True):
+class Tier(msgspec.Struct, frozen=True, cache_hash=True):
     """One step of a ladder: from above the last step's `up_to`, up to and with this one's (None is open).
 
     Shapes: `unit` is the price of each unit in it, `flat` is due once when the tier is entered.
@@ -73,7 +73,7 @@ class Tier(msgspec.Struct, frozen=True):
     flat: Decimal = Decimal(0)
 
 
-class Graduated(msgspec.Struct, frozen=True, tag="graduated"):
+class Graduated(msgspec.Struct, frozen=True, cache_hash=True, tag="graduated"):
     """Each unit at the price of the tier it falls in; the first tier is entered at once, with its flat amount."""
 
     tiers: tuple[Tier, ...]
@@ -96,7 +96,7 @@ class Graduated(msgspec.Struct, frozen=True, tag="graduated"):
         return found
 
 
-class Volume(msgspec.Struct, frozen=True, tag="volume"):
+class Volume(msgspec.Struct, frozen=True, cache_hash=True, tag="volume"):
     """All units at the price of the tier that the whole quantity falls in."""
 
     tiers: tuple[Tier, ...]
@@ -109,7 +109,7 @@ class Volume(msgspec.Struct, frozen=True, tag="volume"):
         return Step(number, quantity, tier.unit, tier.flat)
 
 
-class Stairstep(msgspec.Struct, frozen=True, tag="stairstep"):
+class Stairstep(msgspec.Struct, frozen=True, cache_hash=True, tag="stairstep"):
     """One amount for the step that the quantity falls in: the flat amounts of the tiers, units are free."""
 
     tiers: tuple[Tier, ...]
@@ -122,7 +122,7 @@ class Stairstep(msgspec.Struct, frozen=True, tag="stairstep"):
         return Step(number, quantity, flat=tier.flat)
 
 
-class Block(msgspec.Struct, frozen=True, tag="block"):
+class Block(msgspec.Struct, frozen=True, cache_hash=True, tag="block"):
     """Units are sold in blocks: a begun block is paid whole, after `included` free units."""
 
     size: int
@@ -137,7 +137,7 @@ class Block(msgspec.Struct, frozen=True, tag="block"):
         return ceiling(max(quantity - self.included, Fraction(0)) / self.size)
 
 
-class Allowance(msgspec.Struct, frozen=True, tag="allowance"):
+class Allowance(msgspec.Struct, frozen=True, cache_hash=True, tag="allowance"):
     """A fee with units included; what is above them costs a rate."""
 
     included: int

@@ -131,6 +131,7 @@ class _History:
         self.service = _service(self.started, license_facts)
         self.active = subtract(self.service, _pauses(license_facts))
         self.discounts = _discounts(license_facts)
+        self.commitments = [fact for fact in license_facts if isinstance(fact.body, license_events.CommitmentSet)]
 
     def changes(self) -> list[Located]:
         """The start and every change still standing, by effective day, then as recorded; none before the start."""
@@ -160,7 +161,7 @@ class _History:
         self, fact: Located, version: PackageVersion, origins: dict[Cadence, int], days: Span
     ) -> Iterator[Terms]:
         body = fact.body
-        assert isinstance(body, license_events.LicenseStarted | license_events.LicenseChanged)
+        assert isinstance(body, (license_events.LicenseStarted, license_events.LicenseChanged))
         if body.type == "trial":
             return
         first, last = _service_around(self.service, days[0])
@@ -201,8 +202,9 @@ class _History:
     def _committed(self, component: str, days: Span) -> list[tuple[Span, int, tuple[Ref, ...]]]:
         """The pieces of the days with the quantity committed on them; the commitment recorded last holds."""
         pieces: list[tuple[Span, int, tuple[Ref, ...]]] = [(days, 0, ())]
-        for fact in self.facts:
-            if isinstance(fact.body, license_events.CommitmentSet) and fact.body.component == component:
+        for fact in self.commitments:
+            assert isinstance(fact.body, license_events.CommitmentSet)
+            if fact.body.component == component:
                 window = span(fact.body.from_on, fact.body.until)
                 pieces = [
                     piece
@@ -234,7 +236,9 @@ class _Account:
 
     def cut(self, days: Span) -> Iterator[tuple[Span, UUID, int, tuple[Ref, ...]]]:
         """The pieces of the days with one payer and one billing day each."""
-        borders = sorted({days[0], *(at for at, *_ in (*self.payers, *self.days) if days[0] < at < days[1])})
+        borders = [days[0]]
+        if len(self.payers) + len(self.days) > 2:
+            borders = sorted({days[0], *(at for at, *_ in (*self.payers, *self.days) if days[0] < at < days[1])})
         for start, end in zip(borders, [*borders[1:], days[1]], strict=True):
             payer, who = _holding(self.payers, start)
             billing_day, when = _holding(self.days, start)
@@ -242,6 +246,8 @@ class _Account:
 
 
 def _holding(changes: Sequence[tuple[int, T, Ref | None]], ordinal: int) -> tuple[T, Ref | None]:
+    if len(changes) == 1:
+        return changes[0][1:]
     _, value, ref = next(change for change in reversed(changes) if change[0] <= ordinal)
     return value, ref
 
@@ -303,9 +309,13 @@ def _origins(version: PackageVersion, before: dict[Cadence, int], start: int, be
     return {component.cadence: before.get(component.cadence, new) for component in version.components}
 
 
+def _place(piece: Terms) -> tuple[Stream, int]:
+    return piece.stream, piece.start
+
+
 def _joined(pieces: Iterable[Terms]) -> list[Terms]:
     joined: list[Terms] = []
-    for piece in sorted(pieces, key=lambda found: (found.stream, found.start)):
+    for piece in sorted(pieces, key=_place):
         last = joined[-1] if joined else None
         if last and last.end == piece.start and last.same(piece):
             reasons = tuple(dict.fromkeys((*last.reasons, *piece.reasons)))

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -141,8 +142,14 @@ def _coverage_rows(found: Sequence[Found]) -> Iterator[tuple[Any, ...]]:
 def coverage_row(stream: Any, occurrence: str, start: int, end: int) -> tuple[Any, ...]:
     """The row that holds some days of a stream, or an occurrence of an atomic charge, which has no days to share."""
     named = UUID(bytes=digest(stream.license, stream.component, stream.payer, stream.currency))
-    days = ANY_DAY if occurrence else f"[{day(start)},{day(end)})"
+    days = ANY_DAY if occurrence else _written(start, end)
     return bucket_of(stream.license), stream.license, named, occurrence, days
+
+
+@lru_cache(maxsize=4096)
+def _written(start: int, end: int) -> str:
+    """A range of days as PostgreSQL writes it; a run has few of them."""
+    return f"[{day(start)},{day(end)})"
 
 
 def _numbers(append: Append, series: Sequence[str]) -> dict[str, list[int]]:

@@ -82,7 +82,8 @@ ORDER BY slot LIMIT %s FOR UPDATE SKIP LOCKED"""
 READ = """
 SELECT e.* FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[]) AS s(bucket, after, upto), LATERAL (
 SELECT bucket, position, stream, version, topic, state FROM event
-WHERE bucket = s.bucket AND position > s.after AND position <= s.upto AND split_part(topic, '.', 1) = ANY(%s) OFFSET 0) e"""
+WHERE bucket = s.bucket AND position > s.after AND position <= s.upto
+AND split_part(topic, '.', 1) = ANY(%s) OFFSET 0) e"""
 """One index range for each stretch: OFFSET keeps the planner from joining with the whole log."""
 TRACK = """
 UPDATE tracking t SET position = n.position FROM unnest(%s::smallint[], %s::bigint[]) AS n(bucket, position)

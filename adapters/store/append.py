@@ -87,7 +87,7 @@ class Append:
                     )
 
     def rows(self, table: str, values: Iterable[tuple[Any, ...]], types: Sequence[str] = ()) -> None:
-        """Adds rows by COPY, in binary if types are told; `table` names its columns too: "coverage (bucket, stream)"."""
+        """Adds rows by COPY, in binary where types are told; `table` names columns too: "coverage (bucket, stream)"."""
         form = " (FORMAT BINARY)" if types else ""
         with self._cursor.copy(f"COPY {table} FROM STDIN{form}".encode()) as copy:
             if types:
