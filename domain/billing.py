@@ -14,7 +14,7 @@ from uuid import UUID
 
 from domain.account import Account
 from domain.aggregate import Recorded
-from domain.charge import Missing, charges
+from domain.charge import Missing
 from domain.counted_users import day_counts
 from domain.counting import DayCounts
 from domain.coverage import Coverage
@@ -23,6 +23,7 @@ from domain.document import Draft, draft
 from domain.errors import NotFound
 from domain.events import account as account_events
 from domain.events.documents import Line, Ref
+from domain.owed import charges
 from domain.terms import Located, Packages, Stream, terms
 
 NOTHING = DayCounts()

@@ -1,17 +1,16 @@
-"""What is owed: terms become charges, one for each component, period and piece of it, with the price they are at.
+"""Terms become charges, one for each period and piece of it, with the price they are at.
 
-`charges` gives everything that the history implies up to a horizon; `due` says which of it falls due by the date of
-the run, so that what is due is always part of what is owed. Charges that days do not divide (one-time, usage, top-ups,
-fixed discounts) are atomic and carry an occurrence. Source: ADR-0009.
+`due` says which of them fall due by the date of the run, so that what is due is always part of what is owed. Charges
+that days do not divide (one-time, usage, top-ups, fixed discounts) are atomic and carry an occurrence. Source:
+ADR-0009.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from uuid import UUID
 
 import msgspec
 
@@ -21,7 +20,7 @@ from domain.errors import Invalid
 from domain.events.documents import Ref
 from domain.grid import Cadence, position
 from domain.identity import digest
-from domain.money import rounded, scale, share
+from domain.money import rounded, share
 from domain.package_version import Counted, Declared, Fixed, Mode, PackageVersion
 from domain.period import Span, intersection
 from domain.terms import Discount, Stream, Terms
@@ -31,12 +30,6 @@ Counts = Callable[[str], DayCounts]
 
 
 UNDISCOUNTED = Fraction(1)
-
-BOUNDS = ("minimum", "maximum")
-"""Components that bring the others of their package to an amount."""
-
-Blocked = set[tuple[UUID, int, int]]
-"""Periods of a license whose final amounts are not known, because a count is missing."""
 
 
 class Charge(msgspec.Struct, frozen=True):
@@ -90,54 +83,17 @@ def part(price: Fraction, base_start: int, base_end: int, month_days: int, start
     )
 
 
-def charges(terms: Iterable[Terms], counts: Counts, target: int, horizon: int) -> tuple[list[Charge], list[Missing]]:
-    """Everything owed for service that begins before the horizon or by the target, and what could not be told.
-
-    Shapes: ordinals; `target` is the run's date, inclusive; sorted by stream and day.
-    """
-    owed: list[Charge] = []
-    missing: list[Missing] = []
-    pieces = _once(terms)
-    for piece in pieces:
-        for found in _of_terms(piece, counts, target, horizon):
-            if isinstance(found, Missing):
-                missing.append(found)
-            else:
-                owed.append(found)
-    blocked = {(lack.stream.license, lack.start, lack.end) for lack in missing}
-    for piece in pieces:
-        if piece.component.charge in BOUNDS:
-            owed.extend(list(_to_bounds(piece, owed, blocked, target, horizon)))
-    owed.extend([off for piece in pieces for off in _fixed_discounts(piece, owed, blocked, target)])
-    return owed, missing
-
-
-def _once(terms: Iterable[Terms]) -> list[Terms]:
-    """The terms, with one-time components only where they begin: whoever pays, they are charged once."""
-    pieces, begun = list(terms), dict[tuple[UUID, str], Terms]()
-    for piece in pieces:
-        if piece.component.charge == "one_time":
-            name = (piece.stream.license, piece.stream.component)
-            begun[name] = min(begun.get(name, piece), piece, key=lambda found: found.start)
-    return [
-        piece
-        for piece in pieces
-        if piece.component.charge != "one_time" or begun[piece.stream.license, piece.stream.component] is piece
-    ]
-
-
-def _of_terms(terms: Terms, counts: Counts, target: int, horizon: int) -> Iterator[Charge | Missing]:
-    if terms.component.charge in BOUNDS:
-        return
+def of_terms(terms: Terms, counts: Counts, target: int, horizon: int) -> Iterator[Charge | Missing]:
+    """The charges of a component by itself; minimums, maximums and fixed amounts off need those of the whole period."""
     if terms.component.charge == "one_time":
         if terms.start < max(horizon, target + 1):
             yield _one_time(terms, target)
         return
-    for begun in _pieces(terms, target, horizon):
+    for begun in pieces(terms, target, horizon):
         yield from _of_piece(terms, counts, target, *begun)
 
 
-def _pieces(terms: Terms, target: int, horizon: int) -> Iterator[tuple[Span, Span, int]]:
+def pieces(terms: Terms, target: int, horizon: int) -> Iterator[tuple[Span, Span, int]]:
     """The pieces of the grid's periods that the terms cover: (service, period, ordinal number of the period)."""
     reach = target + 1 if terms.component.mode == "in_advance" else target
     end = min(terms.end, max(horizon, reach))
@@ -269,12 +225,12 @@ def _base(terms: Terms, service: Span, period: Span) -> Span | None:
 def _discount_factor(terms: Terms, k: int, period: Span) -> Fraction:
     factor = UNDISCOUNTED
     for discount in terms.discounts:
-        if discount.percent is not None and _holds(terms, discount, k, period):
+        if discount.percent is not None and holds(terms, discount, k, period):
             factor *= 1 - Fraction(discount.percent) / 100
     return factor
 
 
-def _holds(terms: Terms, discount: Discount, k: int, period: Span) -> bool:
+def holds(terms: Terms, discount: Discount, k: int, period: Span) -> bool:
     """Whether a discount holds in a period: counted in periods of the grid, never in invoices issued."""
     begins = max(period[0], terms.first)
     if not discount.start <= begins < discount.end:
@@ -333,75 +289,3 @@ def _one_time(terms: Terms, target: int) -> Charge:
         reversible=terms.component.reversible,
         reasons=terms.reasons,
     )
-
-
-def _to_bounds(terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: int, horizon: int) -> Iterator[Charge]:
-    """What brings a package to its minimum or maximum, per period, once everything else of the period is known."""
-    currency, bound = terms.stream.currency, terms.component.charge
-    price = prices.amount(terms.component.prices[currency], Fraction(1), currency)
-    for service, period, _ in _pieces(terms, target, horizon):
-        if any(start < service[1] and service[0] < end for _, start, end in blocked):
-            continue
-        limit = part(price, *period, terms.package.proration.month_days, *service)
-        reached = sum(_inside(charge, service) for charge in owed if _of_package(charge, terms))
-        yield _atomic(terms, service, to_bound(bound, limit, reached), target, bound, terms.component.name)
-
-
-def to_bound(bound: str, limit: int, reached: int) -> int:
-    """What is added to an amount that is below its minimum, or taken off one that is above its maximum."""
-    return max(limit - reached, 0) if bound == "minimum" else min(limit - reached, 0)
-
-
-def _of_package(charge: Charge, terms: Terms) -> bool:
-    return charge.stream.component.startswith(f"{terms.package.package}/") and charge.stream != terms.stream
-
-
-def _inside(charge: Charge, service: Span) -> int:
-    if charge.occurrence:
-        return charge.amount(charge.start, charge.end) if service[0] <= charge.start < service[1] else 0
-    days = intersection((charge.start, charge.end), service)
-    return charge.amount(*days) if days else 0
-
-
-def _atomic(terms: Terms, service: Span, amount: int, target: int, rule: str, text: str) -> Charge:
-    return Charge(
-        stream=terms.stream,
-        key=digest(rule, terms.component.cadence, amount, size=6).hex(),
-        start=service[0],
-        end=service[1],
-        price=Fraction(amount),
-        base_start=service[0],
-        base_end=service[1],
-        month_days=0,
-        quantity=Fraction(1),
-        due=is_due("in_arrears", service, target),
-        text=text,
-        rule=rule,
-        package=terms.package,
-        occurrence=f"{service[0]}",
-        reasons=terms.reasons,
-    )
-
-
-def _fixed_discounts(terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: int) -> Iterator[Charge]:
-    """Amounts off per period, owed in arrears from the final amounts of the period and never more than they are."""
-    for discount in terms.discounts:
-        if discount.amount is not None:
-            yield from _amount_off(terms, discount, owed, blocked, target)
-
-
-def _amount_off(
-    terms: Terms, discount: Discount, owed: Sequence[Charge], blocked: Blocked, target: int
-) -> Iterator[Charge]:
-    own = [charge for charge in owed if charge.stream == terms.stream]
-    stream = terms.stream._replace(component=f"{terms.stream.component}~{discount.id}")
-    off = Fraction(discount.amount or 0) * scale(terms.stream.currency)
-    bounds = (own[0].start, own[-1].end) if own else (0, 0)
-    for service, period, k in _pieces(terms, bounds[0], bounds[1]):
-        covered = any(start < service[1] and service[0] < end for _, start, end in blocked)
-        if covered or not _holds(terms, discount, k, period):
-            continue
-        full = part(off, *period, terms.package.proration.month_days, *service)
-        reached = sum(_inside(charge, service) for charge in own)
-        line = _atomic(terms, service, -min(full, max(reached, 0)), target, "amount off", "Discount")
-        yield msgspec.structs.replace(line, stream=stream)

@@ -9,13 +9,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
-from domain.charge import charges
 from domain.counting import DayCounts
 from domain.coverage import Coverage
 from domain.difference import Difference, difference
 from domain.document import Draft, draft
 from domain.events import account as account_events
 from domain.events import license as events
+from domain.owed import charges
 from domain.package_version import PackageVersion
 from domain.terms import Located, Terms, terms
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
-from domain.charge import BOUNDS
 from domain.counting import Rules
 from domain.errors import Invalid
 from domain.money import exponent, minor
+from domain.owed import BOUNDS
 from domain.package_version import Component, Counted, Counting, PackageVersion
 from domain.price import Allowance, Block, Flat, Graduated, Price, Stairstep, Volume, check_tiers
 

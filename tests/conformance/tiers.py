@@ -8,8 +8,8 @@ from fractions import Fraction
 from math import lcm
 from typing import Any, NamedTuple
 
-from domain.charge import to_bound
 from domain.money import rounded
+from domain.owed import to_bound
 from domain.price import Allowance, Block, Flat, Graduated, PerUnit, Price, Step, Tier, Volume, ceiling, prorated
 from tests.conformance.verdict import Case, Forgiven, NotExpressible, expect
 from tests.conformance.words import cents, number

@@ -11,12 +11,12 @@ import psycopg
 import pytest
 
 from adapters.billing_workers import run_billing
-from domain.charge import charges
 from domain.counting import DayCounts
 from domain.events import account as account_events
 from domain.events import license as events
 from domain.events.documents import Line
 from domain.grid import Cadence
+from domain.owed import charges
 from domain.package_version import Component, Counted, Counting, Declared, PackageVersion, Proration
 from domain.price import Flat, PerUnit
 from domain.terms import terms

@@ -1,0 +1,134 @@
+"""What is owed: the charges of all terms, brought to their minimum or maximum, less the fixed discounts.
+
+`charges` gives everything that the history implies up to a horizon. What depends on the amounts of a whole period comes
+last, and only where nothing of the period is missing. Source: ADR-0009.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator, Sequence
+from fractions import Fraction
+from uuid import UUID
+
+import msgspec
+
+from domain import price as prices
+from domain.charge import Charge, Counts, Missing, holds, is_due, of_terms, part, pieces
+from domain.identity import digest
+from domain.money import scale
+from domain.period import Span, intersection
+from domain.terms import Discount, Terms
+
+BOUNDS = ("minimum", "maximum")
+"""Components that bring the others of their package to an amount."""
+
+Blocked = set[tuple[UUID, int, int]]
+"""Periods of a license whose final amounts are not known, because a count is missing."""
+
+
+def charges(terms: Iterable[Terms], counts: Counts, target: int, horizon: int) -> tuple[list[Charge], list[Missing]]:
+    """Everything owed for service that begins before the horizon or by the target, and what could not be told.
+
+    Shapes: ordinals; `target` is the run's date, inclusive; sorted by stream and day.
+    """
+    owed: list[Charge] = []
+    missing: list[Missing] = []
+    all_terms = _once(terms)
+    for piece in all_terms:
+        for found in () if piece.component.charge in BOUNDS else of_terms(piece, counts, target, horizon):
+            if isinstance(found, Missing):
+                missing.append(found)
+            else:
+                owed.append(found)
+    blocked = {(lack.stream.license, lack.start, lack.end) for lack in missing}
+    for piece in all_terms:
+        if piece.component.charge in BOUNDS:
+            owed.extend(list(_to_bounds(piece, owed, blocked, target, horizon)))
+    owed.extend([off for piece in all_terms for off in _fixed_discounts(piece, owed, blocked, target)])
+    return owed, missing
+
+
+def _once(terms: Iterable[Terms]) -> list[Terms]:
+    """The terms, with one-time components only where they begin: whoever pays, they are charged once."""
+    all_terms, begun = list(terms), dict[tuple[UUID, str], Terms]()
+    for piece in all_terms:
+        if piece.component.charge == "one_time":
+            name = (piece.stream.license, piece.stream.component)
+            begun[name] = min(begun.get(name, piece), piece, key=lambda found: found.start)
+    return [
+        piece
+        for piece in all_terms
+        if piece.component.charge != "one_time" or begun[piece.stream.license, piece.stream.component] is piece
+    ]
+
+
+def _to_bounds(terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: int, horizon: int) -> Iterator[Charge]:
+    """What brings a package to its minimum or maximum, per period, once everything else of the period is known."""
+    currency, bound = terms.stream.currency, terms.component.charge
+    price = prices.amount(terms.component.prices[currency], Fraction(1), currency)
+    for service, period, _ in pieces(terms, target, horizon):
+        if any(start < service[1] and service[0] < end for _, start, end in blocked):
+            continue
+        limit = part(price, *period, terms.package.proration.month_days, *service)
+        reached = sum(_inside(charge, service) for charge in owed if _of_package(charge, terms))
+        yield _atomic(terms, service, to_bound(bound, limit, reached), target, bound, terms.component.name)
+
+
+def to_bound(bound: str, limit: int, reached: int) -> int:
+    """What is added to an amount that is below its minimum, or taken off one that is above its maximum."""
+    return max(limit - reached, 0) if bound == "minimum" else min(limit - reached, 0)
+
+
+def _of_package(charge: Charge, terms: Terms) -> bool:
+    return charge.stream.component.startswith(f"{terms.package.package}/") and charge.stream != terms.stream
+
+
+def _inside(charge: Charge, service: Span) -> int:
+    if charge.occurrence:
+        return charge.amount(charge.start, charge.end) if service[0] <= charge.start < service[1] else 0
+    days = intersection((charge.start, charge.end), service)
+    return charge.amount(*days) if days else 0
+
+
+def _atomic(terms: Terms, service: Span, amount: int, target: int, rule: str, text: str) -> Charge:
+    return Charge(
+        stream=terms.stream,
+        key=digest(rule, terms.component.cadence, amount, size=6).hex(),
+        start=service[0],
+        end=service[1],
+        price=Fraction(amount),
+        base_start=service[0],
+        base_end=service[1],
+        month_days=0,
+        quantity=Fraction(1),
+        due=is_due("in_arrears", service, target),
+        text=text,
+        rule=rule,
+        package=terms.package,
+        occurrence=f"{service[0]}",
+        reasons=terms.reasons,
+    )
+
+
+def _fixed_discounts(terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: int) -> Iterator[Charge]:
+    """Amounts off per period, owed in arrears from the final amounts of the period and never more than they are."""
+    for discount in terms.discounts:
+        if discount.amount is not None:
+            yield from _amount_off(terms, discount, owed, blocked, target)
+
+
+def _amount_off(
+    terms: Terms, discount: Discount, owed: Sequence[Charge], blocked: Blocked, target: int
+) -> Iterator[Charge]:
+    own = [charge for charge in owed if charge.stream == terms.stream]
+    stream = terms.stream._replace(component=f"{terms.stream.component}~{discount.id}")
+    off = Fraction(discount.amount or 0) * scale(terms.stream.currency)
+    bounds = (own[0].start, own[-1].end) if own else (0, 0)
+    for service, period, k in pieces(terms, bounds[0], bounds[1]):
+        covered = any(start < service[1] and service[0] < end for _, start, end in blocked)
+        if covered or not holds(terms, discount, k, period):
+            continue
+        full = part(off, *period, terms.package.proration.month_days, *service)
+        reached = sum(_inside(charge, service) for charge in own)
+        line = _atomic(terms, service, -min(full, max(reached, 0)), target, "amount off", "Discount")
+        yield msgspec.structs.replace(line, stream=stream)
