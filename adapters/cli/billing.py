@@ -21,6 +21,7 @@ from adapters.cli.session import (
     progress,
     session,
     show,
+    show_table,
     table_of,
     today,
 )
@@ -118,7 +119,7 @@ def _show_report(
         name = kind.replace("_", " ") + ("s" if count > 1 else "")
         console.print(f"{count} {name}: {money(gross, currency)}")
     if exceptions:
-        console.print(table_of("Not (wholly) billed", ["account", "outcome", "reason"], exceptions))
+        show_table(table_of("Not (wholly) billed", ["account", "outcome", "reason"], exceptions))
 
 
 def preview_command(
@@ -146,7 +147,7 @@ def preview_command(
     show(answer, "" if issues else "nothing is due")
     if not session.as_json:
         for table in tables:
-            console.print(table)
+            show_table(table)
 
 
 def _previewed(tally: Tally, issue: Issue, lines: bool) -> Any:
@@ -307,7 +308,7 @@ def show_invoice(number: str) -> None:
     if session.as_json:
         return
     console.print(f"[bold]{issued.document}[/] to {issued.party.name}, issued {issued.issued_on}, due {issued.due_on}")
-    console.print(table)
+    show_table(table)
     for tax in issued.taxes:
         console.print(
             f"tax {tax.percent} % on {written(tax.net, issued.currency)}: {written(tax.tax, issued.currency)}"

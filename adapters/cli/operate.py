@@ -8,7 +8,7 @@ import psycopg
 import typer
 
 from adapters import schedule
-from adapters.cli.session import console, opened, progress, session, show, table_of
+from adapters.cli.session import console, opened, progress, session, show, show_table, table_of
 from adapters.doctor import inspect
 from adapters.embedded import Embedded
 from adapters.settings import settings
@@ -70,7 +70,7 @@ def list_projections() -> None:
         table_of("Projections", ["projection", "events behind", "parked"], rows, right=["events behind", "parked"]),
     )
     if parked and not session.as_json:
-        console.print(table_of("Parked", ["projection", "bucket", "stream", "position", "error"], parked))
+        show_table(table_of("Parked", ["projection", "bucket", "stream", "position", "error"], parked))
 
 
 @projections.command("rebuild")

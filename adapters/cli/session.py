@@ -33,6 +33,7 @@ errors = Console(stderr=True)
 PROSE = {"line", "reason", "party", "what must hold", "found", "name", "error", "scheduled", "field", "before", "after"}
 PROSE |= {"price", "subject", "counted as", "excluded because", "suspended", "is"}
 """Columns that may be broken over lines; days, numbers and references may not."""
+UNBOUNDED = 1000
 
 
 @dataclass
@@ -66,8 +67,16 @@ def show(answer: Any, table: Table | str | None = None) -> None:
     """Prints an answer: as JSON where it was asked for, else as the table or sentence."""
     if session.as_json:
         print(json.dumps(answer, default=plain, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
+    elif isinstance(table, Table):
+        show_table(table)
     elif table is not None:
         console.print(table)
+
+
+def show_table(table: Table) -> None:
+    """Prints a table at least as wide as whole numbers and days need it: an amount cut short is another amount."""
+    needed = table.__rich_measure__(console, console.options.update(max_width=UNBOUNDED)).minimum
+    console.print(table, width=max(console.width, needed), crop=False)
 
 
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> Table:

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from adapters.cli import session
 from adapters.cli.main import main
 from adapters.embedded import Embedded
 from tests.builders import OBSERVATIONS, READINGS, write_csv
@@ -124,3 +125,10 @@ def test_every_command_explains_itself(capsys):
     for words in ([], ["catalog"], ["accounts"], ["licenses"], ["counts"], ["invoices"], ["db"], ["projections"]):
         main([*words, "--help"])
         assert "Usage" in capsys.readouterr().out
+
+
+def test_a_number_is_never_cut_short_however_narrow_the_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(session.console, "_width", 20)
+    columns = ["license", "from", "until", "net"]
+    session.show_table(session.table_of("Draft", columns, [["compilers", "2025-01-10", "2025-02-01", "1000000.65"]]))
+    assert "1000000.65" in capsys.readouterr().out
