@@ -76,7 +76,8 @@ def show(answer: Any, table: Table | str | None = None) -> None:
 def show_table(table: Table) -> None:
     """Prints a table at least as wide as whole numbers and days need it: an amount cut short is another amount."""
     needed = table.__rich_measure__(console, console.options.update(max_width=UNBOUNDED)).minimum
-    console.print(table, width=max(console.width, needed), crop=False)
+    table.width = needed if needed > console.width else None
+    console.print(table, crop=False)
 
 
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> Table:
