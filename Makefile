@@ -4,9 +4,11 @@ VENV   := .venv
 BIN    := $(VENV)/bin
 READY  := $(VENV)/.ready
 CASES  ?= ../shared/conformance
+SEEDS  ?= 5
+STEPS  ?= 40
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup run test lint fmt lock bench conformance clean
+.PHONY: help setup run test lint fmt lock bench conformance opponent clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -33,6 +35,9 @@ test: lint ## everything that has to hold, on a real PostgreSQL
 
 conformance: $(READY) ## other systems' test cases, played against the domain (CASES=DIR)
 	$(BIN)/python -m tests.conformance $(CASES)
+
+opponent: $(READY) ## random months, calm and rough: kills, twins, re-imports, odd zones (SEEDS=5 STEPS=40)
+	$(BIN)/python -m tests.scenario.opponent $(SEEDS) $(STEPS)
 
 bench: $(READY) ## every figure beside a floor of the same run; names and options: python -m bench --help
 	$(BIN)/python -m bench
