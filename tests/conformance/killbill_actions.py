@@ -28,6 +28,7 @@ class Actions:
         self.ledger, self.at = ledger, ""
         self.accounts: dict[str, Account] = {}
         self.acted = ""
+        self.bundles: dict[str, list[Subscription]] = {}
 
     # Finding what an action is about.
 
@@ -84,11 +85,36 @@ class Actions:
             settings.greedy = value == "GREEDY"
         elif step["name"] == "zero_amount_usage_disabled":
             settings.zero_usage = not value
+        elif step["name"] == "should_park_accounts_with_unknown_usage":
+            raise NotExpressible("accounts parked for units that nobody knows")
+
+    def external_charge(self, step: Step) -> None:
+        """Something sold once: a license of one day, billed at once and alone."""
+        account = self.account(step)
+        on, today = account.local(step["date"]), account.local(self.at)
+        sold = []
+        for item in step["items"]:
+            name = f"external_charge {len(self.ledger.subscriptions)}"
+            phase = {"type": "EVERGREEN", "duration": {"unit": "DAYS", "n": 1}, "fixed": item["amount"]}
+            plan = Plan(name, 1, {"product": "", "mode": "IN_ADVANCE", "phases": [phase]}, None)
+            self.ledger.catalog.plans[name] = [plan]
+            sold.append(Subscription(name, account, [], [Choice(on, plan, "DEFAULT", on)]))
+            sold[-1].bundle.append(sold[-1])
+            self.ledger.subscriptions.append(sold[-1])
+        self.ledger.run(account, max(on, today), today, sold)
+
+    def add_simple_plan(self, step: Step) -> None:
+        said = step["plan_spec"]
+        if said["trial_length"]:
+            raise NotExpressible("a simple plan with a trial")
+        self.ledger.catalog.add(said["plan"], said["product"], said["billing_period"], said["amount"])
 
     # Subscriptions.
 
     def create(self, step: Step) -> None:
-        self._create(step["subscription"], self.account(step), [], step)
+        bundle: list[Subscription] = []
+        self._create(step["subscription"], self.account(step), bundle, step)
+        self.bundles[step.get("bundle_key") or step["subscription"]] = bundle
 
     def create_many(self, step: Step) -> None:
         names, account = iter(step["subscriptions"]), self.account(step)
@@ -110,7 +136,7 @@ class Actions:
         clock = on
         if bundle and self._alignment(plan, prices, on) == "START_OF_BUNDLE":
             clock = min(bundle[0].start, on)
-        subscription = Subscription(name, account, bundle, [Choice(on, plan, prices, clock)])
+        subscription = Subscription(name, account, bundle, [Choice(on, plan, prices, clock)], written or "")
         bundle.append(subscription)
         if said.get("bill_cycle_day"):
             subscription.cycle_days.append((on, said["bill_cycle_day"]))
@@ -147,8 +173,8 @@ class Actions:
         now = subscription.chosen(today)
         asked = subscription.account.local(step["date"]) if step.get("date") else today
         plan, prices = self._plan(step, asked), step.get("price_list") or "DEFAULT"
-        if not self.ledger.catalog.has(now.plan.product, asked):
-            raise Refused(f"{now.plan.product} is no longer in the catalog")
+        if not self.ledger.catalog.has(now.plan, asked):
+            raise Refused(f"{now.plan.name} is no longer in the catalog")
         said = self._between(subscription, now, plan, prices, today)
         policy = step.get("policy") or "CATALOG_DEFAULT"
         if policy == "CATALOG_DEFAULT":
@@ -221,6 +247,19 @@ class Actions:
     def uncancel(self, step: Step) -> None:
         self.subscription(step["subscription"]).end = None
 
+    def transfer(self, step: Step) -> None:
+        """A bundle goes to another account: it ends here, now or with its term, and goes on there in the same phase."""
+        _, to, key, _, at, _, now, _ = step["args"]
+        account, bundle = self.accounts[to], list[Subscription]()
+        for old in self.bundles[key]:
+            on = old.account.local(at)
+            choice = old.chosen(on)
+            old.end = on if now else self._effective(old, "END_OF_TERM")
+            moved = Subscription(f"{old.name} moved", account, bundle, [choice._replace(on=on)])
+            bundle.append(moved)
+            self.ledger.subscriptions.append(moved)
+        self.acted = to
+
     def pause(self, step: Step) -> None:
         base = self.subscription(step["bundle"])
         on = base.account.local(step["date"])
@@ -287,7 +326,7 @@ class Actions:
         account = self.account(step)
         invoice = self.invoice(item.split(".")[0], account)
         place = int(item.rsplit("[", maxsplit=1)[1].rstrip("]"))
-        row = sorted(invoice.rows, key=lambda one: (one.line.kind, one.line.start))[place]
+        row = [one for one in invoice.rows if one.line.kind != "adjustment"][place]
         taken = None if amount is None else cents(amount, account.currency)
         self.ledger.adjust(invoice, row, taken, account.local(self.at))
 
@@ -334,4 +373,7 @@ DOES: dict[str, Callable[[Actions, Step], None]] = {
     "remove_usage": Actions.remove_usage,
     "adjust_item": Actions.adjust,
     "refund_with_item_adjustment": Actions.refund,
+    "external_charge": Actions.external_charge,
+    "add_simple_plan": Actions.add_simple_plan,
+    "transfer_bundle": Actions.transfer,
 }

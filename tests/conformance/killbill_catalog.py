@@ -17,6 +17,7 @@ from tests.conformance.words import MODES, cadence, day, decimal
 MONTHS = {"MONTHS": 1, "YEARS": 12}
 DAYS = {"DAYS": 1, "WEEKS": 7}
 LONG_AGO = date(2000, 1, 1)
+SIMPLE = {"changePolicy": [{"policy": "IMMEDIATE"}], "cancelPolicy": [{"policy": "IMMEDIATE"}]}
 
 
 class Refused(Exception):
@@ -80,7 +81,7 @@ class Catalog:
     """All versions of a catalog, and when each comes into force."""
 
     def __init__(self, case: Case) -> None:
-        self.versions: Sequence[dict[str, Any]] = case["catalog_versions"] or [{"rules": {}, "products": {}}]
+        self.versions: Sequence[dict[str, Any]] = case["catalog_versions"] or [{"rules": {}, "plans": {}, "products": {}}]
         self.plans: dict[str, list[Plan]] = {
             name: [self._plan(name, one) for one in (said if isinstance(said, list) else [said])]
             for name, said in case["plans"].items()
@@ -92,9 +93,12 @@ class Catalog:
         since = said.get("effective_for_existing")
         return Plan(name, number + 1, said, day(since) if since else None)
 
-    def add(self, plan: Plan) -> None:
-        """Takes in a plan that was made on its own, beside the catalog."""
-        self.plans[plan.name] = [plan]
+    def add(self, name: str, product: str, billing_period: str, price: str) -> None:
+        """Takes in a plan that was made on its own: from then on the catalog is one of such plans, with their rules."""
+        evergreen = {"type": "EVERGREEN", "duration": {"unit": "UNLIMITED"}}
+        phase = evergreen | {"billing_period": billing_period, "recurring": price}
+        self.plans[name] = [Plan(name, 1, {"product": product, "mode": "IN_ADVANCE", "phases": [phase]}, None)]
+        self.versions = [{"rules": SIMPLE, "plans": {}, "products": {}}]
 
     def in_force(self, on: date) -> int:
         """The number of the version that holds on a day."""
@@ -114,10 +118,10 @@ class Catalog:
             raise Refused(f"{name} is not sold on {on}")
         return found
 
-    def has(self, product: str, on: date) -> bool:
-        """Whether the version in force still knows a product."""
-        products = self.versions[self.in_force(on) - 1]["products"]
-        return not products or product in products
+    def has(self, plan: Plan, on: date) -> bool:
+        """Whether the version in force still knows a plan."""
+        known = self.versions[self.in_force(on) - 1].get("plans")
+        return not known or plan.name in known
 
     def later(self, plan: Plan) -> list[Plan]:
         """The versions that a subscription to a plan will follow without being asked, with its own prices."""

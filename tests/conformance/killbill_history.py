@@ -71,7 +71,7 @@ def offset(zone: str, reference: str) -> timedelta:
 class Subscription:
     """What a subscription did so far, and the lines issued for it.
 
-    Shapes: `cycle_days` are its own billing days, each from a day on; `pauses` the facts that stopped and resumed its
+    Shapes: `begins` as it was asked for; `cycle_days` are its own billing days, each from a day on; `pauses` the facts that stopped and resumed its
     billing; `used` units by counter and day.
     """
 
@@ -79,6 +79,7 @@ class Subscription:
     account: Account
     bundle: list[Subscription]
     choices: list[Choice]
+    begins: str = ""
     end: date | None = None
     cycle_days: list[tuple[date, int]] = field(default_factory=list)
     pauses: list[Event] = field(default_factory=list)

@@ -27,6 +27,7 @@ from domain.terms import Located, Stream, Terms, terms
 from tests.books import NAMESPACE
 from tests.conformance.killbill_catalog import Catalog, Plan, package
 from tests.conformance.killbill_history import Account, Segment, Subscription, in_force
+from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import cadence
 
 
@@ -178,16 +179,16 @@ class Ledger:
 
     # What a run finds and issues.
 
-    def due(self, account: Account, target: date) -> list[NewLine]:
-        """What a run of a day would issue to an account."""
+    def due(self, account: Account, target: date, only: Sequence[Subscription] = ()) -> list[NewLine]:
+        """What a run of a day would issue to an account, for all its subscriptions or only for some."""
         lines: list[NewLine] = []
-        for subscription in self.of(account):
+        for subscription in only or self.of(account):
             lines += found(self.standing(subscription, target), target, self.package).difference.lines
         return lines
 
-    def draft(self, account: Account, target: date) -> Draft | None:
+    def draft(self, account: Account, target: date, only: Sequence[Subscription] = ()) -> Draft | None:
         """The invoice that a run of a day would issue; None when there is nothing to say."""
-        lines = self.due(account, target)
+        lines = self.due(account, target, only)
         if not any(self._is_said(line) for line in lines):
             return None
         opened = account_events.AccountOpened(
@@ -198,19 +199,28 @@ class Ledger:
         return drafted
 
     def _is_said(self, line: NewLine) -> bool:
-        usage = line.charge is not None and line.charge.occurrence not in ("", "once")
-        return self.settings.zero_usage or not usage or line.amount != 0
+        """Whether a line is a reason for an invoice: usage is where it is not nothing, and not cut by a new catalog."""
+        if line.charge is None or line.charge.occurrence in ("", "once"):
+            return True
+        if not self.settings.zero_usage and line.amount == 0:
+            return False
+        subscription = next(one for one in self.subscriptions if one.id == line.stream.license)
+        cut = {one.start for one in self.segments(subscription)} - {one.start for one in subscription.segments()}
+        of = (one.grid for one in self.terms(subscription) if one.stream.component == line.stream.component)
+        return date_of(line.end) not in cut or any(grid.period(line.end)[0] == line.end for grid in of)
 
-    def preview(self, account: Account, target: date, on: date) -> Invoice | None:
+    def preview(
+        self, account: Account, target: date, on: date, only: Sequence[Subscription] = ()
+    ) -> Invoice | None:
         """The invoice of a run, not issued."""
-        drafted = self.draft(account, target)
+        drafted = self.draft(account, target, only)
         if drafted is None:
             return None
         return Invoice(account, on, target, [self._row(account, line) for line in drafted.lines])
 
-    def run(self, account: Account, target: date, on: date) -> Invoice | None:
+    def run(self, account: Account, target: date, on: date, only: Sequence[Subscription] = ()) -> Invoice | None:
         """Issues what a run of a day would."""
-        invoice = self.preview(account, target, on)
+        invoice = self.preview(account, target, on, only)
         if invoice is None:
             return None
         document = uuid5(NAMESPACE, f"document {len(self.invoices)}")
@@ -228,14 +238,26 @@ class Ledger:
         ends = next((one.end for one in of if one.start == line.start.toordinal()), line.end.toordinal())
         return Row(subscription, line, None if ends == OPEN_END else date_of(ends))
 
-    def first_due(self, account: Account, after: date, until: date) -> date | None:
+    def upcoming(self, account: Account, target: date, today: date) -> Invoice | None:
+        """The invoice of the last day up to a target on which anything happens, once all before it are issued."""
+        last: Invoice | None = None
+        after = date_of(today.toordinal() - 1)
+        while on := self.first_due(account, after, target):
+            last, after = self.run(account, on, today), on
+        happens = [on for one in self.of(account) for on in (*(cut.start for cut in one.segments()), one.ends()) if on]
+        return last if not any(after < on <= target for on in happens) else None
+
+    def first_due(
+        self, account: Account, after: date, until: date, only: Sequence[Subscription] = ()
+    ) -> date | None:
         """The first day on which a run would find something: whatever is due stays so until it is issued."""
         low, high = after.toordinal() + 1, until.toordinal()
-        if low > high or self.draft(account, until) is None:
+        if low > high or self.draft(account, until, only) is None:
             return None
         while low < high:
             middle = (low + high) // 2
-            low, high = (middle + 1, high) if self.draft(account, date_of(middle)) is None else (low, middle)
+            found_by_then = self.draft(account, date_of(middle), only) is not None
+            low, high = (low, middle) if found_by_then else (middle + 1, high)
         return date_of(low)
 
     # What stands.
@@ -278,7 +300,8 @@ def _changed(number: int, segment: Segment) -> events.LicenseChanged:
 
 
 def _counts(subscription: Subscription, through: date) -> Iterator[Event]:
-    """What was used on each day from the start on; units that only a later plan knows were not used before."""
+    """What was used on each day from the start on. The peer ends a service in the course of a day: what was used on it
+    before counts, so it is put on the last whole day."""
     start = subscription.start
     days = range(start.toordinal(), max(through, start).toordinal() + 1)
     units = {
@@ -287,8 +310,14 @@ def _counts(subscription: Subscription, through: date) -> Iterator[Event]:
         for phase in choice.plan.said["phases"]
         for usage in phase.get("usages", ())
     }
+    end = subscription.ends()
+    if set(subscription.used) - units or (end and end <= start and subscription.used):
+        raise NotExpressible("usage inside a day of service, or of a plan that does not know the unit")
     for unit in sorted(units):
-        used = subscription.used.get(unit, {})
+        used = dict(subscription.used.get(unit, {}))
+        if end and end > start:
+            last = end.toordinal()
+            used[last - 1] = used.get(last - 1, 0) + used.pop(last, 0)
         yield count_events.CountsClosed(
             license=subscription.id, counter=unit, start=start, end=date_of(days[-1] + 1), definition="", zone="UTC",
             daily=tuple(used.get(on, 0) for on in days), distinct=0, names="",

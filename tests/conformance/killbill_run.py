@@ -45,7 +45,8 @@ class World:
             self.actions.at = step["at"]
             self._advance(step["at"])
             if "expect" in step:
-                expectations.check(step["expect"], self.preview, self.triggered)
+                expectations.named = {"dry_run": self.preview, "triggered_invoice": self.triggered}
+                expectations.check(step["expect"])
             else:
                 self._do(step)
                 self._run_all(step["at"])
@@ -92,25 +93,21 @@ class World:
             raise Refused("nothing to bill")
 
     def _dry_run(self, step: dict[str, Any]) -> None:
-        """What would be issued, on a copy of everything where an action comes first."""
-        args, account = step["args"], self.actions.account(step)
+        """What would be issued, on a copy of everything."""
+        args, world = step["args"], deepcopy(self)
+        account = world.actions.account(step)
         today = account.local(step["at"])
-        world = deepcopy(self) if args["type"] == "SUBSCRIPTION_ACTION" else self
-        if world is not self:
+        if args["type"] == "SUBSCRIPTION_ACTION":
             world.actions.would(args, step)
-            account = world.actions.accounts[account.name]
         target = date.fromisoformat(step["target_date"][:10]) if step.get("target_date") else None
         if args["type"] == "UPCOMING_INVOICE":
-            target = self._upcoming(account, today, args.get("subscription"))
-        self.preview = world.ledger.preview(account, target, today) if target else None
+            target = world.next_invoice(account, today, args.get("subscription"))
+        self.preview = world.ledger.upcoming(account, target, today) if target else None
         if self.preview is None:
             raise Refused("nothing to bill")
 
-    def _upcoming(self, account: Account, today: date, subscription: str | None) -> date | None:
+    def next_invoice(self, account: Account, today: date, subscription: str | None) -> date | None:
         """The next day with an invoice for the account, or for one of its subscriptions."""
         name, until = (subscription or "").split(".")[0], date_of(today.toordinal() + HORIZON)
-        if not name:
-            return self.ledger.first_due(account, today, until)
-        alone = deepcopy(self.ledger)
-        alone.subscriptions = [one for one in alone.subscriptions if one.name == name]
-        return alone.first_due(alone.subscriptions[0].account, today, until)
+        alone = [one for one in self.ledger.subscriptions if one.name == name]
+        return self.ledger.first_due(account, today, until, alone)
