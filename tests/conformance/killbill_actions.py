@@ -1,22 +1,27 @@
-"""What can be done to Kill Bill's subscriptions, and the day that its policies let it take effect on."""
+"""What can be done to Kill Bill's accounts, subscriptions and invoices, as changes of a ledger."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Sequence
 from datetime import date
 from typing import Any
 
 from domain.events import license as events
-from domain.period import day as date_of
-from domain.terms import Terms
 from tests.conformance.killbill_catalog import Plan, Refused
 from tests.conformance.killbill_history import Account, Choice, Subscription, offset
 from tests.conformance.killbill_ledger import Invoice, Ledger
+from tests.conformance.killbill_policy import (
+    cancel_policy,
+    change_of,
+    change_policy,
+    changed_clock,
+    effective,
+    first_clock,
+    next_day,
+)
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import cents
-
-NO_EFFECT = {"advance_clock", "commit_invoice", "payment_plugin"}
-"""What changes nothing that is owed."""
 
 Step = dict[str, Any]
 
@@ -25,12 +30,15 @@ class Actions:
     """The peer's actions on a ledger; `at` is when it is."""
 
     def __init__(self, ledger: Ledger) -> None:
-        self.ledger, self.at = ledger, ""
+        self.ledger, self.at, self.acted = ledger, "", ""
         self.accounts: dict[str, Account] = {}
-        self.acted = ""
         self.bundles: dict[str, list[Subscription]] = {}
 
-    # Finding what an action is about.
+    def do(self, step: Step) -> None:
+        """Raises: Refused, or NotExpressible for what we have no word for."""
+        if step["do"] not in DOES:
+            raise NotExpressible(step["do"].replace("_", " "))
+        DOES[step["do"]](self, step)
 
     def account(self, step: Step) -> Account:
         """The account that a step names, else the last one that something was done to."""
@@ -48,15 +56,8 @@ class Actions:
     def today(self, subscription: Subscription) -> date:
         return subscription.account.local(self.at)
 
-    def do(self, step: Step) -> None:
-        """Raises: Refused, or NotExpressible for what we have no word for."""
-        if step["do"] in NO_EFFECT:
-            return
-        if step["do"] not in DOES:
-            raise NotExpressible(f"{step['do'].replace('_', ' ')}")
-        DOES[step["do"]](self, step)
-
-    # Accounts.
+    def nothing(self, step: Step) -> None:
+        """Payments and the state of an invoice change nothing that is owed."""
 
     def create_account(self, step: Step) -> None:
         if step.get("parent") or step.get("payment_delegated_to_parent"):
@@ -78,6 +79,8 @@ class Actions:
     def tag(self, step: Step) -> None:
         if step["tag"] == "AUTO_INVOICING_OFF":
             self.account(step).invoicing = step["do"] == "tag_off"
+        elif step["tag"] == "AUTO_INVOICING_REUSE_DRAFT":
+            raise NotExpressible("invoices that are added to before they are committed")
 
     def config(self, step: Step) -> None:
         settings, value = self.ledger.settings, step["value"][0]
@@ -88,58 +91,42 @@ class Actions:
         elif step["name"] == "should_park_accounts_with_unknown_usage":
             raise NotExpressible("accounts parked for units that nobody knows")
 
-    def external_charge(self, step: Step) -> None:
-        """Something sold once: a license of one day, billed at once and alone."""
-        account = self.account(step)
-        on, today = account.local(step["date"]), account.local(self.at)
-        sold = []
-        for item in step["items"]:
-            name = f"external_charge {len(self.ledger.subscriptions)}"
-            phase = {"type": "EVERGREEN", "duration": {"unit": "DAYS", "n": 1}, "fixed": item["amount"]}
-            plan = Plan(name, 1, {"product": "", "mode": "IN_ADVANCE", "phases": [phase]}, None)
-            self.ledger.catalog.plans[name] = [plan]
-            sold.append(Subscription(name, account, [], [Choice(on, plan, "DEFAULT", on)]))
-            sold[-1].bundle.append(sold[-1])
-            self.ledger.subscriptions.append(sold[-1])
-        self.ledger.run(account, max(on, today), today, sold)
-
     def add_simple_plan(self, step: Step) -> None:
         said = step["plan_spec"]
         if said["trial_length"]:
             raise NotExpressible("a simple plan with a trial")
         self.ledger.catalog.add(said["plan"], said["product"], said["billing_period"], said["amount"])
 
-    # Subscriptions.
-
     def create(self, step: Step) -> None:
         bundle: list[Subscription] = []
-        self._create(step["subscription"], self.account(step), bundle, step)
         self.bundles[step.get("bundle_key") or step["subscription"]] = bundle
+        self.begin(step["subscription"], self.account(step), bundle, step)
 
     def create_many(self, step: Step) -> None:
+        """Bundles at once: a base each, and what is added to it. The step names only some of them."""
         names, account = iter(step["subscriptions"]), self.account(step)
         for number, said in enumerate(step["bundles"]):
             bundle: list[Subscription] = []
             for place, spec in enumerate(said["specs"]):
-                name = next(names, f"bundle {number} subscription {place}")
-                self._create(name, account, bundle, {**said, **spec})
+                self.begin(next(names, f"bundle {number} subscription {place}"), account, bundle, said | spec)
 
     def add_addon(self, step: Step) -> None:
         base = self.subscription(step["bundle"])
-        self._create(step["subscription"], base.account, base.bundle, step)
+        self.begin(step["subscription"], base.account, base.bundle, step)
 
-    def _create(self, name: str, account: Account, bundle: list[Subscription], said: Step) -> None:
-        today = account.local(self.at)
+    def begin(self, name: str, account: Account, bundle: list[Subscription], said: Step) -> None:
+        """Takes a subscription into a bundle, from today or from the day that it is to be billed from."""
         written = said.get("billing_date") or said.get("entitlement_date")
+        today = account.local(self.at)
         on = account.local(written) if written else today
-        plan, prices = self._plan(said, today), said.get("price_list") or "DEFAULT"
-        clock = on
-        if bundle and self._alignment(plan, prices, on) == "START_OF_BUNDLE":
-            clock = min(bundle[0].start, on)
-        subscription = Subscription(name, account, bundle, [Choice(on, plan, prices, clock)], written or "")
+        choice = Choice(on, self._plan(said, today), said.get("price_list") or "DEFAULT", on)
+        choice = choice._replace(clock=first_clock(self.ledger.catalog, bundle, choice))
+        subscription = Subscription(name, account, bundle, [choice], written or "")
         bundle.append(subscription)
         if said.get("bill_cycle_day"):
             subscription.cycle_days.append((on, said["bill_cycle_day"]))
+        if said.get("quantity"):
+            subscription.quantities.append((on, said["quantity"]))
         self.ledger.subscriptions.append(subscription)
 
     def _plan(self, said: Step, on: date) -> Plan:
@@ -148,7 +135,7 @@ class Actions:
         Raises: Refused when there is none.
         """
         catalog = self.ledger.catalog
-        name = said.get("plan") or next((one for one in catalog.plans if self._is(one, said, on)), None)
+        name = said.get("plan") or catalog.named(said.get("product"), said.get("billing_period"))
         if name is None:
             raise Refused(f"no such plan of {said.get('product')}")
         plan, own = catalog.sold(name, on), []
@@ -157,76 +144,20 @@ class Actions:
             own += [(phase, what, one[what]) for what in ("fixed", "recurring") if one.get(what) is not None]
         return plan._replace(own=tuple(own))
 
-    def _is(self, name: str, said: Step, on: date) -> bool:
-        plans = [plan for plan in self.ledger.catalog.plans[name] if plan.product == said.get("product")]
-        return any(plan.billing_period == said.get("billing_period") for plan in plans)
-
-    def _alignment(self, plan: Plan, prices: str, on: date) -> str:
-        return self.ledger.catalog.rule(
-            "createAlignment", on, "alignment", "START_OF_BUNDLE", product=plan.product, priceList=prices,
-            productCategory=self.ledger.catalog.category(plan), billingPeriod=plan.billing_period,
-        )  # fmt: skip
-
     def change(self, step: Step) -> None:
-        subscription = self.subscription(step["subscription"])
+        subscription, catalog = self.subscription(step["subscription"]), self.ledger.catalog
         today = self.today(subscription)
-        now = subscription.chosen(today)
         asked = subscription.account.local(step["date"]) if step.get("date") else today
-        plan, prices = self._plan(step, asked), step.get("price_list") or "DEFAULT"
-        if not self.ledger.catalog.has(now.plan, asked):
+        now, plan, prices = subscription.chosen(today), self._plan(step, asked), step.get("price_list") or "DEFAULT"
+        if not catalog.has(now.plan, asked):
             raise Refused(f"{now.plan.name} is no longer in the catalog")
-        said = self._between(subscription, now, plan, prices, today)
-        policy = step.get("policy") or "CATALOG_DEFAULT"
-        if policy == "CATALOG_DEFAULT":
-            policy = self.ledger.catalog.rule("changePolicy", today, "policy", "END_OF_TERM", **said)
-        on = asked if step.get("date") else self._effective(subscription, policy)
-        alignment = self.ledger.catalog.rule("changeAlignment", today, "alignment", "START_OF_BUNDLE", **said)
         if subscription is subscription.base and len(subscription.bundle) > 1 and plan.product != now.plan.product:
             raise NotExpressible("which add-ons go with which base")
-        subscription.choose(Choice(on, plan, prices, self._clock(subscription, prices, alignment, on)))
-
-    def _between(self, subscription: Subscription, now: Choice, plan: Plan, prices: str, on: date) -> dict[str, str]:
-        """What rules ask of a change from one plan to another."""
-        catalog = self.ledger.catalog
-        sides = {"from": (now.plan, now.price_list), "to": (plan, prices)}
-        said = {"phaseType": self._phase(subscription, on)}
-        for side, (one, of) in sides.items():
-            said |= {f"{side}Product": one.product, f"{side}BillingPeriod": one.billing_period, f"{side}PriceList": of}
-            said[f"{side}ProductCategory"] = catalog.category(one)
-        return said
-
-    def _phase(self, subscription: Subscription, on: date) -> str:
-        segments = subscription.segments()
-        now = next((one for one in reversed(segments) if one.start <= on), segments[0])
-        return now.plan.phases[now.phase].kind
-
-    def _clock(self, subscription: Subscription, prices: str, alignment: str, on: date) -> date:
-        """The day that the phases of a new plan are counted from."""
-        if alignment == "CHANGE_OF_PLAN":
-            return on
-        if alignment == "CHANGE_OF_PRICELIST":
-            since = on
-            for choice in reversed([one for one in subscription.choices if one.on < on]):
-                if choice.price_list != prices:
-                    break
-                since = choice.on
-            return since
-        return subscription.base.start if alignment == "START_OF_BUNDLE" else subscription.start
-
-    def _effective(self, subscription: Subscription, policy: str) -> date:
-        """The day that a policy means: now, where what is charged ends, or where the present period began."""
-        today = self.today(subscription)
-        if policy == "END_OF_TERM":
-            return max(self.ledger.charged_through(subscription) or today, today)
-        if policy == "START_OF_TERM":
-            return self._period_start(subscription, today)
-        return today
-
-    def _period_start(self, subscription: Subscription, on: date) -> date:
-        ordinal = on.toordinal()
-        held: list[Terms] = [one for one in self.ledger.terms(subscription) if one.start <= ordinal < one.end]
-        recurring = [one for one in held if one.component.charge == "recurring"]
-        return date_of(max([one.start for one in held] + [one.grid.period(ordinal)[0] for one in recurring]))
+        said = change_of(catalog, subscription, plan, prices, today)
+        policy = step.get("policy") or "CATALOG_DEFAULT"
+        policy = change_policy(catalog, said, today) if policy == "CATALOG_DEFAULT" else policy
+        on = asked if step.get("date") else effective(self.ledger, subscription, policy, today)
+        subscription.choose(Choice(on, plan, prices, changed_clock(catalog, subscription, said, on)))
 
     def cancel(self, step: Step) -> None:
         subscription = self.subscription(step["subscription"])
@@ -234,15 +165,8 @@ class Actions:
         if step.get("date"):
             subscription.end = subscription.account.local(step["date"])
             return
-        policy = step.get("billing_policy")
-        if policy is None:
-            now = subscription.chosen(today)
-            policy = self.ledger.catalog.rule(
-                "cancelPolicy", today, "policy", "END_OF_TERM", phaseType=self._phase(subscription, today),
-                product=now.plan.product, billingPeriod=now.plan.billing_period, priceList=now.price_list,
-                productCategory=self.ledger.catalog.category(now.plan),
-            )  # fmt: skip
-        subscription.end = self._effective(subscription, policy)
+        policy = step.get("billing_policy") or cancel_policy(self.ledger.catalog, subscription, today)
+        subscription.end = effective(self.ledger, subscription, policy, today)
 
     def uncancel(self, step: Step) -> None:
         self.subscription(step["subscription"]).end = None
@@ -254,7 +178,7 @@ class Actions:
         for old in self.bundles[key]:
             on = old.account.local(at)
             choice = old.chosen(on)
-            old.end = on if now else self._effective(old, "END_OF_TERM")
+            old.end = on if now else effective(self.ledger, old, "END_OF_TERM", on)
             moved = Subscription(f"{old.name} moved", account, bundle, [choice._replace(on=on)])
             bundle.append(moved)
             self.ledger.subscriptions.append(moved)
@@ -262,36 +186,43 @@ class Actions:
 
     def pause(self, step: Step) -> None:
         base = self.subscription(step["bundle"])
-        on = base.account.local(step["date"])
-        for one in base.bundle:
-            one.pauses.append(events.LicenseSuspended(reason="pause", from_on=on, pauses_billing=True))
+        self._suspend(base.bundle, "pause", base.account.local(step["date"]))
 
     def resume(self, step: Step) -> None:
         base = self.subscription(step["bundle"])
-        on = base.account.local(step["date"])
-        for one in base.bundle:
-            one.pauses.append(events.LicenseResumed(reason="pause", on=on))
+        self._resume(base.bundle, "pause", base.account.local(step["date"]))
 
     def block(self, step: Step) -> None:
         """A state of one service: billing stops while any service says so."""
         state = step["state"]
-        if state["type"] != "SUBSCRIPTION":
-            raise NotExpressible(f"a blocking state of a {state['type'].lower()}")
-        subscription = self.subscription(state["target"])
-        on = subscription.account.local(step["effective_date"])
-        if state["block_billing"]:
-            blocked = events.LicenseSuspended(reason=state["service"], from_on=on, pauses_billing=True)
-            subscription.pauses.append(blocked)
+        if state["type"] == "ACCOUNT":
+            of = self.ledger.of(self.accounts[state["target"]])
         else:
-            subscription.pauses.append(events.LicenseResumed(reason=state["service"], on=on))
+            one = self.subscription(state["target"])
+            of = [one] if state["type"] == "SUBSCRIPTION" else one.bundle
+        does = self._suspend if state["block_billing"] else self._resume
+        does(of, state["service"], of[0].account.local(step["effective_date"]))
+
+    def _suspend(self, of: Sequence[Subscription], reason: str, on: date) -> None:
+        for one in of:
+            one.pauses.append(events.LicenseSuspended(reason=reason, from_on=on, pauses_billing=True))
+
+    def _resume(self, of: Sequence[Subscription], reason: str, on: date) -> None:
+        for one in of:
+            one.pauses.append(events.LicenseResumed(reason=reason, on=on))
 
     def update_cycle_day(self, step: Step) -> None:
-        """A new billing day holds from the next time that it comes round, unless it is said from when."""
+        """A new billing day holds from the next time that it comes round, from the day said or from today."""
         subscription, number = self.subscription(step["subscription"]), step["bill_cycle_day"]
-        on = self.today(subscription)
-        if step.get("effective_date"):
-            on = max(on, subscription.account.local(step["effective_date"]))
-        subscription.cycle_days.append((next_day(on, number), number))
+        subscription.cycle_days.append((next_day(self._from(subscription, step), number), number))
+
+    def update_quantity(self, step: Step) -> None:
+        subscription = self.subscription(step["subscription"])
+        subscription.quantities.append((self._from(subscription, step), step["quantity"]))
+
+    def _from(self, subscription: Subscription, step: Step) -> date:
+        today, said = self.today(subscription), step.get("effective_date") or step.get("date")
+        return max(today, subscription.account.local(said)) if said else today
 
     def record_usage(self, step: Step) -> None:
         subscription = self.subscription(step["subscription"])
@@ -304,15 +235,26 @@ class Actions:
         on = subscription.account.local(step["usage_at"]).toordinal()
         subscription.used.get(step["unit"], {}).pop(on, None)
 
-    # Invoices.
+    def external_charge(self, step: Step) -> None:
+        """Something sold once: a license of one day, billed at once and alone."""
+        account = self.account(step)
+        on, today = account.local(step["date"]), account.local(self.at)
+        sold = []
+        for item in step["items"]:
+            if item["type"] != "external_charge":
+                raise NotExpressible(f"{item['type']} written by hand")
+            plan = self.ledger.catalog.add_once(f"external_charge {len(self.ledger.subscriptions)}", item["amount"])
+            one = Subscription(plan.name, account, [], [Choice(on, plan, "DEFAULT", on)])
+            one.bundle.append(one)
+            sold.append(one)
+            self.ledger.subscriptions.append(one)
+        self.ledger.run(account, max(on, today), today, sold)
 
-    def invoice(self, name: str, account: Account) -> Invoice:
-        """An invoice of an account by its number, `invoice[2]`."""
-        number = int(name.split("[")[1].split("]")[0])
-        own = [one for one in self.ledger.invoices if one.account is account]
-        if number > len(own):
-            raise NotExpressible(f"{name} is not there")
-        return own[number - 1]
+    def credit(self, step: Step) -> None:
+        """Credit of the account is an invoice of theirs, of which we have no row."""
+        account = self.account(step)
+        today = account.local(self.at)
+        self.ledger.invoices.append(Invoice(account, today, today, []))
 
     def adjust(self, step: Step) -> None:
         self._adjust(step["item"], None if step["amount"] == "full" else step["amount"], step)
@@ -323,57 +265,60 @@ class Actions:
             self._adjust(item, amount, step)
 
     def _adjust(self, item: str, amount: str | None, step: Step) -> None:
+        named = re.fullmatch(r"invoice\[(\d+)\]\.items\[(\d+)\]", item)
+        if named is None:
+            raise NotExpressible("which row is adjusted")
+        number, place = map(int, named.groups())
         account = self.account(step)
-        invoice = self.invoice(item.split(".")[0], account)
-        place = int(item.rsplit("[", maxsplit=1)[1].rstrip("]"))
+        invoice = [one for one in self.ledger.invoices if one.account is account][number - 1]
         row = [one for one in invoice.rows if one.line.kind != "adjustment"][place]
         taken = None if amount is None else cents(amount, account.currency)
         self.ledger.adjust(invoice, row, taken, account.local(self.at))
 
-    # Previews.
-
-    def would(self, args: Step, step: Step) -> None:
-        """Does what a preview asks about."""
-        action = args["action"]
-        if action == "START_BILLING":
-            bundle = self.subscription(args["bundle"]).bundle if args.get("bundle") else []
-            self._create("preview", self.account(step), bundle, args)
-        elif action == "CHANGE":
-            self.change(args)
-        else:
-            self.cancel({"subscription": args["subscription"], "billing_policy": args.get("policy")})
-
-
-def next_day(on: date, number: int) -> date:
-    """The first day, from a day on, that a billing day of the month falls on."""
-    from domain.grid import day_in_month, month_of
-
-    month = month_of(on.toordinal())
-    here = day_in_month(month, number)
-    return date_of(here if here >= on.toordinal() else day_in_month(month + 1, number))
-
 
 DOES: dict[str, Callable[[Actions, Step], None]] = {
-    "create_account": Actions.create_account,
-    "update_account": Actions.update_account,
-    "tag_on": Actions.tag,
-    "tag_off": Actions.tag,
+    "add_addon": Actions.add_addon,
+    "add_simple_plan": Actions.add_simple_plan,
+    "adjust_item": Actions.adjust,
+    "advance_clock": Actions.nothing,
+    "blocking_state": Actions.block,
+    "cancel": Actions.cancel,
+    "change_plan": Actions.change,
+    "chargeback": Actions.nothing,
+    "chargeback_reversal": Actions.nothing,
+    "commit_invoice": Actions.nothing,
     "config": Actions.config,
+    "create_account": Actions.create_account,
     "create_subscription": Actions.create,
     "create_subscriptions": Actions.create_many,
-    "add_addon": Actions.add_addon,
-    "change_plan": Actions.change,
-    "cancel": Actions.cancel,
-    "uncancel": Actions.uncancel,
-    "pause": Actions.pause,
-    "resume": Actions.resume,
-    "blocking_state": Actions.block,
-    "update_bill_cycle_day": Actions.update_cycle_day,
-    "record_usage": Actions.record_usage,
-    "remove_usage": Actions.remove_usage,
-    "adjust_item": Actions.adjust,
-    "refund_with_item_adjustment": Actions.refund,
     "external_charge": Actions.external_charge,
-    "add_simple_plan": Actions.add_simple_plan,
+    "insert_credit": Actions.credit,
+    "pause": Actions.pause,
+    "pay_all_unpaid_invoices": Actions.nothing,
+    "pay_invoice": Actions.nothing,
+    "pay_invoice_external": Actions.nothing,
+    "payment_plugin": Actions.nothing,
+    "record_usage": Actions.record_usage,
+    "refund": Actions.nothing,
+    "refund_with_item_adjustment": Actions.refund,
+    "remove_usage": Actions.remove_usage,
+    "resume": Actions.resume,
+    "tag_off": Actions.tag,
+    "tag_on": Actions.tag,
     "transfer_bundle": Actions.transfer,
+    "uncancel": Actions.uncancel,
+    "update_account": Actions.update_account,
+    "update_bill_cycle_day": Actions.update_cycle_day,
+    "update_quantity": Actions.update_quantity,
 }
+
+
+def would(actions: Actions, args: Step, step: Step) -> None:
+    """Does what a preview asks about."""
+    if args["action"] == "START_BILLING":
+        bundle = actions.subscription(args["bundle"]).bundle if args.get("bundle") else []
+        actions.begin("preview", actions.account(step), bundle, args)
+    elif args["action"] == "CHANGE":
+        actions.change(args)
+    else:
+        actions.cancel({"subscription": args["subscription"], "billing_policy": args.get("policy")})

@@ -8,9 +8,9 @@ from decimal import Decimal
 from typing import Any, NamedTuple
 
 from domain.grid import MONTHLY, Cadence, day_in_month, month_of
-from domain.package_version import Component, Counted, Counting, PackageVersion, Proration
+from domain.package_version import Component, Counted, Counting, Declared, PackageVersion, Proration
 from domain.period import day as date_of
-from domain.price import Block, Flat, Graduated, Price, Stairstep, Tier, Volume
+from domain.price import Block, Flat, Graduated, PerUnit, Price, Stairstep, Tier, Volume
 from tests.conformance.verdict import Case, NotExpressible
 from tests.conformance.words import MODES, cadence, day, decimal
 
@@ -81,7 +81,9 @@ class Catalog:
     """All versions of a catalog, and when each comes into force."""
 
     def __init__(self, case: Case) -> None:
-        self.versions: Sequence[dict[str, Any]] = case["catalog_versions"] or [{"rules": {}, "plans": {}, "products": {}}]
+        self.versions: Sequence[dict[str, Any]] = case["catalog_versions"] or [
+            {"rules": {}, "plans": {}, "products": {}}
+        ]
         self.plans: dict[str, list[Plan]] = {
             name: [self._plan(name, one) for one in (said if isinstance(said, list) else [said])]
             for name, said in case["plans"].items()
@@ -99,6 +101,19 @@ class Catalog:
         phase = evergreen | {"billing_period": billing_period, "recurring": price}
         self.plans[name] = [Plan(name, 1, {"product": product, "mode": "IN_ADVANCE", "phases": [phase]}, None)]
         self.versions = [{"rules": SIMPLE, "plans": {}, "products": {}}]
+
+    def add_once(self, name: str, price: str) -> Plan:
+        """Takes in something that is sold once, for a day."""
+        phase = {"type": "FIXEDTERM", "duration": {"unit": "DAYS", "n": 1}, "fixed": price}
+        plan = Plan(name, 1, {"product": "", "mode": "IN_ADVANCE", "phases": [phase]}, None)
+        self.plans[name] = [plan]
+        return plan
+
+    def named(self, product: str | None, billing_period: str | None) -> str | None:
+        """The first plan of a product that is billed so often."""
+        wanted = (product, billing_period)
+        plans = (plan for versions in self.plans.values() for plan in versions)
+        return next((plan.name for plan in plans if (plan.product, plan.billing_period) == wanted), None)
 
     def in_force(self, on: date) -> int:
         """The number of the version that holds on a day."""
@@ -127,7 +142,7 @@ class Catalog:
         """The versions that a subscription to a plan will follow without being asked, with its own prices."""
         return [one._replace(own=plan.own) for one in self.plans[plan.name] if one.version > plan.version and one.since]
 
-    def rule(self, name: str, on: date, outcome: str, otherwise: str, **facts: str) -> str:
+    def rule(self, name: str, on: date, outcome: str, otherwise: str, facts: Mapping[str, str]) -> str:
         """What the first rule says that holds for the facts."""
         for rule in self.versions[self.in_force(on) - 1]["rules"].get(name, ()):
             if all(facts.get(key) == value for key, value in rule.items() if key != outcome):
@@ -151,8 +166,10 @@ def package(plan: Plan, phase: int, currency: str, greedy: bool, month_days: int
         price = {currency: Flat(decimal(fixed))}
         components.append(Component("fixed", "Fixed", price, charge="one_time", reversible=False))
     if recurring is not None:
-        price = {currency: Flat(decimal(recurring))}
-        components.append(Component("recurring", "Recurring", price, cadence=cadence(said["billing_period"]), mode=mode))
+        price = {currency: PerUnit(decimal(recurring))}
+        components.append(Component(
+            "recurring", "Recurring", price, quantity=Declared(), cadence=cadence(said["billing_period"]), mode=mode,
+        ))  # fmt: skip
     for usage in said.get("usages", ()):
         unit, price_of_it, measure = _used(usage)
         components.append(Component(

@@ -9,7 +9,6 @@ from typing import Any
 
 from tests.conformance.items import compare
 from tests.conformance.killbill_actions import Actions
-from tests.conformance.killbill_history import Account
 from tests.conformance.killbill_ledger import Invoice, Ledger
 from tests.conformance.killbill_rows import items, theirs
 from tests.conformance.killbill_values import VALUES, Asked, Silent

@@ -1,4 +1,4 @@
-"""Kill Bill's billing events and the invoices that a generator makes of them: each event is other terms from a day on."""
+"""Kill Bill's billing events and the invoices made of them: each event is other terms from a day on."""
 
 from __future__ import annotations
 
@@ -84,7 +84,7 @@ class Generator:
                 )  # fmt: skip
 
     def _package(self, name: str, version: int, event: BillingEvent) -> PackageVersion:
-        """What an event says: a recurring price, a fee paid once for good, both, or no price, which ends the billing."""
+        """What an event says: a recurring price, a fee paid once, both, or none, which ends the billing."""
         parts, fixed, recurring = [], event["fixed_price"], event["recurring_price"]
         if recurring is not None:
             price = {self.currency: Flat(decimal(recurring))}

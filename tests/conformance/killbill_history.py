@@ -71,8 +71,8 @@ def offset(zone: str, reference: str) -> timedelta:
 class Subscription:
     """What a subscription did so far, and the lines issued for it.
 
-    Shapes: `begins` as it was asked for; `cycle_days` are its own billing days, each from a day on; `pauses` the facts that stopped and resumed its
-    billing; `used` units by counter and day.
+    Shapes: `begins` as it was asked for; `cycle_days` are its own billing days and `quantities` how many were sold,
+    each from a day on; `pauses` the facts that stopped and resumed its billing; `used` units by counter and day.
     """
 
     name: str
@@ -82,6 +82,7 @@ class Subscription:
     begins: str = ""
     end: date | None = None
     cycle_days: list[tuple[date, int]] = field(default_factory=list)
+    quantities: list[tuple[date, int]] = field(default_factory=list)
     pauses: list[Event] = field(default_factory=list)
     used: dict[str, dict[int, int]] = field(default_factory=dict)
     lines: list[tuple[Ref, Stream, Line]] = field(default_factory=list)

@@ -109,10 +109,14 @@ class Ledger:
         if own is not None:
             return own
         plan = segment.plan
-        alignment = self.catalog.rule(
-            "billingAlignment", on, "alignment", "ACCOUNT", product=plan.product, billingPeriod=plan.billing_period,
-            productCategory=self.catalog.category(plan), priceList=segment.price_list, phaseType=plan.phases[segment.phase].kind,
-        )  # fmt: skip
+        asked = {
+            "product": plan.product,
+            "productCategory": self.catalog.category(plan),
+            "billingPeriod": plan.billing_period,
+            "priceList": segment.price_list,
+            "phaseType": plan.phases[segment.phase].kind,
+        }
+        alignment = self.catalog.rule("billingAlignment", on, "alignment", "ACCOUNT", asked)
         if alignment == "ACCOUNT":
             account = subscription.account
             if not account.cycle_days:
@@ -122,19 +126,27 @@ class Ledger:
 
     def facts(self, subscription: Subscription) -> list[Event]:
         """The facts of the license that a subscription is."""
-        first, *rest = self.segments(subscription)
-        for segment in (first, *rest):
+        first, *rest = self._counted(subscription)
+        for segment, _ in (first, *rest):
             self._publish(subscription, segment)
+        start, quantities = first[0], {"recurring": first[1]}
         license: list[Event] = [events.LicenseStarted(
-            reference=subscription.name, account=subscription.account.id, package=first.plan.package(first.phase),
-            version=first.plan.version, type="production", start_on=first.start,
-            currency=subscription.account.currency, quantities={},
+            reference=subscription.name, account=subscription.account.id, package=start.plan.package(start.phase),
+            version=start.plan.version, type="production", start_on=start.start,
+            currency=subscription.account.currency, quantities=quantities,
         )]  # fmt: skip
-        license += [_changed(number, segment) for number, segment in enumerate(rest)]
+        license += [_changed(number, segment, quantity) for number, (segment, quantity) in enumerate(rest)]
         end = subscription.ends()
         if end:
-            license.append(events.LicenseCancelled(notice_on=first.start, end_on=max(end, first.start)))
+            license.append(events.LicenseCancelled(notice_on=start.start, end_on=max(end, start.start)))
         return license + subscription.pauses
+
+    def _counted(self, subscription: Subscription) -> list[tuple[Segment, int]]:
+        """The phases and how many were sold, cut where either is another."""
+        segments, sold = self.segments(subscription), sorted(subscription.quantities)
+        begins = {one.start for one in segments} | {on for on, _ in sold if on > segments[0].start}
+        cut = [(next(one for one in reversed(segments) if one.start <= on), on) for on in sorted(begins)]
+        return [(one._replace(start=on), in_force(sold, on) or 1) for one, on in cut]
 
     def _publish(self, subscription: Subscription, segment: Segment) -> None:
         name = (segment.plan.package(segment.phase), segment.plan.version)
@@ -209,9 +221,7 @@ class Ledger:
         of = (one.grid for one in self.terms(subscription) if one.stream.component == line.stream.component)
         return date_of(line.end) not in cut or any(grid.period(line.end)[0] == line.end for grid in of)
 
-    def preview(
-        self, account: Account, target: date, on: date, only: Sequence[Subscription] = ()
-    ) -> Invoice | None:
+    def preview(self, account: Account, target: date, on: date, only: Sequence[Subscription] = ()) -> Invoice | None:
         """The invoice of a run, not issued."""
         drafted = self.draft(account, target, only)
         if drafted is None:
@@ -247,9 +257,7 @@ class Ledger:
         happens = [on for one in self.of(account) for on in (*(cut.start for cut in one.segments()), one.ends()) if on]
         return last if not any(after < on <= target for on in happens) else None
 
-    def first_due(
-        self, account: Account, after: date, until: date, only: Sequence[Subscription] = ()
-    ) -> date | None:
+    def first_due(self, account: Account, after: date, until: date, only: Sequence[Subscription] = ()) -> date | None:
         """The first day on which a run would find something: whatever is due stays so until it is issued."""
         low, high = after.toordinal() + 1, until.toordinal()
         if low > high or self.draft(account, until, only) is None:
@@ -292,10 +300,10 @@ def _located(subscription: Subscription, bodies: Sequence[Event]) -> list[Locate
     return [Located((subscription.id, number), body) for number, body in enumerate(bodies, 1)]
 
 
-def _changed(number: int, segment: Segment) -> events.LicenseChanged:
+def _changed(number: int, segment: Segment, quantity: int) -> events.LicenseChanged:
     return events.LicenseChanged(
         change=f"c{number}", effective_on=segment.start, package=segment.plan.package(segment.phase),
-        version=segment.plan.version, type="production", quantities={}, direction="other",
+        version=segment.plan.version, type="production", quantities={"recurring": quantity}, direction="other",
     )  # fmt: skip
 
 
@@ -322,5 +330,3 @@ def _counts(subscription: Subscription, through: date) -> Iterator[Event]:
             license=subscription.id, counter=unit, start=start, end=date_of(days[-1] + 1), definition="", zone="UTC",
             daily=tuple(used.get(on, 0) for on in days), distinct=0, names="",
         )  # fmt: skip
-
-

@@ -59,7 +59,11 @@ def _goes_on(before: Line, line: Line) -> bool:
         return False
     if _kind(line) == "usage":
         return before.start == line.start
-    return not line.occurrence and (before.key, before.base_start, before.end) == (line.key, line.base_start, line.start)
+    return not line.occurrence and (before.key, before.base_start, before.end) == (
+        line.key,
+        line.base_start,
+        line.start,
+    )
 
 
 def _kind(line: Line) -> str:

@@ -142,7 +142,10 @@ VALUES: dict[str, tuple[Callable[..., Any], Callable[[Any, Account], Any]]] = {
     rf"{SUBSCRIPTION}\.charged_through_date": (_charged_through, _day),
     rf"{SUBSCRIPTION}\.state": (_state, _word),
     rf"{SUBSCRIPTION}\.last_active_phase\.phase_type": (_phase, _word),
-    rf"{SUBSCRIPTION}\.last_active_plan\.name": (lambda asked, subscription: _segment(asked, subscription).plan.name, _word),
+    rf"{SUBSCRIPTION}\.last_active_plan\.name": (
+        lambda asked, subscription: _segment(asked, subscription).plan.name,
+        _word,
+    ),
     rf"{SUBSCRIPTION}\.last_active_product\.name": (
         lambda asked, subscription: _segment(asked, subscription).plan.product,
         _word,
