@@ -8,7 +8,7 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.conformance.items import compare
-from tests.conformance.killbill_actions import Actions
+from tests.conformance.killbill_desk import Desk
 from tests.conformance.killbill_ledger import Invoice, Ledger
 from tests.conformance.killbill_rows import items, theirs
 from tests.conformance.killbill_values import VALUES, Asked, Silent
@@ -22,8 +22,8 @@ Said = dict[str, Any]
 class Expectations:
     """Compares; what ours has no word for is counted as not compared."""
 
-    def __init__(self, ledger: Ledger, actions: Actions, forgiven: Forgiven) -> None:
-        self.ledger, self.actions, self.forgiven = ledger, actions, forgiven
+    def __init__(self, ledger: Ledger, desk: Desk, forgiven: Forgiven) -> None:
+        self.ledger, self.desk, self.forgiven = ledger, desk, forgiven
         self.named: dict[str, Invoice | None] = {}
         self.compared = 0
 
@@ -43,11 +43,11 @@ class Expectations:
 
     def _of_any_account(self, said: Said, check: Callable[[Said, Asked], Forgiven]) -> None:
         """Of the account that is named; a case that does not say whose, means one of them."""
-        accounts = self.actions.accounts
+        accounts = self.desk.accounts
         asked = [accounts[said["account"]]] if said.get("account") else list(accounts.values())
         for account in asked:
             try:
-                used = check(said, Asked(self.ledger, self.actions, account, self.named))
+                used = check(said, Asked(self.ledger, self.desk, account, self.named))
             except Differs:
                 if account is asked[-1]:
                     raise
@@ -81,8 +81,8 @@ class Expectations:
 
     def _nothing_more(self) -> None:
         self.compared += 1
-        for account in self.actions.accounts.values():
-            if account.invoicing and self.ledger.draft(account, account.local(self.actions.at)):
+        for account in self.desk.accounts.values():
+            if account.invoicing and self.ledger.draft(account, account.local(self.desk.at)):
                 raise Differs("ours has more to bill")
 
 

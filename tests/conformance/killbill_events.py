@@ -13,7 +13,7 @@ from domain.events import account as account_events
 from domain.events import license as events
 from domain.events.documents import Line, Ref
 from domain.package_version import Component, PackageVersion
-from domain.price import Flat
+from domain.price import Flat, Price
 from domain.terms import Located, Stream
 from tests.books import ACCOUNT, NAMESPACE
 from tests.conformance.items import Item, compare
@@ -85,7 +85,8 @@ class Generator:
 
     def _package(self, name: str, version: int, event: BillingEvent) -> PackageVersion:
         """What an event says: a recurring price, a fee paid once, both, or none, which ends the billing."""
-        parts, fixed, recurring = [], event["fixed_price"], event["recurring_price"]
+        fixed, recurring = event["fixed_price"], event["recurring_price"]
+        parts, price = list[Component](), dict[str, Price]()
         if recurring is not None:
             price = {self.currency: Flat(decimal(recurring))}
             rhythm = cadence(event["billing_period"])

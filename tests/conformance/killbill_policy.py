@@ -95,6 +95,6 @@ def _price_list_since(subscription: Subscription, price_list: str, on: date) -> 
 
 def _period_start(ledger: Ledger, subscription: Subscription, on: date) -> date:
     ordinal = on.toordinal()
-    held = [one for one in ledger.terms(subscription) if one.start <= ordinal < one.end]
+    held = [one for one in ledger.licenses.terms(subscription) if one.start <= ordinal < one.end]
     periods = [one.grid.period(ordinal)[0] for one in held if one.component.charge == "recurring"]
     return date_of(max([*(one.start for one in held), *periods], default=ordinal))

@@ -7,11 +7,13 @@ from datetime import date
 from typing import Any
 
 from domain.period import day as date_of
-from tests.conformance.killbill_actions import DOES, Actions, would
+from tests.conformance.killbill_actions import changes_something, do, would
 from tests.conformance.killbill_catalog import Catalog, Refused
 from tests.conformance.killbill_compare import Expectations
+from tests.conformance.killbill_desk import Desk
 from tests.conformance.killbill_history import Account
-from tests.conformance.killbill_ledger import Invoice, Ledger, Settings
+from tests.conformance.killbill_ledger import Invoice, Ledger
+from tests.conformance.killbill_license import Settings
 from tests.conformance.verdict import Case, Differs, Forgiven, NotExpressible
 
 HORIZON = 400
@@ -35,16 +37,16 @@ class World:
         settings = Settings(month_days=int(fixed), aligned=aligned)
         self.case, self.forgiven = case, forgiven
         self.ledger = Ledger(Catalog(case), settings)
-        self.actions = Actions(self.ledger)
+        self.desk = Desk(self.ledger)
         self.reached: dict[str, date] = {}
         self.preview: Invoice | None = None
         self.triggered: Invoice | None = None
 
     def play(self) -> None:
         """Raises: Differs at the first expectation that is not met, NotExpressible when there was none to compare."""
-        expectations = Expectations(self.ledger, self.actions, self.forgiven)
+        expectations = Expectations(self.ledger, self.desk, self.forgiven)
         for step in self.case["steps"]:
-            self.actions.at = step["at"]
+            self.desk.at = step["at"]
             self._advance(step["at"])
             if "expect" in step:
                 expectations.named = {"dry_run": self.preview, "triggered_invoice": self.triggered}
@@ -57,7 +59,7 @@ class World:
 
     def _advance(self, at: str) -> None:
         """Lets the days go by, with a run on each that finds something."""
-        for account in self.actions.accounts.values():
+        for account in self.desk.accounts.values():
             today = account.local(at)
             after = self.reached.get(account.name, today)
             while account.invoicing and (on := self.ledger.first_due(account, after, today)):
@@ -66,14 +68,14 @@ class World:
             self.reached[account.name] = today
 
     def _run_all(self, at: str) -> None:
-        for account in self.actions.accounts.values():
+        for account in self.desk.accounts.values():
             if account.invoicing:
                 self.ledger.run(account, account.local(at), account.local(at))
 
     def _do(self, step: dict[str, Any]) -> None:
         """Raises: Differs when what the peer refuses is done, or what it does is refused."""
         name = step["do"]
-        if DOES.get(name) is Actions.nothing:
+        if not changes_something(step):
             self.forgiven["not compared"] += bool(step.get("expect_error"))
             return
         asked = {"dry_run_invoice": self._dry_run, "trigger_invoice": self._trigger}.get(name)
@@ -81,7 +83,7 @@ class World:
             if asked:
                 asked(step)
             else:
-                self.actions.do(step)
+                do(self.desk, step)
         except Refused as error:
             if not (step.get("expect_error") or step.get("error_tolerated")):
                 raise Differs(f"{name} is refused: {error}") from error
@@ -91,7 +93,7 @@ class World:
             raise Differs(f"{name} is refused by theirs")
 
     def _trigger(self, step: dict[str, Any]) -> None:
-        account = self.actions.account(step)
+        account = self.desk.account(step)
         today = account.local(step["at"])
         self.triggered = self.ledger.run(account, date.fromisoformat(step["target_date"][:10]), today)
         if self.triggered is None and step.get("expect_error"):
@@ -100,10 +102,10 @@ class World:
     def _dry_run(self, step: dict[str, Any]) -> None:
         """What would be issued, on a copy of everything."""
         args, world = step["args"], deepcopy(self)
-        account = world.actions.account(step)
+        account = world.desk.account(step)
         today = account.local(step["at"])
         if args["type"] == "SUBSCRIPTION_ACTION":
-            would(world.actions, args, step)
+            would(world.desk, args, step)
         target = date.fromisoformat(step["target_date"][:10]) if step.get("target_date") else None
         if args["type"] == "UPCOMING_INVOICE":
             target = world.next_invoice(account, today, args.get("subscription"))

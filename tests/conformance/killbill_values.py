@@ -8,7 +8,7 @@ from typing import Any, NamedTuple
 
 from domain.terms import Terms
 from tests.conformance.items import Item
-from tests.conformance.killbill_actions import Actions
+from tests.conformance.killbill_desk import Desk
 from tests.conformance.killbill_history import Account, Segment, Subscription, in_force
 from tests.conformance.killbill_ledger import Invoice, Ledger
 from tests.conformance.killbill_rows import items
@@ -24,7 +24,7 @@ class Asked(NamedTuple):
     """What a value is asked of."""
 
     ledger: Ledger
-    actions: Actions
+    desk: Desk
     account: Account
     named: dict[str, Invoice | None]
 
@@ -56,8 +56,8 @@ class Asked(NamedTuple):
         return rows[0]
 
     def today(self, subscription: str) -> tuple[Subscription, date]:
-        of = self.actions.subscription(subscription)
-        return of, self.actions.today(of)
+        of = self.desk.subscription(subscription)
+        return of, self.desk.today(of)
 
 
 def _invoice_count(asked: Asked) -> int:
@@ -73,7 +73,7 @@ def _total(asked: Asked, invoice: str) -> int:
 
 
 def _charged_through(asked: Asked, subscription: str) -> date | None:
-    return asked.ledger.charged_through(asked.actions.subscription(subscription))
+    return asked.ledger.charged_through(asked.desk.subscription(subscription))
 
 
 def _state(asked: Asked, subscription: str) -> str:
@@ -81,7 +81,7 @@ def _state(asked: Asked, subscription: str) -> str:
     of, today = asked.today(subscription)
     if today < of.start:
         return "PENDING"
-    if today == of.start and "T" in of.begins and asked.actions.at < of.begins:
+    if today == of.start and "T" in of.begins and asked.desk.at < of.begins:
         raise Silent
     if _holding(asked, of, today):
         return "ACTIVE"
@@ -90,15 +90,15 @@ def _state(asked: Asked, subscription: str) -> str:
 
 
 def _holding(asked: Asked, of: Subscription, today: date) -> list[Terms]:
-    return [one for one in asked.ledger.terms(of) if one.start <= today.toordinal() < one.end]
+    return [one for one in asked.ledger.licenses.terms(of) if one.start <= today.toordinal() < one.end]
 
 
 def _segment(asked: Asked, subscription: str) -> Segment:
     """The phase that the terms are of, on the day or at the end."""
     of, today = asked.today(subscription)
-    begun = [one for one in asked.ledger.terms(of) if one.start <= today.toordinal()]
+    begun = [one for one in asked.ledger.licenses.terms(of) if one.start <= today.toordinal()]
     package = max(begun, key=lambda one: one.start).package.package
-    return next(one for one in asked.ledger.segments(of) if one.plan.package(one.phase) == package)
+    return next(one for one in asked.ledger.licenses.segments(of) if one.plan.package(one.phase) == package)
 
 
 def _phase(asked: Asked, subscription: str) -> str:
@@ -107,7 +107,7 @@ def _phase(asked: Asked, subscription: str) -> str:
 
 
 def _cycle_day(asked: Asked) -> int:
-    return int(in_force(asked.account.cycle_days, asked.account.local(asked.actions.at)) or 0)
+    return int(in_force(asked.account.cycle_days, asked.account.local(asked.desk.at)) or 0)
 
 
 def _target(asked: Asked) -> date:
