@@ -13,7 +13,6 @@ from tests.conformance.words import day
 
 MONTHS = {"MONTHS": 1, "YEARS": 12}
 DAYS = {"DAYS": 1, "WEEKS": 7}
-LONG_AGO = date(2000, 1, 1)
 SIMPLE = {"changePolicy": [{"policy": "IMMEDIATE"}], "cancelPolicy": [{"policy": "IMMEDIATE"}]}
 
 

@@ -40,7 +40,9 @@ def package(plan: Plan, phase: int, currency: str, greedy: bool, month_days: int
             cadence=_rhythm(usage), mode="in_arrears",
         ))  # fmt: skip
         countings.append(Counting(unit, measure))
-    policy = Proration(month_days=month_days, usage_correction="up_only")
+    policy = Proration(
+        month_days=month_days, leading_base="shifted", usage_correction="up_only", grid_on_change="always"
+    )
     return PackageVersion(
         name, plan.version, name, LONG_AGO, tuple(components), countings=tuple(countings), proration=policy
     )
