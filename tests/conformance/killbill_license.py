@@ -17,7 +17,7 @@ from domain.period import day as date_of
 from domain.terms import Located, Terms, terms
 from tests.conformance.killbill_catalog import Catalog, Plan
 from tests.conformance.killbill_history import Account, Segment, Subscription, in_force
-from tests.conformance.killbill_package import package
+from tests.conformance.killbill_package import counted, package
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import cadence
 
@@ -177,7 +177,7 @@ def _counts(subscription: Subscription, through: date) -> Iterator[Event]:
     start = subscription.start
     days = range(start.toordinal(), max(through, start).toordinal() + 1)
     units = {
-        usage["tiers"][0].get("blocks", usage["tiers"][0].get("limits"))[0]["unit"]
+        counted(usage)[0]
         for choice in subscription.choices
         for phase in choice.plan.said["phases"]
         for usage in phase.get("usages", ())
