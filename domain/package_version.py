@@ -120,7 +120,8 @@ class Proration(msgspec.Struct, frozen=True):
     Shapes: `month_days` 0 = actual days, 30 = every month counts 30; `leading`/`trailing` = the begun first and last
     period; `leading_base` = what the begun first period is a part of: the period of the grid, or one cadence back from
     its end whatever the cycle day (28 February − 1 month = 28 January); `match_on` = what makes a billed day the same
-    day: days, or days in the same period.
+    day: days, or days in the same period; `grid_on_change` = when periods are counted anew: never, when a change brings
+    another cadence, or always (at each change, return from a pause, or move of the billing day).
     """
 
     month_days: int = 0
@@ -131,7 +132,7 @@ class Proration(msgspec.Struct, frozen=True):
     reverse_on: Literal["effective", "known"] = "effective"
     usage_correction: Literal["reverse_and_rebill", "up_only", "never"] = "reverse_and_rebill"
     cycle_day_from: Literal["account", "license", "calendar"] = "account"
-    grid_on_change: Literal["restart", "continue"] = "restart"
+    grid_on_change: Literal["restart", "continue", "always"] = "restart"
 
 
 class ChangeRules(msgspec.Struct, frozen=True):

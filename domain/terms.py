@@ -174,7 +174,7 @@ class _History:
                         end=b,
                         package=version,
                         component=component,
-                        grid=self._grid(version, component, origins, billing_day),
+                        grid=self._grid(version, component, origins, billing_day, start),
                         declared=body.quantities.get(component.id, 0),
                         minimum=minimum,
                         type=body.type,
@@ -185,13 +185,15 @@ class _History:
                     )
 
     def _grid(
-        self, version: PackageVersion, component: Component, origins: dict[Cadence, int], billing_day: int
+        self, version: PackageVersion, component: Component, origins: dict[Cadence, int], billing_day: int, start: int
     ) -> Grid:
-        source = version.proration.cycle_day_from
-        if source == "calendar":
-            return Grid(component.cadence, self._calendar(component.cadence, origins), 1)
-        cycle_day = billing_day if source == "account" else self.started.start_on.day
-        return Grid(component.cadence, origins[component.cadence], cycle_day)
+        policy, cadence = version.proration, component.cadence
+        if policy.cycle_day_from == "calendar":
+            return Grid(cadence, self._calendar(cadence, origins), 1)
+        cycle_day = billing_day if policy.cycle_day_from == "account" else self.started.start_on.day
+        # A month's borders are the same from whichever month they are counted; its stretches are to be joined.
+        anew = policy.grid_on_change == "always" and cadence.months != 1
+        return Grid(cadence, start if anew else origins[cadence], cycle_day)
 
     def _calendar(self, cadence: Cadence, origins: dict[Cadence, int]) -> int:
         """Where the calendar's periods are counted from: 1 January, a Monday for weeks, else as without a calendar."""
@@ -304,7 +306,7 @@ def _discounts(facts: Iterable[Located]) -> tuple[Discount, ...]:
 
 def _origins(version: PackageVersion, before: dict[Cadence, int], start: int, begin: int) -> dict[Cadence, int]:
     """Where each cadence's count of periods starts: a cadence that goes on keeps its grid, a new one begins here."""
-    restart = version.proration.grid_on_change == "restart"
+    restart = version.proration.grid_on_change != "continue"
     new = start if before and restart else begin
     return {component.cadence: before.get(component.cadence, new) for component in version.components}
 

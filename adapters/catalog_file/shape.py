@@ -258,7 +258,7 @@ class ProrationShape(Shape):
     reverse: Literal["when effective", "when known"] = "when effective"
     usage_corrections: Literal["both ways", "up only", "never"] = "both ways"
     billing_day_from: Literal["account", "license", "calendar"] = "account"
-    grid_on_change: Literal["restart", "continue"] = "restart"
+    grid_on_change: Literal["restart", "continue", "always"] = "restart"
 
 
 class PackageShape(Shape):

@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tests.conformance import item_tree, periods, proration, tiers
+from tests.conformance import integration, item_tree, periods, proration, tiers, usage
 from tests.conformance.verdict import Case, Differs, Forgiven, NotExpressible
 
 FAMILIES: dict[str, Callable[[Case, Forgiven], None]] = {
@@ -16,6 +16,8 @@ FAMILIES: dict[str, Callable[[Case, Forgiven], None]] = {
     "periods": periods.play,
     "item_tree": item_tree.play,
     "tiers": tiers.play,
+    "integration": integration.play,
+    "usage": usage.play,
 }
 Outcome = Literal["passed", "failed", "not_expressible"]
 
@@ -57,6 +59,10 @@ class Family(NamedTuple):
 def play(name: str, directory: Path) -> Family:
     """Plays all cases of a family's file."""
     cases = json.loads((directory / f"{name}.json").read_text())
+    shelf = directory / "catalogs.json"
+    catalogs = json.loads(shelf.read_text()) if shelf.exists() else {}
+    for case in cases:
+        case["catalog_versions"] = catalogs.get(case.get("catalog"))
     forgiven: Forgiven = Counter()
     return Family(name, [_played(name, case, forgiven) for case in cases], forgiven)
 

@@ -7,7 +7,8 @@ from typing import Any
 
 Case = dict[str, Any]
 Forgiven = Counter[str]
-"""How often each allowance was used: `tie`, `zero row`, `credit row`, `refusal`."""
+"""How often each allowance was used: `tie`, `zero row`, `credit row`, `refusal`; and what could not be compared:
+`not compared` is an expectation of what we do not have, `unnamed account` one that does not say whose it is."""
 
 
 class Differs(Exception):

@@ -50,13 +50,13 @@ def components(draw: Any, name: str) -> Component:
 
 @st.composite
 def packages(
-    draw: Any, match_on: str = "days", grid_on_change: str = "restart", month_days: int | None = None
+    draw: Any, match_on: str = "days", grid_on_change: str | None = None, month_days: int | None = None
 ) -> Catalog:
     """Three packages of two components each, with one policy of proration."""
     proration = Proration(
         month_days=draw(st.sampled_from([0, 0, 30])) if month_days is None else month_days,
         match_on=match_on,  # type: ignore[arg-type]
-        grid_on_change=grid_on_change,  # type: ignore[arg-type]
+        grid_on_change=grid_on_change or draw(st.sampled_from(["restart", "always"])),  # type: ignore[arg-type]
     )
     return {
         (name, 1): PackageVersion(

@@ -1,0 +1,37 @@
+"""Where Kill Bill's actions are done: the accounts, the bundles, what time it is, and the ledger that they change."""
+
+from __future__ import annotations
+
+from datetime import date
+from typing import Any
+
+from tests.conformance.killbill_history import Account, Subscription
+from tests.conformance.killbill_ledger import Ledger
+from tests.conformance.verdict import NotExpressible
+
+Step = dict[str, Any]
+
+
+class Desk:
+    """What actions are done to. Shapes: `at` is when it is; `acted` the account that something was last done to."""
+
+    def __init__(self, ledger: Ledger) -> None:
+        self.ledger, self.at, self.acted = ledger, "", ""
+        self.accounts: dict[str, Account] = {}
+        self.bundles: dict[str, list[Subscription]] = {}
+
+    def account(self, step: Step) -> Account:
+        """The account that a step names, else the last one that something was done to."""
+        self.acted = step.get("account") or self.acted
+        return self.accounts[self.acted]
+
+    def subscription(self, name: str) -> Subscription:
+        """A subscription by its name, `sub1` or `sub1.id` or `sub1.bundle`."""
+        found = next((one for one in self.ledger.subscriptions if one.name == name.split(".")[0]), None)
+        if found is None:
+            raise NotExpressible(f"no subscription {name}")
+        self.acted = found.account.name
+        return found
+
+    def today(self, subscription: Subscription) -> date:
+        return subscription.account.local(self.at)

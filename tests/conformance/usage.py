@@ -1,0 +1,20 @@
+"""Usage: what was used, and what a bill of it says. Whose player takes a case is said by its peer and its kind."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+from tests.conformance import killbill_run
+from tests.conformance.verdict import Case, Forgiven, NotExpressible
+
+PLAYERS: dict[tuple[str, str], Callable[[Case, Forgiven], None]] = {
+    ("killbill", "dated_actions"): killbill_run.play,
+}
+
+
+def play(case: Case, forgiven: Forgiven) -> None:
+    """One case of the family."""
+    player = PLAYERS.get((case["peer"], case["kind"]))
+    if player is None:
+        raise NotExpressible("not translated")
+    player(case, forgiven)
