@@ -1,0 +1,262 @@
+"""What happens in a Lago scenario, as facts and runs."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import date, datetime, timedelta
+from typing import Any
+from uuid import uuid5
+
+from domain.events import license as events
+from domain.period import day as date_of
+from tests.books import NAMESPACE
+from tests.conformance import lago_asked
+from tests.conformance.lago_counts import Event
+from tests.conformance.lago_preview import usage_so_far
+from tests.conformance.lago_records import Records, Row, Sold
+from tests.conformance.lago_shown import Subscription
+from tests.conformance.lago_world import Account, Stage, Sub, World, changed, instant
+from tests.conformance.verdict import NotExpressible
+
+Step = dict[str, Any]
+
+
+def act(world: World, step: Step) -> None:
+    """One step."""
+    do = step["do"]
+    if do not in ACTIONS:
+        raise NotExpressible(f"no such action: {do}")
+    ACTIONS[do](world, step)
+
+
+def pass_time(world: World, at: datetime) -> None:
+    """What happens by itself until a moment: what begins and ends on its day, and is billed then."""
+    world.now = at
+    for account in list(world.accounts.values()):
+        for stage in account.stages():
+            if not stage.begun and stage.start <= account.day(at):
+                _begin(world, stage)
+            if stage.end and not stage.closed and stage.end <= account.day(at):
+                _close(world, stage, stage.end)
+
+
+def tick(world: World) -> None:
+    """The peer's clock: whatever fell due is billed."""
+    for account in world.accounts.values():
+        world.bill(account, account.day(world.now))
+
+
+def _first(step: Step) -> Row:
+    args = step.get("args") or [{}]
+    if not isinstance(args[0], dict):
+        raise NotExpressible(f"{step['do']} of something that is not told")
+    return args[0]
+
+
+def _subscribe(world: World, step: Step) -> None:
+    said = _first(step)
+    if not said:
+        raise NotExpressible("a subscription of which nothing is told")
+    customer = said["external_customer_id"].removesuffix(".external_id")
+    sold = _sold(world, said)
+    account = world.account(customer, sold.currency)
+    external = said["external_id"]
+    running = next((sub for sub in account.subs if sub.external_id == external and sub.stages[-1].end is None), None)
+    if running:
+        _change(world, running, sold)
+        return
+    on = account.day(world.now)
+    start = account.day(instant(said["subscription_at"])) if said.get("subscription_at") else on
+    if start < on:
+        raise NotExpressible("periods counted from before the start")
+    sub = Sub(account, external, uuid5(NAMESPACE, f"{external} {len(account.subs)}"))
+    account.subs.append(sub)
+    stage = Stage(sub, sold, start, world.now, begun=False)
+    sub.stages.append(stage)
+    _start(world, stage)
+    if said.get("ending_at"):
+        ends_on = account.day(instant(said["ending_at"]))
+        whole = world.grid(sub, stage).period(ends_on.toordinal())[0] == ends_on.toordinal()
+        stage.end = ends_on if whole else ends_on + timedelta(days=1)
+        sub.record(events.LicenseCancelled(notice_on=on, end_on=stage.end))
+    if start <= on:
+        _begin(world, stage)
+
+
+def _sold(world: World, said: Row) -> Sold:
+    plan = world.records.plan(said["plan_code"])
+    if said.get("plan_overrides"):
+        plan = _override(world.records, plan, said["plan_overrides"], said["external_id"])
+    return Sold(world.records, plan, said.get("billing_time", "calendar") == "calendar")
+
+
+def _override(records: Records, plan: Row, said: Row, name: str) -> Row:
+    """A plan of one customer: a copy with other words."""
+    known = {"name", "amount_cents", "fixed_charges", "invoice_display_name"}
+    if not set(said) <= known:
+        raise NotExpressible(f"a plan overridden in {', '.join(sorted(set(said) - known))}")
+    ref = f"plan#{name}"
+    copy = {**plan, **said, "ref": ref, "parent": plan["ref"]}
+    records.rows[ref] = copy
+    changes = {row["id"].removesuffix(".id"): row for row in said.get("fixed_charges", ())}
+    for parent in records.of(plan, "fixed_charge"):
+        own = {**parent, **changes.get(parent["ref"], {})}
+        own |= {"ref": f"fixed_charge#{name} {parent['ref']}", "plan": ref, "parent": parent["ref"]}
+        records.rows[own["ref"]] = own
+    return copy
+
+
+def _start(world: World, stage: Stage) -> None:
+    """The fact that a license starts; without a fee while it is on trial."""
+    sub, days = stage.license, int(stage.sold.plan.get("trial_period") or 0)
+    version = world.package(stage.sold, fee=not days)
+    sub.record(events.LicenseStarted(
+        reference=sub.external_id, account=sub.account.id, package=version.package, version=version.version,
+        type="production", start_on=stage.start, currency=sub.account.currency, quantities=_order(stage),
+    ))  # fmt: skip
+    if days:
+        full = world.package(stage.sold)
+        body = changed(stage, full, _order(stage), 0)
+        on = stage.start + timedelta(days=days)
+        sub.record(events.LicenseChanged(**{**_fields(body), "change": "trial", "effective_on": on}))
+
+
+def _fields(body: events.LicenseChanged) -> dict[str, Any]:
+    return {name: getattr(body, name) for name in body.__struct_fields__}
+
+
+def _order(stage: Stage) -> dict[str, int]:
+    """The units of each fixed charge that a stage begins with, noted as ordered on its first day."""
+    units = {row["ref"]: int(row.get("units", 1)) for row in stage.sold.fixed()}
+    stage.license.ordered += [(name, stage.start, number) for name, number in units.items()]
+    return units
+
+
+def _begin(world: World, stage: Stage) -> None:
+    stage.begun = True
+    world.bill(stage.license.account, stage.start, [stage.license])
+
+
+def _change(world: World, sub: Sub, sold: Sold) -> None:
+    """A dearer plan begins today; a cheaper one with the next period."""
+    now = sub.on(sub.account.day(world.now))
+    if sold.plan["ref"] == now.sold.plan["ref"]:
+        return
+    today = sub.account.day(world.now)
+    up = sold.yearly() >= now.sold.yearly()
+    start = today if up else date_of(world.grid(sub, now).period(today.toordinal())[1])
+    stage = Stage(sub, sold, start, world.now, begun=up)
+    now.end = start
+    now.closed = True
+    sub.stages.append(stage)
+    sub.record(changed(stage, world.package(sold), _order(stage), len(sub.facts)))
+    if up:
+        world.bill(sub.account, today, [sub])
+
+
+def _terminate(world: World, step: Step) -> None:
+    if step.get("with") and step["do"] == "terminate_subscription":
+        raise NotExpressible("a termination without its credit or its invoice")
+    named = (step.get("with") or {}).get("subscription") or (step.get("args") or [None])[0]
+    if not isinstance(named, str):
+        raise NotExpressible("the end of something that is not told")
+    found = lago_asked.follow(world, named)
+    if not isinstance(found, Subscription):
+        raise NotExpressible("the end of nothing")
+    stage, sub = found.stage, found.stage.license
+    today = sub.account.day(world.now)
+    stage.end = today + timedelta(days=1)
+    sub.record(events.LicenseCancelled(notice_on=today, end_on=stage.end))
+    _close(world, stage, stage.end)
+
+
+def _close(world: World, stage: Stage, end: date) -> None:
+    """The last bill of a license: the peer writes one even of nothing."""
+    stage.closed = True
+    world.bill(stage.license.account, end, [stage.license], even_nothing=True)
+
+
+def _perform_billing(world: World, step: Step) -> None:
+    tick(world)
+
+
+def _event(world: World, step: Step) -> None:
+    said = _first(step)
+    external = said["external_subscription_id"]
+    sub = world.sub(_text(world, external))
+    ref = _metric(world, said["code"])
+    at = world.now
+    if isinstance(said.get("timestamp"), int):
+        at = datetime.fromtimestamp(said["timestamp"], tz=world.now.tzinfo)
+    elif said.get("timestamp"):
+        at = instant(said["timestamp"])
+    properties = {_property(world, name): value for name, value in (said.get("properties") or {}).items()}
+    sub.observed.append(Event(ref, sub.account.day(at).toordinal(), properties))
+
+
+def _property(world: World, name: str) -> str:
+    if "#" in name:
+        ref, _, _ = name.partition(".")
+        return str(world.records[ref].get("field_name", "item_id"))
+    return name
+
+
+def _metric(world: World, code: str) -> str:
+    """A metric by its reference or its code."""
+    ref = code.removesuffix(".code")
+    if ref in world.records.rows:
+        return ref
+    for row in world.records.ending("billable_metric"):
+        if row.get("code") == code:
+            return str(row["ref"])
+    raise NotExpressible(f"no metric {code}")
+
+
+def _text(world: World, written: str) -> str:
+    """A name as the case writes it: plain, or the way to it."""
+    if ".subscriptions" not in written:
+        return written
+    return str(lago_asked.follow(world, written))
+
+
+def _ingest(world: World, step: Step) -> None:
+    named, metric, value = step["args"]
+    found = lago_asked.follow(world, named)
+    row = world.records[metric]
+    sub: Sub = found.stage.license
+    field = str(row.get("field_name", "item_id"))
+    sub.observed.append(Event(metric, sub.account.day(world.now).toordinal(), {field: value}))
+
+
+def _current_usage(world: World, step: Step) -> None:
+    said = step.get("with") or {}
+    account: Account = world.account(said["customer"])
+    named = said.get("subscription")
+    stage = lago_asked.follow(world, named).stage if named else account.stages()[-1]
+    world.usage = {"customer_usage": usage_so_far(world, stage)}
+
+
+def _coupon(world: World, step: Step) -> None:
+    world.coupons = True
+
+
+def _nothing(world: World, step: Step) -> None:
+    """Words of the peer's tests that stand for the steps after them."""
+
+
+ACTIONS: dict[str, Callable[[World, Step], None]] = {
+    "create_subscription": _subscribe,
+    "perform_billing": _perform_billing,
+    "perform_enqueued_jobs": _nothing,
+    "Subscriptions::ActivateAllPendingService.call!": _nothing,
+    "create_customer_subscription!": _nothing,
+    "create_usage_event!": _nothing,
+    "send_card_event!": _nothing,
+    "send_event!": _nothing,
+    "terminate_subscription": _terminate,
+    "Subscriptions::TerminateService.call": _terminate,
+    "create_event": _event,
+    "ingest_event": _ingest,
+    "fetch_current_usage": _current_usage,
+    "apply_coupon": _coupon,
+}

@@ -1,0 +1,80 @@
+"""Lago's events as readings of a counter: what was counted on each day."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from datetime import date
+from itertools import accumulate
+from typing import Any, NamedTuple
+
+from tests.conformance.lago_records import Row, aggregation_of, is_recurring
+from tests.conformance.verdict import NotExpressible
+from tests.conformance.words import number
+
+
+class Event(NamedTuple):
+    """Something that was used on a day."""
+
+    metric: str
+    day: int
+    properties: dict[str, Any]
+
+
+def daily(metric: Row, prorated: bool, events: Sequence[Event], days: range) -> list[int]:
+    """The reading of each day: what came on it, or what there is by it where the metric keeps what it counted."""
+    own = [event for event in events if event.metric == metric["ref"]]
+    how = aggregation_of(metric)
+    if how == "unique_count_agg":
+        if not is_recurring(metric):
+            raise NotExpressible("different subjects of a period that is not the counter's window")
+        return _present(metric, own, days, prorated)
+    came = [[_value(metric, how, event) for event in own if _day(event, days) == day] for day in days]
+    if how == "max_agg":
+        return [max(values, default=0) for values in came]
+    sums = [sum(values) for values in came]
+    return list(accumulate(sums)) if is_recurring(metric) else sums
+
+
+def _day(event: Event, days: range) -> int:
+    """The day of an event; what came before the license was sold is there from its first day."""
+    return max(event.day, days.start)
+
+
+def _value(metric: Row, how: str, event: Event) -> int:
+    if how == "count_agg":
+        return 1
+    if how not in ("sum_agg", "max_agg"):
+        raise NotExpressible(f"no measure like {how}")
+    value = number(event.properties.get(field_of(metric), 0))
+    if value.denominator != 1:
+        raise NotExpressible("a reading that is not a whole number")
+    return value.numerator
+
+
+def field_of(metric: Row) -> str:
+    """The property that a metric looks at."""
+    return str(metric.get("field_name", "item_id"))
+
+
+def _present(metric: Row, events: Sequence[Event], days: range, prorated: bool) -> list[int]:
+    """How many are there by each day; one that leaves is still there on its last day where days are paid."""
+    readings, there = [], set[str]()
+    for day in days:
+        gone = set[str]()
+        for event in events:
+            if _day(event, days) == day:
+                name = str(event.properties.get(field_of(metric)))
+                if event.properties.get("operation_type", "add") == "add":
+                    there.add(name)
+                    gone.discard(name)
+                elif name in there:
+                    gone.add(name)
+        readings.append(len(there) if prorated else len(there - gone))
+        there -= gone
+    return readings
+
+
+def units_of(ordered: Sequence[tuple[str, date, int]], component: str, days: range) -> list[int]:
+    """The units in force on each day: the last that were ordered by it."""
+    own = [(day.toordinal(), units) for name, day, units in ordered if name == component]
+    return [next((units for on, units in reversed(own) if on <= day), 0) for day in days]

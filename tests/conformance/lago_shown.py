@@ -1,0 +1,360 @@
+"""Our accounts, licenses and documents as the peer shows them: customers, subscriptions, invoices, fees, credit notes."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from datetime import date
+from functools import cached_property
+from typing import TYPE_CHECKING, Any
+
+from domain.events.documents import Line
+from tests.conformance.lago_records import Row, kind_of
+from tests.conformance.verdict import NotExpressible
+from tests.conformance.words import number
+
+if TYPE_CHECKING:
+    from tests.conformance.lago_world import Account, Document, Stage, Sub, World
+
+
+@dataclass
+class Customer:
+    """An account."""
+
+    world: World
+    account: Account
+
+    @property
+    def external_id(self) -> str:
+        return f"{self.account.ref}.external_id"
+
+    @property
+    def subscriptions(self) -> list[Subscription]:
+        return [Subscription(self.world, stage, n) for n, stage in enumerate(self.account.stages())]
+
+    @property
+    def invoices(self) -> list[Invoice]:
+        return invoices_of(self.world, self.account)
+
+    @property
+    def credit_notes(self) -> list[CreditNote]:
+        return [note for invoice in self.invoices for note in invoice.gives_back]
+
+
+class Local:
+    """A day where the customer is; two moments of one day are the same to us.
+
+    Shapes: `day` None where nothing is billed: the peer leaves it out or writes the moment of the start.
+    """
+
+    def __init__(self, day: date | None, account: Account, start: date) -> None:
+        self.day, self.account, self.start = day, account, start
+
+
+@dataclass
+class Subscription:
+    """A license while it is on one plan."""
+
+    world: World
+    stage: Stage
+    number: int
+
+    @property
+    def ref(self) -> tuple[Any, ...]:
+        return (self.stage.license.id, self.stage.created, self.stage.start)
+
+    @property
+    def external_id(self) -> str:
+        return self.stage.license.external_id
+
+    @property
+    def pending(self) -> bool:
+        return not self.stage.begun
+
+    @property
+    def terminated(self) -> bool:
+        return self.stage.begun and self.stage.end is not None and (self.stage.closed and self._over())
+
+    def _over(self) -> bool:
+        last = self.stage.license.stages[-1]
+        return last is self.stage or last.begun
+
+    @property
+    def active(self) -> bool:
+        return self.stage.begun and not self.terminated
+
+    @property
+    def started_at(self) -> Local:
+        return Local(self.stage.start, self.stage.license.account, self.stage.start)
+
+    @property
+    def subscription_at(self) -> Local:
+        return Local(self.stage.license.stages[0].start, self.stage.license.account, self.stage.start)
+
+    @property
+    def next_subscription(self) -> Subscription | None:
+        mine = self.stage.license.stages
+        place = mine.index(self.stage) + 1
+        return Subscription(self.world, mine[place], self.number + 1) if place < len(mine) else None
+
+    @property
+    def invoices(self) -> list[Invoice]:
+        own = invoices_of(self.world, self.stage.license.account)
+        return [one for one in own if self.stage in one.document.stages]
+
+    @property
+    def fees(self) -> list[Fee]:
+        return [fee for invoice in self.invoices for fee in invoice.fees if fee.stage is self.stage]
+
+    @property
+    def fixed_charges(self) -> list[FixedCharge]:
+        return [FixedCharge(row) for row in self.stage.sold.fixed()]
+
+
+@dataclass
+class FixedCharge:
+    """Units that are ordered with a plan."""
+
+    row: Row
+
+    def __getattr__(self, name: str) -> Any:
+        if name in ("ref", "parent", "add_on"):
+            return self.row.get(name)
+        raise AttributeError(name)
+
+    @property
+    def units(self) -> int:
+        return int(self.row.get("units", 1))
+
+
+@dataclass
+class Ordered:
+    """The fact that units were ordered."""
+
+    license: Sub
+    order: tuple[str, date, int]
+    number: int
+
+    @property
+    def subscription(self) -> tuple[Any, ...]:
+        stage = self.license.on(self.order[1])
+        return (self.license.id, stage.created, stage.start)
+
+    @property
+    def fixed_charge(self) -> str:
+        return self.order[0]
+
+    @property
+    def units(self) -> int:
+        return self.order[2]
+
+
+class Fee:
+    """What the lines of one component come to on a document, for one of its periods."""
+
+    def __init__(self, stage: Stage, lines: Sequence[Line], place: int) -> None:
+        self.stage, self.lines, self.number = stage, lines, place
+        self.component = lines[0].component.partition("/")[2]
+
+    @property
+    def kind(self) -> str:
+        kind = kind_of(self.component)
+        names = {"fee": "subscription", "fixed_charge": "fixed_charge", "commitment": "commitment"}
+        return names.get(kind, "charge")
+
+    @property
+    def is_nothing(self) -> bool:
+        """Whether the peer writes no row: usage of nothing, or nothing to top up."""
+        if self.kind == "charge":
+            return not self.amount_cents and not self.units
+        return self.kind == "commitment" and not self.amount_cents
+
+    @property
+    def charge(self) -> str:
+        return self.component
+
+    fixed_charge = charge
+
+    @property
+    def amount_cents(self) -> int:
+        return sum(line.amount for line in self.lines)
+
+    @property
+    def taxes_amount_cents(self) -> int:
+        return sum(line.tax for line in self.lines)
+
+    @property
+    def taxes_rate(self) -> float:
+        return float(self.lines[-1].tax_percent)
+
+    @property
+    def units(self) -> Any:
+        return sum(number(line.quantity) * (1 if line.kind == "charge" else -1) for line in self.lines)
+
+    @property
+    def is_part(self) -> bool:
+        """Whether it is for less than a whole period, where a tie of rounding may fall the other way."""
+        return any((line.start, line.end) != (line.base_start, line.base_end) for line in self.lines)
+
+
+@dataclass
+class CreditNote:
+    """What a document gives back of a stage."""
+
+    stage: Stage
+    lines: Sequence[Line]
+    number: int
+
+    @property
+    def sub_total_excluding_taxes_amount_cents(self) -> int:
+        return -sum(line.amount for line in self.lines)
+
+    @property
+    def taxes_amount_cents(self) -> int:
+        return -sum(line.tax for line in self.lines)
+
+    @property
+    def total_amount_cents(self) -> int:
+        return self.sub_total_excluding_taxes_amount_cents + self.taxes_amount_cents
+
+    credit_amount_cents = total_amount_cents
+
+
+@dataclass
+class Invoice:
+    """A document: what it charges is the invoice, what it gives back is a credit note that later charges use up."""
+
+    world: World
+    document: Document
+    number: int
+    credit: int
+
+    @cached_property
+    def _groups(self) -> list[Fee]:
+        from tests.conformance.lago_world import stage_of
+
+        groups: dict[Any, list[Line]] = {}
+        for line in self.document.draft.lines:
+            groups.setdefault((line.license, line.component, line.base_start), []).append(line)
+        licenses = {sub.id: sub for sub in self.document.account.subs}
+        return [
+            Fee(stage_of(licenses[lines[0].license], lines[0]), lines, self.number * 1000 + place)
+            for place, lines in enumerate(groups.values())
+        ]
+
+    @property
+    def fees(self) -> list[Fee]:
+        own = [fee for fee in self._groups if any(line.kind == "charge" for line in fee.lines)]
+        return [fee for fee in own if not fee.is_nothing]
+
+    @property
+    def gives_back(self) -> list[CreditNote]:
+        taken = [fee for fee in self._groups if all(line.kind == "reversal" for line in fee.lines)]
+        return [CreditNote(fee.stage, fee.lines, fee.number) for fee in taken if fee.amount_cents]
+
+    @property
+    def credit_notes(self) -> list[CreditNote]:
+        """What later documents gave back of this one."""
+        mine = {ref for stage in self.document.stages for ref, _, line in stage.license.lines}
+        own = {ref for ref in mine if ref[0] == self.document.id}
+        later = (note for one in invoices_of(self.world, self.document.account) for note in one.gives_back)
+        return [note for note in later if note.lines[0].link in own]
+
+    @property
+    def fees_amount_cents(self) -> int:
+        return sum(fee.amount_cents for fee in self.fees)
+
+    @property
+    def taxes_amount_cents(self) -> int:
+        return sum(fee.taxes_amount_cents for fee in self.fees)
+
+    @property
+    def credit_notes_amount_cents(self) -> int:
+        return min(self.credit, self.fees_amount_cents + self.taxes_amount_cents)
+
+    @property
+    def total_amount_cents(self) -> int:
+        return self.fees_amount_cents + self.taxes_amount_cents - self.credit_notes_amount_cents
+
+    @property
+    def issuing_date(self) -> Local:
+        return Local(self.document.on, self.document.account, self.document.on)
+
+    @property
+    def finalized(self) -> bool:
+        return self._no_drafts()
+
+    def _no_drafts(self) -> bool:
+        if self.world.records[self.document.account.ref].get("invoice_grace_period"):
+            raise NotExpressible("documents that are drafts for some days")
+        return True
+
+    @property
+    def status(self) -> str:
+        return "finalized" if self._no_drafts() else "draft"
+
+    @property
+    def invoice_type(self) -> str:
+        return "subscription"
+
+    @property
+    def invoice_subscriptions(self) -> list[Billed]:
+        return [Billed(self, stage, n) for n, stage in enumerate(self.document.stages)]
+
+
+def invoices_of(world: World, account: Account) -> list[Invoice]:
+    """An account's documents as invoices, each with the credit that it may use up."""
+    shown, credit = [], 0
+    for place, document in enumerate(account.documents):
+        invoice = Invoice(world, document, place, 0)
+        credit += sum(note.total_amount_cents for note in invoice.gives_back)
+        invoice.credit = credit
+        credit -= invoice.credit_notes_amount_cents
+        shown.append(invoice)
+    return shown
+
+
+@dataclass
+class Billed:
+    """The days that an invoice bills of a subscription."""
+
+    invoice: Invoice
+    stage: Stage
+    number: int
+
+    def _days(self, kinds: Iterable[str]) -> tuple[date | None, date | None]:
+        lines = [
+            line for fee in self.invoice._groups if fee.stage is self.stage and fee.kind in kinds
+            for line in fee.lines if line.kind == "charge"
+        ]  # fmt: skip
+        if not lines:
+            return None, None
+        last = max(lines, key=lambda line: line.start)
+        return last.start, date.fromordinal(last.end.toordinal() - 1)
+
+    def _local(self, day: date | None) -> Local:
+        return Local(day, self.invoice.document.account, self.stage.start)
+
+    @property
+    def from_datetime(self) -> Local:
+        return self._local(self._days(("subscription",))[0])
+
+    @property
+    def to_datetime(self) -> Local:
+        return self._local(self._days(("subscription",))[1])
+
+    @property
+    def charges_from_datetime(self) -> Local:
+        return self._local(self._days(("charge",))[0])
+
+    @property
+    def charges_to_datetime(self) -> Local:
+        return self._local(self._days(("charge",))[1])
+
+    @property
+    def fixed_charges_from_datetime(self) -> Local:
+        return self._local(self._days(("fixed_charge",))[0])
+
+    @property
+    def fixed_charges_to_datetime(self) -> Local:
+        return self._local(self._days(("fixed_charge",))[1])
