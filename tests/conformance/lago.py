@@ -9,7 +9,7 @@ from typing import Any
 from tests.conformance.lago_actions import act, pass_time, tick
 from tests.conformance.lago_asked import follow, split
 from tests.conformance.lago_records import Records, has_price, kind_of
-from tests.conformance.lago_shown import Fee, Local
+from tests.conformance.lago_shown import Local
 from tests.conformance.lago_world import World, instant
 from tests.conformance.verdict import Case, Differs, Forgiven, NotExpressible
 from tests.conformance.words import number
@@ -61,9 +61,9 @@ class Asked:
     def _same(self, world: World, path: str, ours: Any, theirs: Any) -> None:
         if theirs == "matcher":
             raise NotExpressible("a value that the case could not write down")
-        if isinstance(theirs, dict) and not isinstance(ours, dict):
+        if isinstance(theirs, dict) and theirs:
             for name, value in theirs.items():
-                self._same(world, f"{path}.{name}", getattr(ours, name), value)
+                self.compare(world, f"{path}.{name}", value)
         elif isinstance(ours, Local):
             _same_day(path, ours, theirs)
         elif not _equal(ours, theirs):

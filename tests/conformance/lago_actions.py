@@ -12,6 +12,7 @@ from domain.period import day as date_of
 from tests.books import NAMESPACE
 from tests.conformance import lago_asked
 from tests.conformance.lago_counts import Event
+from tests.conformance.lago_orders import ordered, reorder, update_plan, update_subscription
 from tests.conformance.lago_preview import usage_so_far
 from tests.conformance.lago_records import Records, Row, Sold
 from tests.conformance.lago_shown import Subscription
@@ -36,8 +37,8 @@ def pass_time(world: World, at: datetime) -> None:
         for stage in account.stages():
             if not stage.begun and stage.start <= account.day(at):
                 _begin(world, stage)
-            if stage.end and not stage.closed and stage.end <= account.day(at):
-                _close(world, stage, stage.end)
+            if stage.ending and not stage.closed and stage.ending <= at:
+                _close(world, stage)
 
 
 def tick(world: World) -> None:
@@ -75,7 +76,8 @@ def _subscribe(world: World, step: Step) -> None:
     sub.stages.append(stage)
     _start(world, stage)
     if said.get("ending_at"):
-        ends_on = account.day(instant(said["ending_at"]))
+        stage.ending = instant(said["ending_at"])
+        ends_on = account.day(stage.ending)
         whole = world.grid(sub, stage).period(ends_on.toordinal())[0] == ends_on.toordinal()
         stage.end = ends_on if whole else ends_on + timedelta(days=1)
         sub.record(events.LicenseCancelled(notice_on=on, end_on=stage.end))
@@ -109,27 +111,14 @@ def _override(records: Records, plan: Row, said: Row, name: str) -> Row:
 def _start(world: World, stage: Stage) -> None:
     """The fact that a license starts; without a fee while it is on trial."""
     sub, days = stage.license, int(stage.sold.plan.get("trial_period") or 0)
-    version = world.package(stage.sold, fee=not days)
+    version, units = world.package(stage.sold, trial=bool(days)), ordered(stage)
     sub.record(events.LicenseStarted(
         reference=sub.external_id, account=sub.account.id, package=version.package, version=version.version,
-        type="production", start_on=stage.start, currency=sub.account.currency, quantities=_order(stage),
+        type="production", start_on=stage.start, currency=sub.account.currency, quantities=units,
     ))  # fmt: skip
     if days:
         full = world.package(stage.sold)
-        body = changed(stage, full, _order(stage), 0)
-        on = stage.start + timedelta(days=days)
-        sub.record(events.LicenseChanged(**{**_fields(body), "change": "trial", "effective_on": on}))
-
-
-def _fields(body: events.LicenseChanged) -> dict[str, Any]:
-    return {name: getattr(body, name) for name in body.__struct_fields__}
-
-
-def _order(stage: Stage) -> dict[str, int]:
-    """The units of each fixed charge that a stage begins with, noted as ordered on its first day."""
-    units = {row["ref"]: int(row.get("units", 1)) for row in stage.sold.fixed()}
-    stage.license.ordered += [(name, stage.start, number) for name, number in units.items()]
-    return units
+        sub.record(changed(stage, full, units, 0, stage.start + timedelta(days=days)))
 
 
 def _begin(world: World, stage: Stage) -> None:
@@ -149,7 +138,7 @@ def _change(world: World, sub: Sub, sold: Sold) -> None:
     now.end = start
     now.closed = True
     sub.stages.append(stage)
-    sub.record(changed(stage, world.package(sold), _order(stage), len(sub.facts)))
+    sub.record(changed(stage, world.package(sold), ordered(stage), len(sub.facts)))
     if up:
         world.bill(sub.account, today, [sub])
 
@@ -167,13 +156,14 @@ def _terminate(world: World, step: Step) -> None:
     today = sub.account.day(world.now)
     stage.end = today + timedelta(days=1)
     sub.record(events.LicenseCancelled(notice_on=today, end_on=stage.end))
-    _close(world, stage, stage.end)
+    _close(world, stage)
 
 
-def _close(world: World, stage: Stage, end: date) -> None:
+def _close(world: World, stage: Stage) -> None:
     """The last bill of a license: the peer writes one even of nothing."""
     stage.closed = True
-    world.bill(stage.license.account, end, [stage.license], even_nothing=True)
+    assert stage.end is not None
+    world.bill(stage.license.account, stage.end, [stage.license], even_nothing=True)
 
 
 def _perform_billing(world: World, step: Step) -> None:
@@ -236,6 +226,16 @@ def _current_usage(world: World, step: Step) -> None:
     world.usage = {"customer_usage": usage_so_far(world, stage)}
 
 
+def _update_subscription(world: World, step: Step) -> None:
+    named, said = step["args"]
+    update_subscription(world, lago_asked.follow(world, named).stage, said)
+
+
+def _update_fixed_charge(world: World, step: Step) -> None:
+    named, component, said = step["args"]
+    reorder(world, lago_asked.follow(world, named).stage, component.removesuffix(".code"), said)
+
+
 def _coupon(world: World, step: Step) -> None:
     world.coupons = True
 
@@ -259,4 +259,7 @@ ACTIONS: dict[str, Callable[[World, Step], None]] = {
     "ingest_event": _ingest,
     "fetch_current_usage": _current_usage,
     "apply_coupon": _coupon,
+    "update_plan": update_plan,
+    "update_subscription": _update_subscription,
+    "update_subscription_fixed_charge": _update_fixed_charge,
 }

@@ -10,7 +10,7 @@ import re
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tests.conformance.lago_shown import Customer, Fee, FixedCharge, Invoice, Ordered, invoices_of
+from tests.conformance.lago_shown import Customer, Fee, FixedCharge, Invoice, Ordered, Subscription, invoices_of
 from tests.conformance.verdict import Differs, NotExpressible
 
 if TYPE_CHECKING:
@@ -135,7 +135,8 @@ def _narrowed(on: list[Any], name: str) -> list[Any]:
 def _matches(world: World, one: Any, args: str) -> bool:
     for condition in split(args, ","):
         name, _, wanted = condition.strip().partition("=")
-        if _name(world, _held(one, name)) != _name(world, _value(world, wanted)):
+        ours, theirs = _name(_held(one, name)), _value(world, wanted)
+        if ours not in theirs if isinstance(theirs, list) else ours != _name(theirs):
             return False
     return True
 
@@ -143,6 +144,8 @@ def _matches(world: World, one: Any, args: str) -> bool:
 def _value(world: World, written: str) -> Any:
     if written == "None":
         return None
+    if written.startswith("["):
+        return [_value(world, one.strip()) for one in split(written[1:-1], ",")]
     if written.startswith("{"):
         pairs = (pair.partition(": ") for pair in split(written[1:-1], ","))
         return {key.strip(" '"): value.strip(" '") for key, _, value in pairs}
@@ -151,11 +154,13 @@ def _value(world: World, written: str) -> Any:
     return written.strip("'")
 
 
-def _name(world: World, value: Any) -> Any:
+def _name(value: Any) -> Any:
     return getattr(value, "ref", value)
 
 
 def _sole(on: list[Any]) -> Any:
+    if len(on) > 1 and all(isinstance(one, Subscription) for one in on):
+        raise NotExpressible("one of several subscriptions, and not said which")
     if len(on) != 1:
         raise Differs(f"{len(on)} where there is to be one")
     return on[0]
@@ -170,5 +175,5 @@ def _at(place: int) -> Callable[[list[Any]], Any]:
 
 PLACES: dict[str, Callable[[list[Any]], Any]] = {
     "first": _at(0), "second": _at(1), "third": _at(2), "fourth": _at(3), "last": _at(-1),
-    "sole": _sole, "count": len, "size": len, "sort": sorted,
+    "sole": _sole, "sample": _at(0), "count": len, "size": len, "sort": sorted,
 }  # fmt: skip

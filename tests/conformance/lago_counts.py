@@ -74,7 +74,16 @@ def _present(metric: Row, events: Sequence[Event], days: range, prorated: bool) 
     return readings
 
 
-def units_of(ordered: Sequence[tuple[str, date, int]], component: str, days: range) -> list[int]:
-    """The units in force on each day: the last that were ordered by it."""
-    own = [(day.toordinal(), units) for name, day, units in ordered if name == component]
-    return [next((units for on, units in reversed(own) if on <= day), 0) for day in days]
+def units_of(ordered: Sequence[tuple[str, date, int]], row: Row, days: range) -> list[int]:
+    """The units in force on each day: the most of it where a rise is charged at once, else the last."""
+    own = [(on.toordinal(), units) for name, on, units in ordered if name == row["ref"]]
+    return [_in_force(own, day, bool(row.get("pay_in_advance"))) for day in days]
+
+
+def _in_force(orders: Sequence[tuple[int, int]], day: int, most: bool) -> int:
+    """The units of a day: the last that were ordered before it, or on it."""
+    today = [units for on, units in orders if on == day]
+    before = [units for on, units in orders if on < day][-1:]
+    if most:
+        return max([*before, *today], default=0)
+    return [0, *before, *today][-1]

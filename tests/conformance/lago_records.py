@@ -120,11 +120,11 @@ class Sold(NamedTuple):
         """What is charged for units that were ordered."""
         return [row for row in self.charges() if kind_of(row["ref"]) == "fixed_charge"]
 
-    def version(self, number_: int, fee: bool = True) -> PackageVersion:
-        """The package that says the same; in a trial it has no fee."""
-        components = [*self._fee()] if fee else []
+    def version(self, number_: int, trial: bool = False) -> PackageVersion:
+        """The package that says the same; in a trial it has neither fee nor commitment."""
+        components = [] if trial else [*self._fee()]
         countings = []
-        for row in (*self.charges(), *self.records.of(self.plan, "commitment")):
+        for row in (*self.charges(), *(() if trial else self.records.of(self.plan, "commitment"))):
             component, counting = self._part(row)
             components.append(component)
             countings += [counting] if counting else []

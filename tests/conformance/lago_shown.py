@@ -108,7 +108,12 @@ class Subscription:
 
     @property
     def fixed_charges(self) -> list[FixedCharge]:
-        return [FixedCharge(row) for row in self.stage.sold.fixed()]
+        orders = {name: units for name, _, units in self.stage.license.ordered}
+        return [FixedCharge({**row, "units": orders.get(row["ref"], 0)}) for row in self.stage.sold.fixed()]
+
+    @property
+    def plan(self) -> dict[str, Any]:
+        return {"fixed_charges": self.fixed_charges}
 
 
 @dataclass
@@ -120,6 +125,8 @@ class FixedCharge:
     def __getattr__(self, name: str) -> Any:
         if name in ("ref", "parent", "add_on"):
             return self.row.get(name)
+        if name in ("id", "parent_id"):
+            return f"{self.row.get('ref' if name == 'id' else 'parent')}.id"
         raise AttributeError(name)
 
     @property
@@ -174,6 +181,23 @@ class Fee:
         return self.component
 
     fixed_charge = charge
+
+    @property
+    def fixed_charge_id(self) -> str:
+        return f"{self.component}.id"
+
+    @property
+    def properties(self) -> dict[str, Any]:
+        """The days that it is for, under the name of its kind."""
+        line, account = self.lines[-1], self.stage.license.account
+        last = date.fromordinal(line.end.toordinal() - 1)
+        said: dict[str, Any] = {}
+        for kind in ("charge", "fixed_charge"):
+            own = kind == self.kind
+            said[f"{kind}s_from_datetime"] = Local(line.start, account, self.stage.start) if own else None
+            said[f"{kind}s_to_datetime"] = Local(last, account, self.stage.start) if own else None
+            said[f"{kind}s_duration"] = (line.base_end - line.base_start).days if own else None
+        return said
 
     @property
     def amount_cents(self) -> int:

@@ -10,7 +10,7 @@ from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import date, datetime
 from decimal import Decimal
-from typing import Any, Literal
+from typing import Any
 from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
@@ -27,7 +27,7 @@ from domain.period import day as date_of
 from domain.terms import Located, Stream, terms
 from tests.books import NAMESPACE
 from tests.conformance.lago_counts import Event, daily, units_of
-from tests.conformance.lago_records import Records, Sold
+from tests.conformance.lago_records import Records, Row, Sold, kind_of
 from tests.conformance.verdict import NotExpressible
 
 UTC = ZoneInfo("UTC")
@@ -51,9 +51,9 @@ class Stage:
     start: date
     created: datetime
     end: date | None = None
+    ending: datetime | None = None
     closed: bool = False
     begun: bool = True
-    trial_to: date | None = None
 
 
 @dataclass
@@ -152,11 +152,11 @@ class World:
         """All documents in the order of issue."""
         return sorted((one for account in self.accounts.values() for one in account.documents), key=lambda one: one.at)
 
-    def package(self, sold: Sold, fee: bool = True) -> PackageVersion:
+    def package(self, sold: Sold, trial: bool = False) -> PackageVersion:
         """Publishes what was sold, unless it is published already."""
         name = sold.version(1).package
         versions = [version for (package, _), version in self.packages.items() if package == name]
-        version = sold.version(len(versions) + 1, fee)
+        version = sold.version(len(versions) + 1, trial)
         for known in versions:
             if known.components == version.components:
                 return known
@@ -196,17 +196,18 @@ class World:
                 rows[row["ref"]] = row
         for row in rows.values():
             days = range(first.toordinal(), target.toordinal() + 1)
-            quantities = (
-                units_of(sub.ordered, row["ref"], days)
-                if "units" in row or row["ref"].startswith("fixed")
-                else daily(self.records.metric(row), bool(row.get("prorated")), sub.observed, days)
-            )
+            quantities = self._quantities(sub, row, days)
             readings = tuple(
                 Reading(date_of(day), quantity, "") for day, quantity in zip(days, quantities, strict=True)
             )
             body = ReadingsRecorded(license=sub.id, counter=row["ref"], month=first.replace(day=1), readings=readings)
             facts.append(Located((uuid5(sub.id, row["ref"]), 1), body))
         return facts
+
+    def _quantities(self, sub: Sub, row: Row, days: range) -> list[int]:
+        if kind_of(row["ref"]) == "fixed_charge":
+            return units_of(sub.ordered, row, days)
+        return daily(self.records.metric(row), bool(row.get("prorated")), sub.observed, days)
 
     def _issue(self, account: Account, issued: Draft, lines: list[NewLine], billed: list[Sub]) -> None:
         ref = uuid5(account.id, f"document {len(account.documents)}")
@@ -229,12 +230,11 @@ def stage_of(sub: Sub, line: Line) -> Stage:
     return (begun or own or sub.stages)[-1]
 
 
-Direction = Literal["upgrade", "downgrade", "other"]
-
-
-def changed(stage: Stage, version: PackageVersion, quantities: dict[str, int], number: int) -> events.LicenseChanged:
-    """A stage as a change of its license."""
+def changed(
+    stage: Stage, version: PackageVersion, quantities: dict[str, int], number: int, on: date | None = None
+) -> events.LicenseChanged:
+    """A stage as a change of its license, from its start or from a day of it."""
     return events.LicenseChanged(
-        change=f"c{number}", effective_on=stage.start, package=version.package, version=version.version,
+        change=f"c{number}", effective_on=on or stage.start, package=version.package, version=version.version,
         type="production", quantities=quantities, direction="other",
     )  # fmt: skip
