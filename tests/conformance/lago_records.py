@@ -172,17 +172,14 @@ class Sold(NamedTuple):
         price, _ = price_of(row)
         rhythm = MONTHLY if self.plan.get("bill_charges_monthly") else self.rhythm
         measure = measure_of(metric)
-        if not row.get("prorated"):
-            component = Component(
-                name, name, {self.currency: price}, charge="usage", quantity=Counted(name), cadence=rhythm
+        if row.get("prorated") and isinstance(price, PerUnit):
+            average = Component(
+                name, name, {self.currency: price}, quantity=Counted(name), cadence=rhythm, mode="in_arrears"
             )
-            return component, Counting(name, measure)
-        if not isinstance(price, PerUnit):
-            raise NotExpressible("tiers of units that come and go")
-        return (
-            Component(name, name, {self.currency: price}, quantity=Counted(name), cadence=rhythm, mode="in_arrears"),
-            Counting(name, "average"),
-        )
+            return average, Counting(name, "average")
+        quantity = Counted(name, by_day=bool(row.get("prorated")))
+        component = Component(name, name, {self.currency: price}, charge="usage", quantity=quantity, cadence=rhythm)
+        return component, Counting(name, measure)
 
 
 def measure_of(metric: Row) -> Measure:
