@@ -40,9 +40,11 @@ def follow(world: World, path: str) -> Any:
     Raises: NotExpressible for a word that we do not have; Differs where it leads to nothing.
     """
     first, *rest = split(path, ".")
-    found = _root(world, first)
+    found, so_far = _root(world, first), first
     for part in rest:
-        found = _part(world, found, part)
+        found, so_far = _part(world, found, part), f"{so_far}.{part}"
+        if isinstance(found, Subscription) and world.meant.setdefault(so_far, found.ref) != found.ref:
+            raise NotExpressible("one of several subscriptions, and not said which")
     return found
 
 

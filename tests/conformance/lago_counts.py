@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from fractions import Fraction
 from itertools import accumulate
 from typing import Any, NamedTuple
 
@@ -18,12 +19,26 @@ class Event(NamedTuple):
     metric: str
     day: int
     properties: dict[str, Any]
+    amount: str = "0"
 
 
-def daily(metric: Row, prorated: bool, events: Sequence[Event], days: range) -> list[int]:
+def counted(row: Row, metric: Row, events: Sequence[Event]) -> list[Event]:
+    """The events that a component counts: those of its metric that no other slice of the charge has."""
+    return [event for event in events if event.metric == metric["ref"] and _is_of(row, event)]
+
+
+def _is_of(row: Row, event: Event) -> bool:
+    return _has(event, row.get("only", {})) and not any(_has(event, other) for other in row.get("others", ()))
+
+
+def _has(event: Event, values: dict[str, list[Any]]) -> bool:
+    return all(event.properties.get(name) in among for name, among in values.items())
+
+
+def daily(row: Row, metric: Row, events: Sequence[Event], days: range) -> list[int]:
     """The reading of each day: what came on it, or what there is by it where the metric keeps what it counted."""
-    own = [event for event in events if event.metric == metric["ref"]]
-    how = aggregation_of(metric)
+    own, prorated = counted(row, metric, events), bool(row.get("prorated"))
+    how = str(row.get("counts", aggregation_of(metric)))
     if how == "unique_count_agg":
         if not is_recurring(metric):
             raise NotExpressible("different subjects of a period that is not the counter's window")
@@ -32,7 +47,7 @@ def daily(metric: Row, prorated: bool, events: Sequence[Event], days: range) -> 
     if how == "max_agg":
         return [max(values, default=0) for values in came]
     sums = [sum(values) for values in came]
-    return list(accumulate(sums)) if is_recurring(metric) else sums
+    return list(accumulate(sums)) if is_recurring(metric) and not row.get("counts") else sums
 
 
 def _day(event: Event, days: range) -> int:
@@ -41,11 +56,16 @@ def _day(event: Event, days: range) -> int:
 
 
 def _value(metric: Row, how: str, event: Event) -> int:
-    if how == "count_agg":
+    if how in ("count_agg", "events"):
         return 1
+    if how == "amounts":
+        return _whole(number(event.amount) * 10)
     if how not in ("sum_agg", "max_agg"):
         raise NotExpressible(f"no measure like {how}")
-    value = number(event.properties.get(field_of(metric), 0))
+    return _whole(number(event.properties.get(field_of(metric), 0)))
+
+
+def _whole(value: Fraction) -> int:
     if value.denominator != 1:
         raise NotExpressible("a reading that is not a whole number")
     return value.numerator

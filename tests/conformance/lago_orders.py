@@ -14,10 +14,16 @@ from tests.conformance.words import number
 
 
 def ordered(stage: Stage) -> dict[str, int]:
-    """The units of each fixed charge that a stage begins with, noted as ordered on its first day."""
-    units = {row["ref"]: units_in(row) for row in stage.sold.fixed()}
-    stage.license.ordered += [(name, stage.start, asked) for name, asked in units.items()]
-    return units
+    """The units that a stage begins with, noted as ordered on its first day; given are those that days divide."""
+    for row in stage.sold.fixed():
+        stage.license.ordered.append((row["ref"], stage.start, units_in(row)))
+    return declared(stage)
+
+
+def declared(stage: Stage) -> dict[str, int]:
+    """The units that days divide; those that are charged whole are counted."""
+    orders = {name: units for name, _, units in stage.license.ordered}
+    return {row["ref"]: orders[row["ref"]] for row in stage.sold.fixed() if row.get("prorated")}
 
 
 def units_in(row: Row) -> int:
@@ -104,11 +110,5 @@ def _now(world: World, stage: Stage) -> None:
     """The change is a fact from today on, and is billed: the peer writes a document even of nothing."""
     sub = stage.license
     today = sub.account.day(world.now)
-    quantities = {row["ref"]: _last(stage, row["ref"]) for row in stage.sold.fixed()}
-    body = changed(stage, world.package(stage.sold), quantities, len(sub.facts), today)
-    sub.record(body)
+    sub.record(changed(stage, world.package(stage.sold), declared(stage), len(sub.facts), today))
     world.bill(sub.account, today, [sub], even_nothing=True)
-
-
-def _last(stage: Stage, component: str) -> int:
-    return next((units for name, _, units in reversed(stage.license.ordered) if name == component), 0)

@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING, Any
 
-from domain.document import draft
 from domain.billing import account_as_of
+from domain.document import draft
+from domain.events.documents import Line
 from domain.period import day as date_of
-from tests.conformance.lago_records import aggregation_of, kind_of, model_of
+from tests.conformance.lago_counts import counted
+from tests.conformance.lago_records import Row, aggregation_of, kind_of, model_of
+from tests.conformance.lago_slices import charge_of
 
 if TYPE_CHECKING:
     from tests.conformance.lago_world import Stage, World
@@ -25,21 +28,50 @@ def usage_so_far(world: World, stage: Stage) -> dict[str, Any]:
     ]  # fmt: skip
     account = account_as_of(sub.account.facts, end)
     drafted = draft(wanted, account.tax_percent)
-    rows = []
-    for line in drafted.lines:
-        row = usage[line.component.partition("/")[2]]
-        metric = world.records.metric(row)
-        events = [
-            event for event in sub.observed if event.metric == metric["ref"] and line.start.toordinal() <= event.day
-        ]
-        rows.append({
-            "ref": row["ref"], "units": f"{float(line.quantity)}", "total_aggregated_units": f"{float(line.quantity)}",
-            "amount_cents": line.amount, "amount_currency": account.currency, "events_count": len(events),
-            "charge": {"charge_model": model_of(row)}, "grouped_usage": [], "filters": [], "pricing_unit_details": None,
-            "billable_metric": {"aggregation_type": aggregation_of(metric)},
-        })  # fmt: skip
-    rows.sort(key=lambda row: list(usage).index(str(row["ref"])))
+    lines = {line.component.partition("/")[2]: line for line in drafted.lines}
+    charges = dict.fromkeys(charge_of(ref) for ref in usage)
     return {
         "amount_cents": drafted.net, "taxes_amount_cents": drafted.tax, "total_amount_cents": drafted.gross,
-        "currency": account.currency, "charges_usage": rows,
+        "currency": account.currency,
+        "charges_usage": [
+            _charge(world, stage, account.currency, [(row, lines[ref]) for ref, row in usage.items() if charge_of(ref) == one])
+            for one in charges
+        ],
+    }  # fmt: skip
+
+
+def _charge(world: World, stage: Stage, currency: str, parts: list[tuple[Row, Line]]) -> dict[str, Any]:
+    """One charge: the sum of its slices, and each group and filter of it."""
+    first = parts[0][0]
+    row = world.records[charge_of(first["ref"])]
+    return {
+        **_told(world, stage, parts), "amount_currency": currency, "charge": {"charge_model": model_of(row)},
+        "billable_metric": {"aggregation_type": aggregation_of(world.records.metric(row))},
+        "grouped_usage": [one for one in _rows(world, stage, parts, "group", "grouped_by") if one["events_count"]],
+        "filters": list(_rows(world, stage, parts, "filter", "values")),
+    }  # fmt: skip
+
+
+def _rows(world: World, stage: Stage, parts: list[tuple[Row, Line]], key: str, name: str) -> list[dict[str, Any]]:
+    kinds = [row[key] for row, _ in parts if key in row]
+    return [
+        {name: kind, **_told(world, stage, [part for part in parts if part[0].get(key) == kind])}
+        for n, kind in enumerate(kinds)
+        if kind not in kinds[:n]
+    ]
+
+
+def _told(world: World, stage: Stage, parts: list[tuple[Row, Line]]) -> dict[str, Any]:
+    """Units, events and amount of some slices; a slice that counts something else has no units to tell."""
+    counting = [(row, line) for row, line in parts if not row.get("counts")]
+    units = sum(float(line.quantity) for _, line in counting)
+    events = [
+        event
+        for row, line in counting
+        for event in counted(row, world.records.metric(row), stage.license.observed)
+        if line.start.toordinal() <= event.day
+    ]
+    amount = sum(line.amount for _, line in parts)
+    return {
+        "units": f"{units}", "total_aggregated_units": f"{units}", "events_count": len(events), "amount_cents": amount,
     }  # fmt: skip

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from fractions import Fraction
 from typing import Any, NamedTuple
@@ -10,6 +10,7 @@ from typing import Any, NamedTuple
 from domain.grid import MONTHLY, Cadence
 from domain.package_version import Component, Counted, Counting, Declared, Measure, PackageVersion, Proration
 from domain.price import Flat, PerUnit, Price
+from tests.conformance.lago_slices import charge_of, slices
 from tests.conformance.tiers import model_price, written
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import cadence, number
@@ -18,10 +19,7 @@ Row = dict[str, Any]
 BEGINNING = date(2000, 1, 1)
 NO_SUCH = {
     "usage_threshold": "bills as soon as usage reaches a threshold",
-    "pricing_unit": "prices in units that are not a currency",
     "custom_charge": "a price that runs the customer's own program",
-    "dynamic_charge": "an event brings its own amount",
-    "charge_filter": "a price for each value of an event's property",
 }
 DEFAULTS: dict[str, Row] = {
     "graduated": {
@@ -38,11 +36,14 @@ DEFAULTS: dict[str, Row] = {
 class Records:
     """What exists before the first step, by its reference; steps add to it."""
 
-    def __init__(self, rows: list[Row]) -> None:
+    def __init__(self, rows: list[Row], steps: Iterable[Row] = ()) -> None:
         self.rows = {row["ref"]: dict(row) for row in rows}
-        for kind, why in NO_SUCH.items():
-            if any(kind_of(ref) == kind for ref in self.rows):
-                raise NotExpressible(why)
+        self.seen = _values(steps)
+        for ref, row in self.rows.items():
+            if kind_of(ref) in NO_SUCH:
+                raise NotExpressible(NO_SUCH[kind_of(ref)])
+            if ref.startswith("charge#") and "plan" not in row:
+                raise NotExpressible("a charge without a word about whose it is")
 
     def __getitem__(self, ref: str) -> Row:
         try:
@@ -61,11 +62,10 @@ class Records:
         return self.rows.get(ref) or next(coded, None) or self[ref]
 
     def of(self, plan: Row, kind: str) -> list[Row]:
-        """What belongs to a plan; a plan that another overrides has its parts too, unless it has its own."""
+        """What belongs to a plan; a plan that another overrides has its parts too, but for the units ordered."""
         own = [row for row in self.ending(kind) if row.get("plan") == plan["ref"]]
-        overridden = {row.get("parent") for row in own}
         inherited = self.of(self[plan["parent"]], kind) if plan.get("parent") else []
-        return [row for row in inherited if row["ref"] not in overridden] + own
+        return [row for row in inherited if kind_of(row["ref"]) != "fixed_charge"] + own
 
     def metric(self, charge: Row) -> Row:
         """What a charge measures."""
@@ -79,6 +79,17 @@ class Records:
             (number(tax["rate"]) for tax in self.ending("tax") if "applied_to_billing_entity" in tax.get("traits", ())),
             Fraction(0),
         )
+
+
+def _values(steps: Iterable[Row]) -> dict[str, list[Any]]:
+    """The values that each property of an event ever has, in the order that they come."""
+    seen: dict[str, list[Any]] = {}
+    for step in steps:
+        for said in step.get("args") or ():
+            for name, value in (said.get("properties") or {}).items() if isinstance(said, dict) else ():
+                seen.setdefault(name, [])
+                seen[name] += [value] if value not in seen[name] else []
+    return seen
 
 
 def kind_of(ref: str) -> str:
@@ -113,8 +124,8 @@ class Sold(NamedTuple):
         return number(self.plan.get("amount_cents", 100)) * times
 
     def charges(self) -> list[Row]:
-        """What it charges for beside the fee: usage and units that were ordered."""
-        return self.records.of(self.plan, "charge")
+        """What it charges for beside the fee, a row for each component: usage and units that were ordered."""
+        return [part for row in self.records.of(self.plan, "charge") for part in slices(self.records, row)]
 
     def fixed(self) -> list[Row]:
         """What is charged for units that were ordered."""
@@ -169,9 +180,11 @@ class Sold(NamedTuple):
         if row.get("min_amount_cents"):
             raise NotExpressible("a minimum of one charge")
         metric, name = self.records.metric(row), row["ref"]
+        measure: Measure = "sum" if row.get("counts") else measure_of(metric)
         price, _ = price_of(row)
+        if rate := self._conversion(row):
+            price = price_of({**row, "properties": {"amount": str(float(number(row["properties"]["amount"]) * rate))}})[0]
         rhythm = MONTHLY if self.plan.get("bill_charges_monthly") else self.rhythm
-        measure = measure_of(metric)
         if row.get("prorated") and isinstance(price, PerUnit):
             average = Component(
                 name, name, {self.currency: price}, quantity=Counted(name), cadence=rhythm, mode="in_arrears"
@@ -180,6 +193,14 @@ class Sold(NamedTuple):
         quantity = Counted(name, by_day=bool(row.get("prorated")))
         component = Component(name, name, {self.currency: price}, charge="usage", quantity=quantity, cadence=rhythm)
         return component, Counting(name, measure)
+
+
+    def _conversion(self, row: Row) -> Fraction | None:
+        """What a unit of account is worth in the currency, where prices are in one."""
+        for applied in self.records.ending("applied_pricing_unit"):
+            if applied["pricing_unitable"] == charge_of(row["ref"]):
+                return number(applied["conversion_rate"])
+        return None
 
 
 def measure_of(metric: Row) -> Measure:
@@ -223,10 +244,6 @@ def price_of(row: Row) -> tuple[Price, int]:
     said, model = row.get("properties") or DEFAULTS.get(model_of(row)), model_of(row)
     if said is None:
         return PerUnit(written(Fraction(0))), 1
-    if said.get("grouped_by") or said.get("pricing_group_keys"):
-        raise NotExpressible("usage grouped by the properties of events")
-    if model == "percentage":
-        raise NotExpressible("a rate with a fee for each event")
     price, finer = model_price(model, said)
     if finer != 1:
         raise NotExpressible("tiers that begin between whole units")

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from datetime import date
 from functools import cached_property
@@ -10,11 +10,16 @@ from typing import TYPE_CHECKING, Any
 
 from domain.events.documents import Line
 from tests.conformance.lago_records import Row, kind_of
+from tests.conformance.lago_slices import charge_of
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import number
 
 if TYPE_CHECKING:
     from tests.conformance.lago_world import Account, Document, Stage, Sub, World
+
+
+class ZeroRow(NotExpressible):
+    """Asked of a row of zero, which we do not write."""
 
 
 @dataclass
@@ -89,7 +94,7 @@ class Subscription:
 
     @property
     def subscription_at(self) -> Local:
-        return Local(self.stage.license.stages[0].start, self.stage.license.account, self.stage.start)
+        return Local(self.stage.license.anchor, self.stage.license.account, self.stage.start)
 
     @property
     def next_subscription(self) -> Subscription | None:
@@ -178,7 +183,7 @@ class Fee:
 
     @property
     def charge(self) -> str:
-        return self.component
+        return charge_of(self.component)
 
     fixed_charge = charge
 
@@ -268,6 +273,12 @@ class Invoice:
 
     @property
     def fees(self) -> list[Fee]:
+        if not self.document.draft.lines:
+            raise ZeroRow("a document of nothing has a row of nothing for theirs")
+        return self._charged
+
+    @cached_property
+    def _charged(self) -> list[Fee]:
         own = [fee for fee in self._groups if any(line.kind == "charge" for line in fee.lines)]
         return [fee for fee in own if not fee.is_nothing]
 
@@ -275,6 +286,11 @@ class Invoice:
     def gives_back(self) -> list[CreditNote]:
         taken = [fee for fee in self._groups if all(line.kind == "reversal" for line in fee.lines)]
         return [CreditNote(fee.stage, fee.lines, fee.number) for fee in taken if fee.amount_cents]
+
+    def lines(self, stage: Stage, kind: str) -> list[Line]:
+        """What it charges a stage for, of one kind."""
+        own = [fee for fee in self._groups if fee.stage is stage and fee.kind == kind]
+        return [line for fee in own for line in fee.lines if line.kind == "charge"]
 
     @property
     def credit_notes(self) -> list[CreditNote]:
@@ -286,11 +302,11 @@ class Invoice:
 
     @property
     def fees_amount_cents(self) -> int:
-        return sum(fee.amount_cents for fee in self.fees)
+        return sum(fee.amount_cents for fee in self._charged)
 
     @property
     def taxes_amount_cents(self) -> int:
-        return sum(fee.taxes_amount_cents for fee in self.fees)
+        return sum(fee.taxes_amount_cents for fee in self._charged)
 
     @property
     def credit_notes_amount_cents(self) -> int:
@@ -346,39 +362,35 @@ class Billed:
     stage: Stage
     number: int
 
-    def _days(self, kinds: Iterable[str]) -> tuple[date | None, date | None]:
-        lines = [
-            line for fee in self.invoice._groups if fee.stage is self.stage and fee.kind in kinds
-            for line in fee.lines if line.kind == "charge"
-        ]  # fmt: skip
-        if not lines:
-            return None, None
-        last = max(lines, key=lambda line: line.start)
-        return last.start, date.fromordinal(last.end.toordinal() - 1)
-
-    def _local(self, day: date | None) -> Local:
-        return Local(day, self.invoice.document.account, self.stage.start)
+    def _local(self, kind: str, place: int) -> Local:
+        """The first or last day of the latest period of a kind; a fee in advance is shown until the next one."""
+        lines = self.invoice.lines(self.stage, kind)
+        if not lines and kind == "subscription" and self.stage.sold.in_advance:
+            earlier = invoices_of(self.invoice.world, self.invoice.document.account)[: self.invoice.number]
+            lines = [line for one in earlier for line in one.lines(self.stage, kind)]
+        days = max(((line.start, date.fromordinal(line.end.toordinal() - 1)) for line in lines), default=(None, None))
+        return Local(days[place], self.invoice.document.account, self.stage.start)
 
     @property
     def from_datetime(self) -> Local:
-        return self._local(self._days(("subscription",))[0])
+        return self._local("subscription", 0)
 
     @property
     def to_datetime(self) -> Local:
-        return self._local(self._days(("subscription",))[1])
+        return self._local("subscription", 1)
 
     @property
     def charges_from_datetime(self) -> Local:
-        return self._local(self._days(("charge",))[0])
+        return self._local("charge", 0)
 
     @property
     def charges_to_datetime(self) -> Local:
-        return self._local(self._days(("charge",))[1])
+        return self._local("charge", 1)
 
     @property
     def fixed_charges_from_datetime(self) -> Local:
-        return self._local(self._days(("fixed_charge",))[0])
+        return self._local("fixed_charge", 0)
 
     @property
     def fixed_charges_to_datetime(self) -> Local:
-        return self._local(self._days(("fixed_charge",))[1])
+        return self._local("fixed_charge", 1)

@@ -96,6 +96,7 @@ class Sub:
     account: Account
     external_id: str
     id: UUID
+    anchor: date
     facts: list[Located] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     observed: list[Event] = field(default_factory=list)
@@ -119,7 +120,7 @@ class World:
         self.records, self.accounts, self.now = records, dict[str, Account](), datetime.min.replace(tzinfo=UTC)
         self.packages: dict[tuple[str, int], PackageVersion] = {}
         self.usage: dict[str, Any] = {}
-        self.coupons = False
+        self.coupons, self.meant = False, dict[str, object]()
 
     def account(self, ref: str, currency: str = "EUR") -> Account:
         """A customer, opened when first met."""
@@ -207,7 +208,7 @@ class World:
     def _quantities(self, sub: Sub, row: Row, days: range) -> list[int]:
         if kind_of(row["ref"]) == "fixed_charge":
             return units_of(sub.ordered, row, days)
-        return daily(self.records.metric(row), bool(row.get("prorated")), sub.observed, days)
+        return daily(row, self.records.metric(row), sub.observed, days)
 
     def _issue(self, account: Account, issued: Draft, lines: list[NewLine], billed: list[Sub]) -> None:
         ref = uuid5(account.id, f"document {len(account.documents)}")
