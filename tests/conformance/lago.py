@@ -6,7 +6,7 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from tests.conformance.lago_actions import act, known, pass_time, tick
+from tests.conformance.lago_actions import act, found_there, known, pass_time, tick
 from tests.conformance.lago_asked import follow, split
 from tests.conformance.lago_records import Records, has_price, kind_of
 from tests.conformance.lago_shown import Local, ZeroRow
@@ -22,6 +22,7 @@ def scenario(case: Case, forgiven: Forgiven) -> None:
     """One case: its steps in order, and what is asked after each."""
     known(case["steps"])
     world, asked, last = World(Records(case["records"], case["steps"])), Asked(forgiven), ""
+    found_there(world)
     for step in case["steps"]:
         pass_time(world, instant(step["at"]))
         if "do" in step:
@@ -65,6 +66,8 @@ class Asked:
     def _same(self, world: World, path: str, ours: Any, theirs: Any) -> None:
         if theirs == "matcher":
             raise NotExpressible("a value that the case could not write down")
+        if isinstance(theirs, list) and theirs and all(isinstance(one, dict) for one in theirs):
+            raise NotExpressible("rows of which the case does not say the order")
         if isinstance(theirs, dict) and theirs:
             for name, value in theirs.items():
                 self.compare(world, f"{path}.{name}", value)

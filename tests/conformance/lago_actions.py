@@ -7,14 +7,16 @@ from datetime import date, datetime, timedelta
 from typing import Any
 from uuid import uuid5
 
+from domain.counted_users import CountedUsers, counted_users_id
 from domain.events import license as events
+from domain.events.counted_users import Reading, ReadingsRecorded
 from domain.period import day as date_of
 from tests.books import NAMESPACE
 from tests.conformance import lago_asked
 from tests.conformance.lago_counts import Event
 from tests.conformance.lago_orders import ordered, reorder, update_plan, update_subscription
 from tests.conformance.lago_preview import usage_so_far
-from tests.conformance.lago_records import Records, Row, Sold
+from tests.conformance.lago_records import BEGINNING, Records, Row, Sold
 from tests.conformance.lago_shown import Subscription
 from tests.conformance.lago_world import Account, Stage, Sub, World, changed, instant
 from tests.conformance.verdict import NotExpressible
@@ -27,6 +29,24 @@ def known(steps: Iterable[Step]) -> None:
     for step in steps:
         if "do" in step and step["do"] not in ACTIONS:
             raise NotExpressible(f"no such action: {step['do']}")
+
+
+def found_there(world: World) -> None:
+    """The subscriptions that exist before the first step."""
+    for row in world.records.ending("subscription"):
+        plan = world.records[row["plan"]] if "plan" in row else {"ref": f"plan#of {row['ref']}"}
+        sold = Sold(world.records, plan, row.get("billing_time", "calendar") == "calendar")
+        account = world.account(row["customer"], sold.currency)
+        start = account.day(instant(row["started_at"])) if "started_at" in row else BEGINNING
+        sub = Sub(account, f"{row['ref']}.external_id", uuid5(NAMESPACE, row["ref"]), start)
+        account.subs.append(sub)
+        stage = Stage(sub, sold, start, world.now)
+        sub.stages.append(stage)
+        _start(world, stage)
+        if "terminated_at" in row:
+            last = account.day(instant(row["terminated_at"]))
+            stage.end, stage.closed = last + timedelta(days=1), True
+            sub.record(events.LicenseCancelled(notice_on=last, end_on=stage.end))
 
 
 def act(world: World, step: Step) -> None:
@@ -186,7 +206,7 @@ def _event(world: World, step: Step) -> None:
         at = instant(said["timestamp"])
     amount = str(said.get("precise_total_amount_cents", "0"))
     properties = {_property(world, name): value for name, value in (said.get("properties") or {}).items()}
-    sub.observed.append(Event(ref, sub.account.day(at).toordinal(), properties, amount))
+    _observe(sub, Event(ref, sub.account.day(at).toordinal(), properties, amount))
 
 
 def _property(world: World, name: str) -> str:
@@ -220,7 +240,18 @@ def _ingest(world: World, step: Step) -> None:
     row = world.records[metric]
     sub: Sub = found.stage.license
     field = str(row.get("field_name", "item_id"))
-    sub.observed.append(Event(metric, sub.account.day(world.now).toordinal(), {field: value}))
+    _observe(sub, Event(metric, sub.account.day(world.now).toordinal(), {field: value}))
+
+
+def _observe(sub: Sub, event: Event) -> None:
+    """An event is a reading of its metric's counter: whoever reports for a license may do so after its end too."""
+    on = date_of(event.day)
+    counted = sub.reported.setdefault(event.metric, CountedUsers(counted_users_id(sub.id, event.metric, on)))
+    reading = Reading(on, 1, f"{counted.version}")
+    counted.record(
+        ReadingsRecorded(license=sub.id, counter=event.metric, month=on.replace(day=1), readings=(reading,))
+    )
+    sub.observed.append(event)
 
 
 def _current_usage(world: World, step: Step) -> None:

@@ -7,10 +7,11 @@ component on it come to.
 from __future__ import annotations
 
 import re
+from ast import literal_eval
 from collections.abc import Callable
 from typing import TYPE_CHECKING, Any
 
-from tests.conformance.lago_shown import Customer, Fee, FixedCharge, Invoice, Ordered, Subscription, invoices_of
+from tests.conformance.lago_shown import Customer, Fee, FixedCharge, Invoice, Observed, Ordered, Subscription, invoices_of
 from tests.conformance.verdict import Differs, NotExpressible
 
 if TYPE_CHECKING:
@@ -54,6 +55,8 @@ def _root(world: World, part: str) -> Any:
         return _keyed(world.usage, keys)
     if name.startswith("customer#"):
         return Customer(world, world.account(name))
+    if name.startswith("organization#"):
+        return {"events": [Observed(sub, event, n) for sub in world.subs() for n, event in enumerate(sub.observed)]}
     if name.startswith("plan#"):
         return {"fixed_charges": [FixedCharge(row) for row in world.records.of(world.records[name], "fixed_charge")]}
     if name == "FixedChargeEvent":
@@ -112,11 +115,11 @@ def _listed(world: World, on: list[Any], name: str, args: str | None) -> Any:
         return PLACES[name](on)
     if name == "order":
         return sorted(on, key=lambda one: one.number, reverse=bool(args and args.endswith("=desc")))
-    if name in ("where", "find_by", "find"):
+    if name in ("where", "find_by", "find", "reject"):
         if args is None:
             raise NotExpressible("all that is not")
-        kept = [one for one in on if _matches(world, one, args)]
-        return kept if name == "where" else next(iter(kept), None)
+        kept = [one for one in on if _matches(world, one, args) != (name == "reject")]
+        return next(iter(kept), None) if name.startswith("find") else kept
     if name in ("sum", "pluck"):
         values = [_held(one, args or "") for one in on]
         return sum(values) if name == "sum" else values
@@ -138,7 +141,7 @@ def _matches(world: World, one: Any, args: str) -> bool:
     for condition in split(args, ","):
         name, _, wanted = condition.strip().partition("=")
         ours, theirs = _name(_held(one, name)), _value(world, wanted)
-        if ours not in theirs if isinstance(theirs, list) else ours != _name(theirs):
+        if ours not in theirs if wanted.startswith("[") else ours != _name(theirs):
             return False
     return True
 
@@ -146,11 +149,10 @@ def _matches(world: World, one: Any, args: str) -> bool:
 def _value(world: World, written: str) -> Any:
     if written == "None":
         return None
+    if written.startswith("{"):
+        return literal_eval(written)
     if written.startswith("["):
         return [_value(world, one.strip()) for one in split(written[1:-1], ",")]
-    if written.startswith("{"):
-        pairs = (pair.partition(": ") for pair in split(written[1:-1], ","))
-        return {key.strip(" '"): value.strip(" '") for key, _, value in pairs}
     if "." in written and "#" in written and not written.endswith(".external_id"):
         return follow(world, written)
     return written.strip("'")

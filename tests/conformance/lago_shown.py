@@ -15,6 +15,7 @@ from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import number
 
 if TYPE_CHECKING:
+    from tests.conformance.lago_counts import Event
     from tests.conformance.lago_world import Account, Document, Stage, Sub, World
 
 
@@ -159,6 +160,23 @@ class Ordered:
     @property
     def units(self) -> int:
         return self.order[2]
+
+
+@dataclass
+class Observed:
+    """The fact that something was used."""
+
+    license: Sub
+    event: Event
+    number: int
+
+    @property
+    def code(self) -> str:
+        return f"{self.event.metric}.code"
+
+    @property
+    def external_subscription_id(self) -> str:
+        return self.license.external_id
 
 
 class Fee:

@@ -15,6 +15,7 @@ from uuid import UUID, uuid5
 from zoneinfo import ZoneInfo
 
 from domain.billing import Found, Standing, documents, found
+from domain.counted_users import CountedUsers
 from domain.difference import NewLine
 from domain.document import Draft, draft
 from domain.events import account as account_events
@@ -100,6 +101,7 @@ class Sub:
     facts: list[Located] = field(default_factory=list)
     stages: list[Stage] = field(default_factory=list)
     observed: list[Event] = field(default_factory=list)
+    reported: dict[str, CountedUsers] = field(default_factory=dict)
     ordered: list[tuple[str, date, int]] = field(default_factory=list)
     lines: list[tuple[Ref, Stream, Line]] = field(default_factory=list)
 
