@@ -74,9 +74,8 @@ class Declared(msgspec.Struct, frozen=True, tag="declared"):
 class Counted(msgspec.Struct, frozen=True, tag="counted"):
     """The counted users of the period, at least the committed quantity where there is one.
 
-    Shapes: with `or_counter`, the larger of the count and ceil(other count ÷ per): max(A, ceil(B / n)). With `by_day`, of
-    charge usage: each unit is paid for the days that it was there, in the tier that it was in; entering a tier is paid
-    whole.
+    Shapes: with `or_counter`, the larger of the count and ceil(other count ÷ per): max(A, ceil(B / n)); with `by_day`
+    each unit of usage is paid for the days that it was there, in the tier that it was in, and entering a tier whole.
     """
 
     counter: str

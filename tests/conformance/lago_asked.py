@@ -9,13 +9,12 @@ from __future__ import annotations
 import re
 from ast import literal_eval
 from collections.abc import Callable
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from tests.conformance.lago_shown import Customer, Fee, FixedCharge, Invoice, Observed, Ordered, Subscription, invoices_of
+from tests.conformance.lago_invoices import Fee, Invoice, invoices_of
+from tests.conformance.lago_shown import Customer, FixedCharge, Ordered, Subscription, observed
+from tests.conformance.lago_world import World
 from tests.conformance.verdict import Differs, NotExpressible
-
-if TYPE_CHECKING:
-    from tests.conformance.lago_world import World
 
 PART = re.compile(r"^([\w:#]*[?!]?)(?:\((.*)\))?((?:\[.*\])*)$", re.DOTALL)
 FEE_KINDS = ("subscription", "charge", "fixed_charge", "commitment")
@@ -56,7 +55,7 @@ def _root(world: World, part: str) -> Any:
     if name.startswith("customer#"):
         return Customer(world, world.account(name))
     if name.startswith("organization#"):
-        return {"events": [Observed(sub, event, n) for sub in world.subs() for n, event in enumerate(sub.observed)]}
+        return {"events": observed(world)}
     if name.startswith("plan#"):
         return {"fixed_charges": [FixedCharge(row) for row in world.records.of(world.records[name], "fixed_charge")]}
     if name == "FixedChargeEvent":

@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from tests.conformance.lago_records import Row, aggregation_of, is_recurring
+from tests.conformance.lago_records import Row, aggregation_of, field_of, is_recurring
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import number
 
@@ -69,11 +69,6 @@ def _whole(value: Fraction) -> int:
     if value.denominator != 1:
         raise NotExpressible("a reading that is not a whole number")
     return value.numerator
-
-
-def field_of(metric: Row) -> str:
-    """The property that a metric looks at."""
-    return str(metric.get("field_name", "item_id"))
 
 
 def _present(metric: Row, events: Sequence[Event], days: range, prorated: bool) -> list[int]:

@@ -7,8 +7,9 @@ from datetime import date
 from typing import Any
 
 from domain.period import day as date_of
+from tests.conformance.lago_licenses import Stage, changed
 from tests.conformance.lago_records import Row
-from tests.conformance.lago_world import Stage, World, changed
+from tests.conformance.lago_world import World
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import number
 
@@ -61,7 +62,13 @@ def _updated(world: World, plan: Row, one: Row, said: Row, old: int) -> str:
     if "id" not in said:
         ref = f"fixed_charge#{one['ref']} {said['add_on_id']}"
         parent = None if one is plan else f"fixed_charge#{plan['ref']} {said['add_on_id']}"
-        row = {**said, "ref": ref, "plan": one["ref"], "parent": parent, "add_on": said["add_on_id"].removesuffix(".id")}
+        row = {
+            **said,
+            "ref": ref,
+            "plan": one["ref"],
+            "parent": parent,
+            "add_on": said["add_on_id"].removesuffix(".id"),
+        }
         world.records.rows[ref] = row
         return ref
     ref = said["id"].removesuffix(".id")

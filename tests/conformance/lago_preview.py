@@ -2,22 +2,38 @@
 
 from __future__ import annotations
 
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from domain.billing import account_as_of
-from domain.document import draft
+from domain.document import Draft, draft
 from domain.events.documents import Line
 from domain.period import day as date_of
 from tests.conformance.lago_counts import counted
-from tests.conformance.lago_records import Row, aggregation_of, kind_of, model_of
+from tests.conformance.lago_licenses import Stage
+from tests.conformance.lago_plans import model_of
+from tests.conformance.lago_records import Row, aggregation_of, kind_of
 from tests.conformance.lago_slices import charge_of
+from tests.conformance.lago_world import World
 
-if TYPE_CHECKING:
-    from tests.conformance.lago_world import Stage, World
+Part = tuple[Row, Line]
+"""A slice of a charge, and the line that it comes to."""
 
 
 def usage_so_far(world: World, stage: Stage) -> dict[str, Any]:
     """The usage of a subscription in its current period, as the peer answers when it is asked for."""
+    parts, drafted = _parts(world, stage)
+    currency = stage.license.account.currency
+    charges: dict[str, list[Part]] = {}
+    for row, line in parts:
+        charges.setdefault(charge_of(row["ref"]), []).append((row, line))
+    return {
+        "amount_cents": drafted.net, "taxes_amount_cents": drafted.tax, "total_amount_cents": drafted.gross,
+        "currency": currency, "charges_usage": [_charge(world, stage, currency, own) for own in charges.values()],
+    }  # fmt: skip
+
+
+def _parts(world: World, stage: Stage) -> tuple[list[Part], Draft]:
+    """Each slice of each charge with its line on the document that the period's end would bring."""
     sub = stage.license
     today = sub.account.day(world.now).toordinal()
     end = date_of(world.grid(sub, stage).period(today)[1])
@@ -26,21 +42,12 @@ def usage_so_far(world: World, stage: Stage) -> dict[str, Any]:
         line for line in world.found(sub, end).difference.lines
         if line.stream.component.partition("/")[2] in usage and line.charge and line.start <= today < line.end
     ]  # fmt: skip
-    account = account_as_of(sub.account.facts, end)
-    drafted = draft(wanted, account.tax_percent)
+    drafted = draft(wanted, account_as_of(sub.account.facts, end).tax_percent)
     lines = {line.component.partition("/")[2]: line for line in drafted.lines}
-    charges = dict.fromkeys(charge_of(ref) for ref in usage)
-    return {
-        "amount_cents": drafted.net, "taxes_amount_cents": drafted.tax, "total_amount_cents": drafted.gross,
-        "currency": account.currency,
-        "charges_usage": [
-            _charge(world, stage, account.currency, [(row, lines[ref]) for ref, row in usage.items() if charge_of(ref) == one])
-            for one in charges
-        ],
-    }  # fmt: skip
+    return [(row, lines[ref]) for ref, row in usage.items()], drafted
 
 
-def _charge(world: World, stage: Stage, currency: str, parts: list[tuple[Row, Line]]) -> dict[str, Any]:
+def _charge(world: World, stage: Stage, currency: str, parts: list[Part]) -> dict[str, Any]:
     """One charge: the sum of its slices, and each group and filter of it."""
     first = parts[0][0]
     row = world.records[charge_of(first["ref"])]
@@ -52,7 +59,7 @@ def _charge(world: World, stage: Stage, currency: str, parts: list[tuple[Row, Li
     }  # fmt: skip
 
 
-def _rows(world: World, stage: Stage, parts: list[tuple[Row, Line]], key: str, name: str) -> list[dict[str, Any]]:
+def _rows(world: World, stage: Stage, parts: list[Part], key: str, name: str) -> list[dict[str, Any]]:
     kinds = [row[key] for row, _ in parts if key in row]
     return [
         {name: kind, **_told(world, stage, [part for part in parts if part[0].get(key) == kind])}
@@ -61,7 +68,7 @@ def _rows(world: World, stage: Stage, parts: list[tuple[Row, Line]], key: str, n
     ]
 
 
-def _told(world: World, stage: Stage, parts: list[tuple[Row, Line]]) -> dict[str, Any]:
+def _told(world: World, stage: Stage, parts: list[Part]) -> dict[str, Any]:
     """Units, events and amount of some slices; a slice that counts something else has no units to tell."""
     counting = [(row, line) for row, line in parts if not row.get("counts")]
     units = sum(float(line.quantity) for _, line in counting)
