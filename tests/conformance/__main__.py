@@ -14,7 +14,8 @@ from tests.conformance.play import FAMILIES, Family, play
 
 TELLS = (
     "Dates and whole periods are exact. A part of a period may differ by one minor unit on a tie of rounding; rows of "
-    "zero and rows of account credit are left out. Nothing else is forgiven."
+    "zero and rows of account credit are left out. What a case asks for that we do not have is not compared, where the "
+    "rest of it is. Nothing else is forgiven."
 )
 
 

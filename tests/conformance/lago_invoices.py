@@ -21,6 +21,10 @@ class ZeroRow(NotExpressible):
     """Asked of a row of zero, which we do not write."""
 
 
+class Partial(int):
+    """The amount of a part of a period, where a tie of rounding may fall the other way."""
+
+
 class Local:
     """A day where the customer is; two moments of one day are the same to us.
 
@@ -76,7 +80,9 @@ class Fee:
 
     @property
     def amount_cents(self) -> int:
-        return sum(line.amount for line in self.lines)
+        amount = sum(line.amount for line in self.lines)
+        whole = all((line.start, line.end) == (line.base_start, line.base_end) for line in self.lines)
+        return amount if whole else Partial(amount)
 
     @property
     def taxes_amount_cents(self) -> int:
@@ -89,11 +95,6 @@ class Fee:
     @property
     def units(self) -> Any:
         return sum(number(line.quantity) * (1 if line.kind == "charge" else -1) for line in self.lines)
-
-    @property
-    def is_part(self) -> bool:
-        """Whether it is for less than a whole period, where a tie of rounding may fall the other way."""
-        return any((line.start, line.end) != (line.base_start, line.base_end) for line in self.lines)
 
 
 @dataclass
@@ -190,16 +191,13 @@ class Invoice:
 
     @property
     def finalized(self) -> bool:
-        return self._no_drafts()
-
-    def _no_drafts(self) -> bool:
         if self.world.records[self.document.account.ref].get("invoice_grace_period"):
             raise NotExpressible("documents that are drafts for some days")
         return True
 
     @property
     def status(self) -> str:
-        return "finalized" if self._no_drafts() else "draft"
+        return "finalized" if self.finalized else "draft"
 
     @property
     def invoice_type(self) -> str:

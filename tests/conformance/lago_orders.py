@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from datetime import date
 from typing import Any
 
 from domain.period import day as date_of
@@ -60,23 +59,22 @@ def update_plan(world: World, step: dict[str, Any]) -> None:
 def _updated(world: World, plan: Row, one: Row, said: Row, old: int) -> str:
     """The fixed charge of a plan that takes the new units, or nothing where it keeps its own."""
     if "id" not in said:
-        ref = f"fixed_charge#{one['ref']} {said['add_on_id']}"
-        parent = None if one is plan else f"fixed_charge#{plan['ref']} {said['add_on_id']}"
-        row = {
-            **said,
-            "ref": ref,
-            "plan": one["ref"],
-            "parent": parent,
-            "add_on": said["add_on_id"].removesuffix(".id"),
-        }
-        world.records.rows[ref] = row
-        return ref
+        return _added(world, plan, one, said)
     ref = said["id"].removesuffix(".id")
     own = next((row for row in world.records.of(one, "fixed_charge") if ref in (row["ref"], row.get("parent"))), None)
     if own is None or (one is not plan and units_in(own) != old):
         return ""
     own["units"] = said["units"]
     return str(own["ref"])
+
+
+def _added(world: World, plan: Row, one: Row, said: Row) -> str:
+    """A fixed charge that a plan gets while it runs."""
+    ref, first = (f"fixed_charge#{owner['ref']} {said['add_on_id']}" for owner in (one, plan))
+    add_on = said["add_on_id"].removesuffix(".id")
+    parent = None if one is plan else first
+    world.records.rows[ref] = {**said, "ref": ref, "plan": one["ref"], "parent": parent, "add_on": add_on}
+    return ref
 
 
 def _on(world: World, plan: Row) -> Iterator[Stage]:
@@ -107,7 +105,7 @@ def reorder(world: World, stage: Stage, component: str, said: Row) -> None:
 def _order(world: World, stage: Stage, component: str, said: Row) -> None:
     sub = stage.license
     today = sub.account.day(world.now)
-    on: date = today
+    on = today
     if not said.get("apply_units_immediately"):
         on = date_of(world.grid(sub, stage).period(today.toordinal())[1])
     sub.ordered.append((component, on, units_in(said)))

@@ -81,11 +81,12 @@ class Sold(NamedTuple):
         )  # fmt: skip
 
     def _fee(self) -> Part:
-        prices = {self.currency: Flat(_major(self.plan.get("amount_cents", 100)))}
+        prices: dict[str, Price] = {self.currency: Flat(_major(self.plan.get("amount_cents", 100)))}
         return Component("fee", "Fee", prices, cadence=self.rhythm, mode=_mode(self.in_advance)), None
 
     def _least(self, row: Row) -> Part:
-        prices, name = {self.currency: Flat(_major(row["amount_cents"]))}, row["ref"]
+        prices: dict[str, Price] = {self.currency: Flat(_major(row["amount_cents"]))}
+        name = row["ref"]
         return Component(name, name, prices, charge="minimum", cadence=self.rhythm, mode="in_arrears"), None
 
     def _component(self, row: Row) -> Part:

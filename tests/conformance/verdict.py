@@ -7,7 +7,7 @@ from typing import Any
 
 Case = dict[str, Any]
 Forgiven = Counter[str]
-"""How often each allowance was used: `tie`, `zero row`, `credit row`, `refusal`."""
+"""How often each allowance was used: `tie`, `zero row`, `credit row`, `refusal`, `not compared`."""
 
 
 class Differs(Exception):
