@@ -9,6 +9,7 @@ from functools import cached_property
 from typing import Any
 
 from domain.events.documents import Line
+from tests.conformance.lago_counts import Event, counted
 from tests.conformance.lago_licenses import Account, Document, Stage, stage_of
 from tests.conformance.lago_records import kind_of
 from tests.conformance.lago_slices import charge_of
@@ -52,8 +53,14 @@ class Fee:
     def is_nothing(self) -> bool:
         """Whether the peer writes no row: usage of nothing, or nothing to top up."""
         if self.kind == "charge":
-            return not self.amount_cents and not self.units
+            return not self.amount_cents and not self.units and not self._events()
         return self.kind == "commitment" and not self.amount_cents
+
+    def _events(self) -> list[Event]:
+        """What was seen for it in its days."""
+        days, row = self.lines[-1], next(row for row in self.stage.sold.charges() if row["ref"] == self.component)
+        seen = counted(row, self.stage.sold.records.metric(row), self.stage.license.observed)
+        return [event for event in seen if days.start.toordinal() <= event.day < days.end.toordinal()]
 
     @property
     def charge(self) -> str:
@@ -229,8 +236,10 @@ class Billed:
     number: int
 
     def _local(self, kind: str, place: int) -> Local:
-        """The first or last day of the latest period of a kind; a fee in advance is shown until the next one."""
-        lines = self.invoice.lines(self.stage, kind)
+        """The first or last day of the latest period of a kind: of charges the past one, of a fee that billed last."""
+        on, lines = self.invoice.document.on, self.invoice.lines(self.stage, kind)
+        if kind != "subscription":
+            lines = [line for line in lines if line.start <= on and line.end.toordinal() <= on.toordinal() + 1]
         if not lines and kind == "subscription" and self.stage.sold.in_advance:
             earlier = invoices_of(self.invoice.world, self.invoice.document.account)[: self.invoice.number]
             lines = [line for one in earlier for line in one.lines(self.stage, kind)]
