@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from domain.events.counted_users import ReadingsRecorded
-from tests.conformance.lago_invoices import CreditNote, Fee, Invoice, Local, invoices_of
+from tests.conformance.lago_invoices import Billed, CreditNote, Fee, Invoice, Local, invoices_of
 from tests.conformance.lago_licenses import Account, Stage, Sub
 from tests.conformance.lago_orders import units_in
 from tests.conformance.lago_records import Row
@@ -88,6 +88,10 @@ class Subscription:
     def invoices(self) -> list[Invoice]:
         own = invoices_of(self.world, self.stage.license.account)
         return [one for one in own if self.stage in one.document.stages]
+
+    @property
+    def invoice_subscriptions(self) -> list[Billed]:
+        return [Billed(invoice, self.stage, invoice.number) for invoice in self.invoices]
 
     @property
     def fees(self) -> list[Fee]:
