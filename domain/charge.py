@@ -15,12 +15,12 @@ from functools import lru_cache
 import msgspec
 
 from domain import price as prices
-from domain.counting import DayCounts, measure
+from domain.counting import DayCounts, levels, measure
 from domain.errors import Invalid
 from domain.events.documents import Ref
 from domain.grid import Cadence, position
 from domain.identity import digest
-from domain.money import rounded, share
+from domain.money import rounded, scale, share
 from domain.package_version import Counted, Declared, Fixed, Mode, PackageVersion
 from domain.period import Span, intersection
 from domain.terms import Discount, Stream, Terms
@@ -121,7 +121,8 @@ def _of_piece(
     if base is None:
         return
     factor = _discount_factor(terms, k, period) if terms.discounts else UNDISCOUNTED
-    price = _price(terms, quantity) if factor is UNDISCOUNTED else _price(terms, quantity) * factor
+    price = _by_day(terms, counts, service, period) if usage and _is_by_day(terms) else _price(terms, quantity)
+    price = price if factor is UNDISCOUNTED else price * factor
     yield Charge(
         stream=terms.stream,
         key=key(terms, quantity, factor, price if usage else None),
@@ -197,12 +198,37 @@ def _free_of_nfr(terms: Terms, quantity: Fraction) -> Fraction:
 
 def _price(terms: Terms, quantity: Fraction) -> Fraction:
     currency = terms.stream.currency
+    price = _model(terms)
+    return prices.amount(price, quantity, currency) if price else Fraction(0)
+
+
+def _model(terms: Terms) -> prices.Price | None:
+    """The price in the license's currency; None where a license that is not for resale has everything free."""
     if terms.type == "nfr" and terms.package.nfr_included is None:
-        return Fraction(0)
-    price = terms.component.prices.get(currency)
+        return None
+    price = terms.component.prices.get(terms.stream.currency)
     if price is None:
-        raise Invalid(f"{terms.stream.component} has no price in {currency}")
-    return prices.amount(price, quantity, currency)
+        raise Invalid(f"{terms.stream.component} has no price in {terms.stream.currency}")
+    return price
+
+
+def _is_by_day(terms: Terms) -> bool:
+    return isinstance(terms.component.quantity, Counted) and terms.component.quantity.by_day
+
+
+def _by_day(terms: Terms, counts: Counts, service: Span, period: Span) -> Fraction:
+    """What the units of a period cost, each paid for the days that it was there."""
+    rule, days = terms.component.quantity, terms.package.proration.month_days
+    assert isinstance(rule, Counted)
+    least = max(rule.minimum, terms.minimum)
+    held = [
+        (position(day, days), _free_of_nfr(terms, Fraction(max(level, least) if least else level)))
+        for day, level in levels(counts(rule.counter), *service)
+    ]
+    whole = position(period[1], days) - position(period[0], days)
+    parts = prices.comings(held, position(service[1], days), whole)
+    price = _model(terms)
+    return prices.prorated(price, parts) * scale(terms.stream.currency) if price else Fraction(0)
 
 
 def _base(terms: Terms, service: Span, period: Span) -> Span | None:

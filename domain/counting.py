@@ -254,6 +254,11 @@ def measure(counting: Counting, counts: DayCounts, start: int, end: int) -> Frac
     return Fraction(sum(readings) if counting.measure == "sum" else readings[-1])
 
 
+def levels(counts: DayCounts, start: int, end: int) -> Iterator[tuple[int, int]]:
+    """The days of a period on which something was read, and what: it holds until the next."""
+    return ((ordinal, counts.days[ordinal]) for ordinal in range(start, end) if ordinal in counts.days)
+
+
 def _snapshot(day_of_month: int, counts: DayCounts, start: int, end: int) -> Fraction | None:
     on = _snapshot_day(day_of_month, counts, start, end)
     return None if on is None else Fraction(counts.days[on])

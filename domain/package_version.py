@@ -74,13 +74,15 @@ class Declared(msgspec.Struct, frozen=True, tag="declared"):
 class Counted(msgspec.Struct, frozen=True, tag="counted"):
     """The counted users of the period, at least the committed quantity where there is one.
 
-    Shapes: with `or_counter`, the larger of the count and ceil(other count ÷ per): max(A, ceil(B / n)).
+    Shapes: with `or_counter`, the larger of the count and ceil(other count ÷ per): max(A, ceil(B / n)); with `by_day`
+    each unit of usage is paid for the days that it was there, in the tier that it was in, and entering a tier whole.
     """
 
     counter: str
     minimum: int = 0
     or_counter: str = ""
     per: int = 1
+    by_day: bool = False
 
 
 Quantity = Fixed | Declared | Counted

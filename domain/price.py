@@ -9,7 +9,7 @@ as the catalog wrote them; `amount` gives an exact fraction in minor units. Tier
 from __future__ import annotations
 
 import itertools
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -199,6 +199,18 @@ def prorated(price: Price, parts: Iterable[tuple[Fraction, Fraction]]) -> Fracti
         at += units
         reached = max(reached, at)
     return max(total + sum(Fraction(step.flat) for step in price.steps(None, reached)), Fraction(0))
+
+
+def comings(levels: Iterable[tuple[int, Fraction]], end: int, whole: int) -> Iterator[tuple[Fraction, Fraction]]:
+    """The units that came and went, each with what it weighs: the part of the period that was left then.
+
+    Shapes: (day, how many there are from then on) in order, up to the day `end`; the whole period has `whole` days.
+    """
+    before = Fraction(0)
+    for day, level in levels:
+        if level != before:
+            yield level - before, (level - before) * (end - day) / whole
+        before = level
 
 
 def check_tiers(tiers: Sequence[Tier]) -> str | None:

@@ -222,7 +222,8 @@ def _component(name: str, found: shape.ComponentShape) -> Component:
 def _quantity(found: shape.QuantityShape) -> Quantity:
     if found.counted is not None:
         other = found.or_if_more
-        return Counted(found.counted, found.minimum, other.counted if other else "", other.per if other else 1)
+        name, per = (other.counted, other.per) if other else ("", 1)
+        return Counted(found.counted, found.minimum, name, per, found.by_day)
     return Fixed(found.fixed) if found.fixed is not None else Declared(found.minimum)
 
 

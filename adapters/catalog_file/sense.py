@@ -49,6 +49,8 @@ def _component(version: PackageVersion, component: Component, currencies: set[st
     if isinstance(quantity, Counted):
         if component.charge in ("one_time", *BOUNDS):
             yield f"{where}.quantity", f"a {component.charge} charge cannot be counted", "shape"
+        if quantity.by_day and (component.charge != "usage" or quantity.or_counter):
+            yield f"{where}.quantity", "only usage of one counter is paid by day", "shape"
         for name in filter(None, (quantity.counter, quantity.or_counter)):
             if version.counting(name) is None:
                 yield f"{where}.quantity", f"there is no counter {name}", "reference"

@@ -160,6 +160,7 @@ class QuantityShape(Shape):
     counted: Id | None = None
     minimum: Count = 0
     or_if_more: LargerOf | None = None
+    by_day: Flag = False
 
     @model_validator(mode="after")
     def one_kind(self) -> QuantityShape:

@@ -29,8 +29,8 @@ class Ladder:
         self.tiers = tuple(
             Tier(
                 None if row[top] is None else int(border * self.finer),
-                _decimal(self._unit(row) / self.finer / scale),
-                _decimal(number(row.get("flat_amount", row.get("flat")) or 0)),
+                written(self._unit(row) / self.finer / scale),
+                written(number(row.get("flat_amount", row.get("flat")) or 0)),
             )
             for row, border in zip(ranges, borders, strict=True)
         )
@@ -40,25 +40,24 @@ class Ladder:
         return number(row.get("per_unit_amount", row.get("rate", row.get("unit"))) or 0)
 
 
-def _decimal(exact: Fraction) -> Decimal:
+def written(exact: Fraction) -> Decimal:
     """Raises: NotExpressible for a price that no decimal writes."""
-    written = Decimal(exact.numerator) / Decimal(exact.denominator)
-    if Fraction(written) != exact:
+    decimal = Decimal(exact.numerator) / Decimal(exact.denominator)
+    if Fraction(decimal) != exact:
         raise NotExpressible(f"{exact} is not a decimal")
-    return written
+    return decimal
 
 
-def _model(case: Case) -> tuple[Price, int]:
+def model_price(model: str, said: dict[str, Any]) -> tuple[Price, int]:
     """The price, and how many of its units are one of the peer's."""
-    model, said = case["model"], case["properties"]
     if model in ("graduated", "prorated_graduated", "volume", "graduated_percentage"):
         ranges = next(said[name] for name in said if name.endswith("ranges"))
         ladder = Ladder(ranges, scale=100 if model == "graduated_percentage" else 1)
         return (Volume if model == "volume" else Graduated)(ladder.tiers), ladder.finer
     if model == "package":
-        return Block(said["package_size"], _decimal(number(said["amount"])), int(said["free_units"] or 0)), 1
+        return Block(said["package_size"], written(number(said["amount"])), int(said["free_units"] or 0)), 1
     if model == "standard":
-        return PerUnit(_decimal(number(said["amount"]))), 1
+        return PerUnit(written(number(said["amount"]))), 1
     raise NotExpressible(f"no price model {model}")
 
 
@@ -66,7 +65,7 @@ def _charge_model(case: Case, forgiven: Forgiven) -> None:
     if case["model"] == "percentage":
         _percentage(case)
         return
-    price, finer = _model(case)
+    price, finer = model_price(case["model"], case["properties"])
     asked = case["input"]
     units = number(asked["aggregation"])
     whole = number(asked.get("full_units_number", asked["aggregation"]))
@@ -140,8 +139,8 @@ def _percentage(case: Case) -> None:
     units = number(asked["aggregation"])
     if events and said["free_units_per_events"] and events == said["free_units_per_events"]:
         free = min(number(free or running[events - 1]), number(running[events - 1]))
-    rate = Allowance(int(number(free or 0)), _decimal(number(said["rate"]) / 100))
-    fee = Allowance(events, _decimal(number(said["fixed_amount"] or 0)))
+    rate = Allowance(int(number(free or 0)), written(number(said["rate"]) / 100))
+    fee = Allowance(events, written(number(said["fixed_amount"] or 0)))
     count = Fraction(asked["count"] if units else 0)
     total = sum(step.amount for price, of in ((rate, units), (fee, count)) for step in price.steps(None, of))
     _amounts(case, Fraction(total), units)
@@ -233,7 +232,7 @@ def _steps(case: Case) -> list[Step]:
     billed = earlier or number(_previously(asked))
     before = earlier if billed else None
     if model == "flat":
-        return Flat(_decimal(number(said["amount"]))).steps(None, quantity) if _billed_now(said, asked) else []
+        return Flat(written(number(said["amount"]))).steps(None, quantity) if _billed_now(said, asked) else []
     if model == "volume":
         ladder = Ladder(said["tiers"], "up_to")
         return Volume(ladder.tiers).steps(None, earlier + quantity) if asked["line_position"] in LAST else []
@@ -253,14 +252,14 @@ def _billed_now(said: dict[str, Any], asked: dict[str, Any]) -> bool:
 def _unit_price(case: Case) -> Price:
     said, model, asked = case["price"], case["model"], case["input"]
     if model == "package":
-        return Block(said["quantity_per_package"], _decimal(number(said["amount"])))
+        return Block(said["quantity_per_package"], written(number(said["amount"])))
     if model == "dynamic":
-        return PerUnit(Decimal(1) if said["multiplier"] == "DecimalOne" else _decimal(number(said["multiplier"])))
+        return PerUnit(Decimal(1) if said["multiplier"] == "DecimalOne" else written(number(said["multiplier"])))
     conversion = asked.get("UnitConfig") if asked.get("UnitConfigEnabled") else None
     if conversion is None:
-        return PerUnit(_decimal(number(said["amount"])))
+        return PerUnit(written(number(said["amount"])))
     if conversion["Operation"].endswith("Divide") and conversion["Rounding"].endswith("Ceiling"):
-        return Block(int(conversion["ConversionFactor"]), _decimal(number(said["amount"])))
+        return Block(int(conversion["ConversionFactor"]), written(number(said["amount"])))
     raise NotExpressible(f"units converted by {conversion['Operation']}, rounded by {conversion['Rounding']}")
 
 

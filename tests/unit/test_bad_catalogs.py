@@ -48,6 +48,13 @@ BAD = {
     "a merge key": ("trial: 21 days", "<<: {}", "alias", 7, "packages.guard"),
     "a number in another notation": ("up_to: 10", "up_to: 1e1", "value", 19, ".price.EUR.graduated[0].up_to"),
     "a leading zero": ("up_to: 10", "up_to: 010", "value", 19, ".price.EUR.graduated[0].up_to"),
+    "a fee paid by day": (
+        "{counted: users}",
+        "{counted: users, by_day: true}",
+        "shape",
+        17,
+        ".users.quantity",
+    ),
     "a negative price": ('"15.00"', '"-15.00"', "value", 13, ".base.price.EUR.flat"),
     "more decimals than the euro has": ('"15.00"', '"15.005"', "decimals", 13, ".base.price.EUR"),
     "decimals of the yen": ('"2000"', '"2000.5"', "decimals", 13, ".base.price.JPY"),

@@ -1,0 +1,93 @@
+"""A charge that has several prices or is told in several rows, as one component for each.
+
+Who prices regions apart has a counter and a component for each region; a rate with a fee for each event is two
+components, one on what the events add up to and one on how many they are.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import product
+from typing import Any
+
+from tests.conformance.lago_records import Records, Row, kind_of
+from tests.conformance.tiers import written
+from tests.conformance.verdict import NotExpressible
+from tests.conformance.words import number
+
+BETWEEN = "@"
+"""What stands between a charge and the name of one of its slices."""
+GROUPINGS = ("grouped_by", "pricing_group_keys")
+
+
+def slices(records: Records, row: Row) -> list[Row]:
+    """A charge as the components that say the same: itself, where it has one price and one row."""
+    found = [row]
+    for cut in (_filtered, _grouped, _rate_and_fee, _units_and_amount):
+        found = [part for one in found for part in cut(records, one)]
+    return found
+
+
+def charge_of(component: str) -> str:
+    """The charge that a component is a slice of."""
+    return component.partition(BETWEEN)[0]
+
+
+def _slice(row: Row, name: str, **more: Any) -> Row:
+    return {**row, "ref": f"{row['ref']}{BETWEEN}{name}", **more}
+
+
+def _filtered(records: Records, row: Row) -> Iterator[Row]:
+    """One slice for each filter of the charge, and one for what no filter takes."""
+    taken = []
+    for one in records.ending("charge_filter"):
+        if one["charge"] == row["ref"]:
+            taken.append(_values(records, one["ref"]))
+            yield _slice(row, one["ref"], properties=one["properties"], only=taken[-1], filter=taken[-1])
+    yield _slice(row, "rest", others=taken, filter=None) if taken else row
+
+
+def _values(records: Records, ref: str) -> dict[str, list[Any]]:
+    """The values that each property of an event has to have for a filter."""
+    return {
+        records[value["billable_metric_filter"]]["key"]: value["values"]
+        for value in records.ending("charge_filter_value")
+        if value["charge_filter"] == ref
+    }
+
+
+def _grouped(records: Records, row: Row) -> Iterator[Row]:
+    """One slice for each combination of values that events have."""
+    said = row.get("properties") or {}
+    keys = next((said[name] for name in GROUPINGS if said.get(name)), None)
+    row = {**row, "properties": {name: value for name, value in said.items() if name not in GROUPINGS}}
+    if not keys or not all(records.seen.get(key) for key in keys):
+        yield row
+        return
+    for values in product(*(records.seen[key] for key in keys)):
+        group = dict(zip(keys, values, strict=True))
+        only = {**row.get("only", {}), **{key: [value] for key, value in group.items()}}
+        yield _slice(row, "+".join(map(str, values)), only=only, group=group)
+
+
+def _rate_and_fee(records: Records, row: Row) -> Iterator[Row]:
+    """A rate on what events add up to, and a fee for each of them."""
+    if kind_of(row["ref"]) != "percentage_charge":
+        yield row
+        return
+    said = row.get("properties") or {"rate": "0.0555", "fixed_amount": "2"}
+    if any(value for name, value in said.items() if name not in ("rate", "fixed_amount")):
+        raise NotExpressible("a rate with free events, or with a least or most amount of each event")
+    rate = written(number(said["rate"]) / 100)
+    yield _slice(row, "rate", properties={"amount": str(rate)}, charge_model="standard")
+    fee = said.get("fixed_amount") or "0"
+    yield _slice(row, "fee", properties={"amount": fee}, charge_model="standard", counts="events")
+
+
+def _units_and_amount(records: Records, row: Row) -> Iterator[Row]:
+    """Events that bring their own amount: it is counted in tenths of a minor unit, at the price of one."""
+    if kind_of(row["ref"]) != "dynamic_charge":
+        yield row
+        return
+    yield _slice(row, "units", properties={"amount": "0"}, charge_model="standard")
+    yield _slice(row, "amount", properties={"amount": "0.001"}, charge_model="standard", counts="amounts")

@@ -1,0 +1,137 @@
+"""The world of a Lago scenario: what was published, sold and counted, and the runs over it.
+
+A subscription is a license, and a change of plan is another stage of it. What the peer counts from events are readings
+of a counter, one for each day: silence is zero for the peer, so it is told so.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from datetime import date, datetime
+from decimal import Decimal
+from typing import Any
+from uuid import uuid5
+from zoneinfo import ZoneInfo
+
+from domain.billing import Found, Standing, documents, found
+from domain.difference import NewLine
+from domain.document import Draft, draft
+from domain.events import account as events
+from domain.events.counted_users import Reading, ReadingsRecorded
+from domain.grid import Grid
+from domain.package_version import PackageVersion
+from domain.period import day as date_of
+from domain.terms import Located, terms
+from tests.books import NAMESPACE
+from tests.conformance.lago_counts import daily, units_of
+from tests.conformance.lago_licenses import UTC, Account, Document, Stage, Sub, stage_of
+from tests.conformance.lago_plans import Sold
+from tests.conformance.lago_records import Records, Row, kind_of
+from tests.conformance.verdict import NotExpressible
+
+
+class World:
+    """Everything so far.
+
+    Shapes: `usage` is the last answer about what was used; `meant` the subscription that each way to one first led to.
+    """
+
+    def __init__(self, records: Records) -> None:
+        self.records, self.now = records, datetime.min.replace(tzinfo=UTC)
+        self.accounts: dict[str, Account] = {}
+        self.packages: dict[tuple[str, int], PackageVersion] = {}
+        self.usage: dict[str, Any] = {}
+        self.meant: dict[str, object] = {}
+        self.coupons = False
+
+    def account(self, ref: str, currency: str = "EUR") -> Account:
+        """A customer, opened when first met."""
+        if ref not in self.accounts:
+            row, made = self.records[ref], uuid5(NAMESPACE, ref)
+            zone, percent = row.get("timezone") or "UTC", self.records.tax_percent()
+            account = Account(ref, ZoneInfo(zone), made, row.get("currency") or currency)
+            opened = events.AccountOpened(
+                reference=ref, party=events.Party(name=ref), parent=None, payer=None, currency=account.currency,
+                billing_day=1, zone=zone, tax_percent=Decimal(percent.numerator) / percent.denominator,
+            )  # fmt: skip
+            account.facts.append(Located((made, 1), opened))
+            self.accounts[ref] = account
+        return self.accounts[ref]
+
+    def subs(self) -> Iterator[Sub]:
+        """All licenses."""
+        return (sub for account in self.accounts.values() for sub in account.subs)
+
+    def sub(self, external_id: str) -> Sub:
+        """The license that somebody else's name belongs to: the last one so named."""
+        for sub in reversed(list(self.subs())):
+            if sub.external_id == external_id:
+                return sub
+        raise NotExpressible(f"nothing was sold as {external_id}")
+
+    def package(self, sold: Sold, trial: bool = False) -> PackageVersion:
+        """Publishes what was sold, unless it is published already."""
+        name = sold.version(1).package
+        versions = [version for (package, _), version in self.packages.items() if package == name]
+        version = sold.version(len(versions) + 1, trial)
+        for known in versions:
+            if known.components == version.components:
+                return known
+        self.packages[name, version.version] = version
+        return version
+
+    def grid(self, sub: Sub, stage: Stage) -> Grid:
+        """The periods of a stage's fee."""
+        found_terms = terms(sub.facts, sub.account.facts, lambda name, number: self.packages[name, number])
+        return next(one.grid for one in found_terms if one.component.id == "fee" and one.end > stage.start.toordinal())
+
+    def bill(
+        self, account: Account, target: date, subs: Iterable[Sub] | None = None, even_nothing: bool = False
+    ) -> None:
+        """A run for an account: a document of what its licenses owe by a day, if they owe anything."""
+        lines: list[NewLine] = []
+        billed = list(account.subs if subs is None else subs)
+        for sub in billed:
+            lines += self.found(sub, target).difference.lines
+        facts = {account.id: account.facts}
+        drafts = [one for _, _, one in documents(lines, facts, target)]
+        if not drafts and even_nothing:
+            drafts = [draft((), Decimal(0))]
+        for one in drafts:
+            self._issue(account, one, lines, billed)
+
+    def found(self, sub: Sub, target: date) -> Found:
+        """What a license owes by a day."""
+        standing = Standing(sub.id, sub.facts, sub.account.facts, self.counts(sub, target), sub.lines)
+        return found(standing, target, lambda name, number: self.packages[name, number])
+
+    def counts(self, sub: Sub, target: date) -> list[Located]:
+        """The readings of every counter of a license, from its start through a day."""
+        first = sub.stages[0].start
+        days = range(first.toordinal(), target.toordinal() + 1)
+        rows = {row["ref"]: row for stage in sub.stages for row in stage.sold.charges()}
+        facts = []
+        for ref, row in rows.items():
+            quantities = zip(days, self._quantities(sub, row, days), strict=True)
+            readings = tuple(Reading(date_of(day), quantity, "") for day, quantity in quantities)
+            body = ReadingsRecorded(license=sub.id, counter=ref, month=first.replace(day=1), readings=readings)
+            facts.append(Located((uuid5(sub.id, ref), 1), body))
+        return facts
+
+    def _quantities(self, sub: Sub, row: Row, days: range) -> list[int]:
+        if kind_of(row["ref"]) == "fixed_charge":
+            return units_of(sub.ordered, row, days)
+        return daily(row, self.records.metric(row), sub.observed, days)
+
+    def _issue(self, account: Account, issued: Draft, lines: list[NewLine], billed: list[Sub]) -> None:
+        ref = uuid5(account.id, f"document {len(account.documents)}")
+        streams = {(line.stream.license, line.stream.component): line.stream for line in lines}
+        stages: list[Stage] = []
+        for line in issued.lines:
+            sub = next(sub for sub in billed if sub.id == line.license)
+            sub.lines.append(((ref, line.number), streams[line.license, line.component], line))
+            stage = stage_of(sub, line)
+            stages += [stage] if stage not in stages else []
+        on = account.day(self.now)
+        stages = stages or [sub.on(on) for sub in billed]
+        account.documents.append(Document(ref, account, on, self.now, issued, stages))
