@@ -8,7 +8,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Literal, NamedTuple
 
-from tests.conformance import item_tree, periods, proration, tiers
+from tests.conformance import item_tree, periods, proration, tiers, usage
 from tests.conformance.verdict import Case, Differs, Forgiven, NotExpressible
 
 FAMILIES: dict[str, Callable[[Case, Forgiven], None]] = {
@@ -16,6 +16,7 @@ FAMILIES: dict[str, Callable[[Case, Forgiven], None]] = {
     "periods": periods.play,
     "item_tree": item_tree.play,
     "tiers": tiers.play,
+    "usage": usage.play,
 }
 Outcome = Literal["passed", "failed", "not_expressible"]
 
