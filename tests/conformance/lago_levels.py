@@ -96,13 +96,11 @@ class Presence(Meter):
         return [row for _, row in sorted(rows, key=lambda dated: dated[0])]
 
     def change(self, event: Happened) -> Fraction:
-        subject, there = (
-            event.said.get(self.field or ""),
-            {stay.subject for stay in self.stays if stay.last == OPEN_END},
-        )
-        if subject is None or (subject in there) != _removes(event):
+        subject = event.said.get(str(self.field))
+        there = any(stay.subject == str(subject) and stay.last == OPEN_END for stay in self.stays)
+        if subject is None or there != _removes(event):
             return Fraction(0)
-        return Fraction(-1 if _removes(event) else 1)
+        return Fraction(-1 if there else 1)
 
     def _average(self, stays: Iterable[Stay]) -> Fraction:
         """The daily number of subjects seen, on average, for the part of a full period that this is."""
