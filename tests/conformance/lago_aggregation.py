@@ -238,7 +238,7 @@ def _billed_at_once(asked: Asked) -> Fraction:
     """By how much an event raises the peak of the period; what was given back and taken again is not billed twice."""
     event, change, period = _event(asked), _change(asked), period_of(asked.case)
     start, end = period.span
-    known = max(asked.cached, key=lambda record: record["timestamp"], default={})
+    known: dict[str, Any] = max(asked.cached, key=lambda record: record["timestamp"], default={})
     peak, level = number(known.get("max_aggregation", 0)), number(known.get("current_aggregation", 0))
     before = {start: peak}
     after = by_day([(start, peak), (event.day, level + change)], max)
