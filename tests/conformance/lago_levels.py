@@ -1,0 +1,133 @@
+"""Lago's metrics that go on from period to period: a level that is changed, and subjects that are added and removed."""
+
+from __future__ import annotations
+
+import operator
+from collections import defaultdict
+from collections.abc import Iterable, Iterator, Sequence
+from datetime import UTC, time
+from fractions import Fraction
+from typing import NamedTuple
+
+from domain.counting import Observation
+from domain.period import OPEN_END, Span, intersection
+from tests.conformance.lago_counting import Happened, Listed, Meter, Readings, by_day, measured, observed
+from tests.conformance.verdict import Case, NotExpressible
+
+
+class Level(Meter):
+    """A quantity that stands until it is changed: added up over all time, or on average over a period's days."""
+
+    def __init__(self, case: Case, events: Sequence[Happened], opening: Fraction = Fraction(0)) -> None:
+        super().__init__(case, events, opening)
+        self.weighted = self.metric["aggregation_type"] == "weighted_sum_agg"
+        self.opening += sum((value for _, value in self.values(self.before)), Fraction(0))
+        if self.weighted and any(event.at.timetz() != time(tzinfo=UTC) for event in self.inside):
+            raise NotExpressible("a level that is weighed by the seconds of a day: ours is read once a day")
+
+    def units(self) -> Fraction:
+        return measured("last", self._levels(), self.period.span)
+
+    def billed(self) -> Fraction:
+        """Weighed by days: the average level, for the part of a full period that it was there."""
+        if not (self.weighted or self.prorated):
+            return self.units()
+        average = measured("average", self._levels(), self.period.span)
+        return average * self.period.part
+
+    def variation(self) -> Fraction:
+        """What the period's events add up to."""
+        return measured("sum", by_day(self.values(self.inside), operator.add), self.period.span)
+
+    def listed(self) -> list[Listed]:
+        values = self.values(self.inside)
+        if self.opening:
+            values.insert(0, (self.period.span[0], self.opening))
+        return [Listed(value, self._weighed(day, value)) for day, value in values]
+
+    def changes(self) -> Iterator[tuple[int, Fraction, int]]:
+        """The days on which the level moved: (day, by how much, days that it holds for)."""
+        moved = by_day(self.values(self.inside), operator.add)
+        if self.opening:
+            moved = by_day([(self.period.span[0], self.opening), *moved.items()], operator.add)
+        for day, by in sorted(moved.items()):
+            yield day, by, self.period.span[1] - day
+
+    def _weighed(self, day: int, value: Fraction) -> Fraction:
+        alone = {at: value if at >= day else Fraction(0) for at in range(*self.period.span)}
+        return measured("average", alone, self.period.span) * self.period.part
+
+    def _levels(self) -> Readings:
+        """The level at the end of each day of the period."""
+        moved, level, readings = by_day(self.values(self.inside), operator.add), self.opening, {}
+        for day in range(*self.period.span):
+            readings[day] = level = level + moved.get(day, 0)
+        return readings
+
+
+class Stay(NamedTuple):
+    """A subject from its first to its last day; the last is open while nobody removed it."""
+
+    subject: str
+    first: int
+    last: int
+
+
+class Presence(Meter):
+    """Subjects that are added and removed: who is there at the end, or how many were there on average."""
+
+    def __init__(self, case: Case, events: Sequence[Happened], opening: Fraction = Fraction(0)) -> None:
+        super().__init__(case, events, opening)
+        stays = stays_of([*self.before, *self.inside], str(self.field))
+        self.stays = [stay for stay in stays if stay.last >= self.period.span[0]]
+
+    def units(self) -> Fraction:
+        """Who is there at the end of the last day."""
+        held = self._days((stay.subject, (stay.first, stay.last)) for stay in self.stays)
+        return observed("last", held, self.period.span)
+
+    def billed(self) -> Fraction:
+        return self._average(self.stays) if self.prorated else self.units()
+
+    def listed(self) -> list[Listed]:
+        """One more when a subject comes, weighed by the days of its stay, and one less when it goes."""
+        rows = [(stay.first, Listed(Fraction(1), self._average([stay]))) for stay in self.stays]
+        rows += [(stay.last, Listed(Fraction(-1), Fraction(0))) for stay in self.stays if stay.last < OPEN_END]
+        return [row for _, row in sorted(rows, key=lambda dated: dated[0])]
+
+    def change(self, event: Happened) -> Fraction:
+        subject = event.said.get(str(self.field))
+        there = any(stay.subject == str(subject) and stay.last == OPEN_END for stay in self.stays)
+        if subject is None or there != _removes(event):
+            return Fraction(0)
+        return Fraction(-1 if there else 1)
+
+    def _average(self, stays: Iterable[Stay]) -> Fraction:
+        """The daily number of subjects seen, on average, for the part of a full period that this is."""
+        seen = self._days((stay.subject, (stay.first, stay.last + 1)) for stay in stays)
+        return observed("average", seen, self.period.span) * self.period.part
+
+    def _days(self, stays: Iterable[tuple[str, Span]]) -> Iterator[Observation]:
+        for subject, days in stays:
+            for day in range(*(intersection(days, self.period.span) or (0, 0))):
+                yield day, subject
+
+
+def stays_of(events: Iterable[Happened], field: str) -> list[Stay]:
+    """The stays of all subjects; who comes back on the day of leaving was never away."""
+    stays: dict[str, list[Stay]] = defaultdict(list)
+    for event in events:
+        subject = str(event.said[field])
+        own = stays[subject]
+        if _removes(event):
+            if own and own[-1].last == OPEN_END:
+                own[-1] = own[-1]._replace(last=event.day)
+        elif own and own[-1].last >= event.day:
+            own[-1] = own[-1]._replace(last=OPEN_END)
+        else:
+            own.append(Stay(subject, event.day, OPEN_END))
+    return [stay for own in stays.values() for stay in own]
+
+
+def _removes(event: Happened) -> bool:
+    return bool(event.said.get("operation_type") == "remove")
