@@ -10,7 +10,7 @@ from domain.grid import Grid
 from domain.package_version import Mode, Proration
 from domain.period import day as date_of
 from tests.books import Books
-from tests.conformance.lago_periods import boundaries
+from tests.conformance.lago.periods import boundaries
 from tests.conformance.proration import sold
 from tests.conformance.verdict import Case, Forgiven, expect
 from tests.conformance.words import MODES, cadence, day, decimal

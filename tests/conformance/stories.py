@@ -4,13 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.conformance import killbill_events, killbill_run, lago
+from tests.conformance.killbill import events, run
+from tests.conformance.lago import aggregation, scenario
 from tests.conformance.verdict import Case, Forgiven, NotExpressible
 
 PLAYERS: dict[tuple[str, str], Callable[[Case, Forgiven], None]] = {
-    ("killbill", "dated_actions"): killbill_run.play,
-    ("killbill", "billing_events_to_invoices"): killbill_events.play,
-    ("lago", "dated_actions"): lago.play,
+    ("killbill", "dated_actions"): run.play,
+    ("killbill", "billing_events_to_invoices"): events.play,
+    ("lago", "aggregation"): aggregation.play,
+    ("lago", "dated_actions"): scenario.play,
 }
 
 
@@ -18,5 +20,5 @@ def play(case: Case, forgiven: Forgiven) -> None:
     """One case of either family."""
     player = PLAYERS.get((case["peer"], case["kind"]))
     if player is None:
-        raise NotExpressible(f"nobody plays {case['kind']} of {case['peer']} yet")
+        raise NotExpressible(f"{case['kind']} of {case['peer']} is not a kind that we know")
     player(case, forgiven)

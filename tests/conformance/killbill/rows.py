@@ -8,7 +8,7 @@ from typing import Any
 
 from domain.events.documents import Line
 from tests.conformance.items import Item
-from tests.conformance.killbill_ledger import Row
+from tests.conformance.killbill.ledger import Row
 from tests.conformance.words import cents, day
 
 KINDS = {"reversal": "repair_adj", "adjustment": "item_adj"}

@@ -5,8 +5,8 @@ from __future__ import annotations
 from datetime import date
 from typing import Any
 
-from tests.conformance.killbill_history import Account, Subscription
-from tests.conformance.killbill_ledger import Ledger
+from tests.conformance.killbill.history import Account, Subscription
+from tests.conformance.killbill.ledger import Ledger
 from tests.conformance.verdict import NotExpressible
 
 Step = dict[str, Any]

@@ -18,9 +18,9 @@ from domain.period import OPEN_END
 from domain.period import day as date_of
 from domain.terms import Located, Stream
 from tests.books import NAMESPACE
-from tests.conformance.killbill_catalog import Catalog
-from tests.conformance.killbill_history import Account, Subscription
-from tests.conformance.killbill_license import Licenses, Settings, opened
+from tests.conformance.killbill.catalog import Catalog
+from tests.conformance.killbill.history import Account, Subscription
+from tests.conformance.killbill.license import Licenses, Settings, opened
 
 
 class Row(NamedTuple):

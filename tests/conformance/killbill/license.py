@@ -15,9 +15,9 @@ from domain.grid import Grid
 from domain.package_version import PackageVersion
 from domain.period import day as date_of
 from domain.terms import Located, Terms, terms
-from tests.conformance.killbill_catalog import Catalog, Plan
-from tests.conformance.killbill_history import Account, Segment, Subscription, in_force
-from tests.conformance.killbill_package import counted, package
+from tests.conformance.killbill.catalog import Catalog, Plan
+from tests.conformance.killbill.history import Account, Segment, Subscription, in_force
+from tests.conformance.killbill.package import counted, package
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import cadence
 

@@ -6,9 +6,9 @@ from collections.abc import Iterator
 from typing import Any
 
 from domain.period import day as date_of
-from tests.conformance.lago_licenses import Stage, changed
-from tests.conformance.lago_records import Row
-from tests.conformance.lago_world import World
+from tests.conformance.lago.licenses import Stage, changed
+from tests.conformance.lago.records import Row
+from tests.conformance.lago.world import World
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import number
 

@@ -10,7 +10,7 @@ from collections.abc import Iterator
 from itertools import product
 from typing import Any
 
-from tests.conformance.lago_records import Records, Row, kind_of
+from tests.conformance.lago.records import Records, Row, kind_of
 from tests.conformance.tiers import written
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import number

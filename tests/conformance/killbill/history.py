@@ -13,7 +13,7 @@ from domain.events import Event
 from domain.events.documents import Line, Ref
 from domain.terms import Stream
 from tests.books import NAMESPACE
-from tests.conformance.killbill_catalog import Plan
+from tests.conformance.killbill.catalog import Plan
 
 
 class Choice(NamedTuple):

@@ -10,8 +10,8 @@ from typing import NamedTuple
 from domain.grid import MONTHLY, Cadence
 from domain.package_version import Component, Counted, Counting, Declared, Mode, PackageVersion, Proration
 from domain.price import Flat, PerUnit, Price
-from tests.conformance.lago_records import Records, Row, kind_of, measure_of
-from tests.conformance.lago_slices import charge_of, slices
+from tests.conformance.lago.records import Records, Row, kind_of, measure_of
+from tests.conformance.lago.slices import charge_of, slices
 from tests.conformance.tiers import model_price, written
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import cadence, number

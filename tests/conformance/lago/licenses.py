@@ -14,8 +14,8 @@ from domain.events import license as events
 from domain.events.documents import Line, Ref
 from domain.package_version import PackageVersion
 from domain.terms import Located, Stream
-from tests.conformance.lago_counts import Event
-from tests.conformance.lago_plans import Sold
+from tests.conformance.lago.counts import Event
+from tests.conformance.lago.plans import Sold
 
 UTC = ZoneInfo("UTC")
 

@@ -9,15 +9,15 @@ from typing import Any
 from domain.counted_users import CountedUsers, counted_users_id
 from domain.events.counted_users import Reading, ReadingsRecorded
 from domain.period import day as date_of
-from tests.conformance.lago_asked import follow
-from tests.conformance.lago_counts import Event
-from tests.conformance.lago_licenses import UTC, Stage, Sub, instant
-from tests.conformance.lago_orders import reorder, update_plan, update_subscription
-from tests.conformance.lago_preview import usage_so_far
-from tests.conformance.lago_records import Row, field_of
-from tests.conformance.lago_shown import Subscription
-from tests.conformance.lago_subscriptions import begin, close, subscribe, terminate
-from tests.conformance.lago_world import World
+from tests.conformance.lago.asked import follow
+from tests.conformance.lago.counts import Event
+from tests.conformance.lago.licenses import UTC, Stage, Sub, instant
+from tests.conformance.lago.orders import reorder, update_plan, update_subscription
+from tests.conformance.lago.preview import usage_so_far
+from tests.conformance.lago.records import Row, field_of
+from tests.conformance.lago.shown import Subscription
+from tests.conformance.lago.subscriptions import begin, close, subscribe, terminate
+from tests.conformance.lago.world import World
 from tests.conformance.verdict import NotExpressible
 
 Step = dict[str, Any]

@@ -4,9 +4,8 @@ from __future__ import annotations
 
 from collections.abc import Callable
 
-from tests.conformance import killbill_charging as charging
-from tests.conformance import killbill_subscribing as subscribing
-from tests.conformance.killbill_desk import Desk, Step
+from tests.conformance.killbill import charging, subscribing
+from tests.conformance.killbill.desk import Desk, Step
 from tests.conformance.verdict import NotExpressible
 
 Action = Callable[[Desk, Step], None]

@@ -8,10 +8,10 @@ from typing import Any, NamedTuple
 
 from domain.terms import Terms
 from tests.conformance.items import Item
-from tests.conformance.killbill_desk import Desk
-from tests.conformance.killbill_history import Account, Segment, Subscription, in_force
-from tests.conformance.killbill_ledger import Invoice, Ledger
-from tests.conformance.killbill_rows import items
+from tests.conformance.killbill.desk import Desk
+from tests.conformance.killbill.history import Account, Segment, Subscription, in_force
+from tests.conformance.killbill.ledger import Invoice, Ledger
+from tests.conformance.killbill.rows import items
 from tests.conformance.verdict import Differs
 from tests.conformance.words import cents, day
 

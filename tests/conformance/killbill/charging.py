@@ -5,9 +5,9 @@ from __future__ import annotations
 import re
 from datetime import date
 
-from tests.conformance.killbill_desk import Desk, Step
-from tests.conformance.killbill_history import Account, Choice, Subscription, offset
-from tests.conformance.killbill_ledger import Invoice
+from tests.conformance.killbill.desk import Desk, Step
+from tests.conformance.killbill.history import Account, Choice, Subscription, offset
+from tests.conformance.killbill.ledger import Invoice
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import cents
 

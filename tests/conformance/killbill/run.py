@@ -7,13 +7,13 @@ from datetime import date
 from typing import Any
 
 from domain.period import day as date_of
-from tests.conformance.killbill_actions import changes_something, do, would
-from tests.conformance.killbill_catalog import Catalog, Refused
-from tests.conformance.killbill_compare import Expectations
-from tests.conformance.killbill_desk import Desk
-from tests.conformance.killbill_history import Account
-from tests.conformance.killbill_ledger import Invoice, Ledger
-from tests.conformance.killbill_license import Settings
+from tests.conformance.killbill.actions import changes_something, do, would
+from tests.conformance.killbill.catalog import Catalog, Refused
+from tests.conformance.killbill.compare import Expectations
+from tests.conformance.killbill.desk import Desk
+from tests.conformance.killbill.history import Account
+from tests.conformance.killbill.ledger import Invoice, Ledger
+from tests.conformance.killbill.license import Settings
 from tests.conformance.verdict import Case, Differs, Forgiven, NotExpressible
 
 HORIZON = 400

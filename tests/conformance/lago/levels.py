@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 from domain.counting import Observation
 from domain.period import OPEN_END, Span, intersection
-from tests.conformance.lago_counting import Happened, Listed, Meter, Readings, by_day, measured, observed
+from tests.conformance.lago.counting import Happened, Listed, Meter, Readings, by_day, measured, observed
 from tests.conformance.verdict import Case, NotExpressible
 
 

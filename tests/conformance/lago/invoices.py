@@ -9,11 +9,11 @@ from functools import cached_property
 from typing import Any
 
 from domain.events.documents import Line
-from tests.conformance.lago_counts import Event, counted
-from tests.conformance.lago_licenses import Account, Document, Stage, stage_of
-from tests.conformance.lago_records import kind_of
-from tests.conformance.lago_slices import charge_of
-from tests.conformance.lago_world import World
+from tests.conformance.lago.counts import Event, counted
+from tests.conformance.lago.licenses import Account, Document, Stage, stage_of
+from tests.conformance.lago.records import kind_of
+from tests.conformance.lago.slices import charge_of
+from tests.conformance.lago.world import World
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import number
 

@@ -6,10 +6,10 @@ from collections.abc import Sequence
 from datetime import date
 
 from domain.events import license as events
-from tests.conformance.killbill_catalog import Plan, Refused
-from tests.conformance.killbill_desk import Desk, Step
-from tests.conformance.killbill_history import Account, Choice, Subscription
-from tests.conformance.killbill_policy import (
+from tests.conformance.killbill.catalog import Plan, Refused
+from tests.conformance.killbill.desk import Desk, Step
+from tests.conformance.killbill.history import Account, Choice, Subscription
+from tests.conformance.killbill.policy import (
     cancel_policy,
     change_of,
     change_policy,

@@ -7,11 +7,11 @@ from datetime import date
 from typing import Any
 
 from domain.events.counted_users import ReadingsRecorded
-from tests.conformance.lago_invoices import Billed, CreditNote, Fee, Invoice, Local, invoices_of
-from tests.conformance.lago_licenses import Account, Stage, Sub
-from tests.conformance.lago_orders import units_in
-from tests.conformance.lago_records import Row
-from tests.conformance.lago_world import World
+from tests.conformance.lago.invoices import Billed, CreditNote, Fee, Invoice, Local, invoices_of
+from tests.conformance.lago.licenses import Account, Stage, Sub
+from tests.conformance.lago.orders import units_in
+from tests.conformance.lago.records import Row
+from tests.conformance.lago.world import World
 
 
 @dataclass

@@ -23,10 +23,10 @@ from domain.package_version import PackageVersion
 from domain.period import day as date_of
 from domain.terms import Located, terms
 from tests.books import NAMESPACE
-from tests.conformance.lago_counts import daily, units_of
-from tests.conformance.lago_licenses import UTC, Account, Document, Stage, Sub, stage_of
-from tests.conformance.lago_plans import Sold
-from tests.conformance.lago_records import Records, Row, kind_of
+from tests.conformance.lago.counts import daily, units_of
+from tests.conformance.lago.licenses import UTC, Account, Document, Stage, Sub, stage_of
+from tests.conformance.lago.plans import Sold
+from tests.conformance.lago.records import Records, Row, kind_of
 from tests.conformance.verdict import NotExpressible
 
 

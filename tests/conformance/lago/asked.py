@@ -11,9 +11,9 @@ from ast import literal_eval
 from collections.abc import Callable
 from typing import Any
 
-from tests.conformance.lago_invoices import Fee, Invoice, invoices_of
-from tests.conformance.lago_shown import Customer, FixedCharge, Ordered, Subscription, observed
-from tests.conformance.lago_world import World
+from tests.conformance.lago.invoices import Fee, Invoice, invoices_of
+from tests.conformance.lago.shown import Customer, FixedCharge, Ordered, Subscription, observed
+from tests.conformance.lago.world import World
 from tests.conformance.verdict import Differs, NotExpressible
 
 PART = re.compile(r"^([\w:#]*[?!]?)(?:\((.*)\))?((?:\[.*\])*)$", re.DOTALL)

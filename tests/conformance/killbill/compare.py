@@ -8,10 +8,10 @@ from collections.abc import Callable
 from typing import Any
 
 from tests.conformance.items import compare
-from tests.conformance.killbill_desk import Desk
-from tests.conformance.killbill_ledger import Invoice, Ledger
-from tests.conformance.killbill_rows import items, theirs
-from tests.conformance.killbill_values import VALUES, Asked, Silent
+from tests.conformance.killbill.desk import Desk
+from tests.conformance.killbill.ledger import Invoice, Ledger
+from tests.conformance.killbill.rows import items, theirs
+from tests.conformance.killbill.values import VALUES, Asked, Silent
 from tests.conformance.verdict import Differs, Forgiven, expect
 
 CREDIT = {"cba_adj", "credit_adj"}

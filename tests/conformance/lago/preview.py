@@ -8,12 +8,12 @@ from domain.billing import account_as_of
 from domain.document import Draft, draft
 from domain.events.documents import Line
 from domain.period import day as date_of
-from tests.conformance.lago_counts import counted
-from tests.conformance.lago_licenses import Stage
-from tests.conformance.lago_plans import model_of
-from tests.conformance.lago_records import Row, aggregation_of, kind_of
-from tests.conformance.lago_slices import charge_of
-from tests.conformance.lago_world import World
+from tests.conformance.lago.counts import counted
+from tests.conformance.lago.licenses import Stage
+from tests.conformance.lago.plans import model_of
+from tests.conformance.lago.records import Row, aggregation_of, kind_of
+from tests.conformance.lago.slices import charge_of
+from tests.conformance.lago.world import World
 
 Part = tuple[Row, Line]
 """A slice of a charge, and the line that it comes to."""

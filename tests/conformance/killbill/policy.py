@@ -6,9 +6,9 @@ from datetime import date
 
 from domain.grid import day_in_month, month_of
 from domain.period import day as date_of
-from tests.conformance.killbill_catalog import Catalog, Plan
-from tests.conformance.killbill_history import Choice, Subscription
-from tests.conformance.killbill_ledger import Ledger
+from tests.conformance.killbill.catalog import Catalog, Plan
+from tests.conformance.killbill.history import Choice, Subscription
+from tests.conformance.killbill.ledger import Ledger
 
 Asked = dict[str, str]
 """What a rule is asked about."""

@@ -9,8 +9,8 @@ from typing import Any
 from domain.money import rounded
 from domain.period import day as day_of
 from domain.price import ceiling
-from tests.conformance.lago_counting import READINGS, Happened, Meter, by_day, happened, measured, period_of
-from tests.conformance.lago_levels import Level, Presence
+from tests.conformance.lago.counting import READINGS, Happened, Meter, by_day, happened, measured, period_of
+from tests.conformance.lago.levels import Level, Presence
 from tests.conformance.verdict import Case, Forgiven, NotExpressible, expect
 from tests.conformance.words import number
 

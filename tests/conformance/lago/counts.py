@@ -8,7 +8,7 @@ from fractions import Fraction
 from itertools import accumulate
 from typing import Any, NamedTuple
 
-from tests.conformance.lago_records import Row, aggregation_of, field_of, is_recurring
+from tests.conformance.lago.records import Row, aggregation_of, field_of, is_recurring
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import number
 

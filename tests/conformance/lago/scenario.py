@@ -6,14 +6,14 @@ from datetime import date
 from fractions import Fraction
 from typing import Any
 
-from tests.conformance.lago_actions import act, known, pass_time, tick
-from tests.conformance.lago_asked import follow, split
-from tests.conformance.lago_invoices import Local, Partial, ZeroRow
-from tests.conformance.lago_licenses import instant
-from tests.conformance.lago_plans import has_price
-from tests.conformance.lago_records import Records, kind_of
-from tests.conformance.lago_subscriptions import found_there
-from tests.conformance.lago_world import World
+from tests.conformance.lago.actions import act, known, pass_time, tick
+from tests.conformance.lago.asked import follow, split
+from tests.conformance.lago.invoices import Local, Partial, ZeroRow
+from tests.conformance.lago.licenses import instant
+from tests.conformance.lago.plans import has_price
+from tests.conformance.lago.records import Records, kind_of
+from tests.conformance.lago.subscriptions import found_there
+from tests.conformance.lago.world import World
 from tests.conformance.verdict import Case, Differs, Forgiven, NotExpressible
 from tests.conformance.words import number
 

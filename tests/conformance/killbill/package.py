@@ -11,7 +11,7 @@ from typing import Any
 from domain.grid import MONTHLY
 from domain.package_version import Component, Counted, Counting, Declared, Measure, PackageVersion, Proration
 from domain.price import Block, Flat, Graduated, PerUnit, Price, Stairstep, Tier, Volume
-from tests.conformance.killbill_catalog import Plan
+from tests.conformance.killbill.catalog import Plan
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import MODES, cadence, decimal
 

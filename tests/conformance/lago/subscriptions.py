@@ -8,11 +8,11 @@ from uuid import uuid5
 from domain.events import license as events
 from domain.period import day as date_of
 from tests.books import NAMESPACE
-from tests.conformance.lago_licenses import Account, Stage, Sub, changed, instant
-from tests.conformance.lago_orders import ordered
-from tests.conformance.lago_plans import BEGINNING, Sold
-from tests.conformance.lago_records import Records, Row
-from tests.conformance.lago_world import World
+from tests.conformance.lago.licenses import Account, Stage, Sub, changed, instant
+from tests.conformance.lago.orders import ordered
+from tests.conformance.lago.plans import BEGINNING, Sold
+from tests.conformance.lago.records import Records, Row
+from tests.conformance.lago.world import World
 from tests.conformance.verdict import NotExpressible
 
 

@@ -1,0 +1,1 @@
+"""Lago's cases: its records, actions and aggregations told to our domain."""
