@@ -8,10 +8,12 @@ from typing import ClassVar
 from domain.events.documents import CreditNoteIssued, InvoiceIssued
 from projections.follower import Cursor, Entry, Projection
 
-COLUMNS = (
-    "bucket, document, number, series, kind, account, party, currency, issued_on, due_on, through, net, tax, gross, "
-    "lines, run"
-)
+TYPES = {
+    "bucket": "int2", "document": "uuid", "number": "text", "series": "text", "kind": "text", "account": "uuid",
+    "party": "text", "currency": "text", "issued_on": "date", "due_on": "date", "through": "date", "net": "int8",
+    "tax": "int8", "gross": "int8", "lines": "int4", "run": "text",
+}  # fmt: skip
+COPY = f"COPY document_v1 ({', '.join(TYPES)}) FROM STDIN (FORMAT BINARY)".encode()
 
 
 class Documents(Projection):
@@ -32,7 +34,8 @@ class Documents(Projection):
     )
 
     def apply(self, cursor: Cursor, entries: Sequence[Entry]) -> None:
-        with cursor.copy(f"COPY document_v1 ({COLUMNS}) FROM STDIN".encode()) as copy:
+        with cursor.copy(COPY) as copy:
+            copy.set_types(list(TYPES.values()))
             for entry in entries:
                 event = entry.event
                 if isinstance(event, InvoiceIssued):

@@ -58,6 +58,8 @@ def model_price(model: str, said: dict[str, Any]) -> tuple[Price, int]:
         return Block(said["package_size"], written(number(said["amount"])), int(said["free_units"] or 0)), 1
     if model == "standard":
         return PerUnit(written(number(said["amount"]))), 1
+    if model == "allowance":
+        return Allowance(said["included"], written(number(said["amount"]))), 1
     raise NotExpressible(f"no price model {model}")
 
 
@@ -134,25 +136,29 @@ def _percentage(case: Case) -> None:
     said, asked = case["properties"], case["input"]
     if said["per_transaction_max_amount"] or said["per_transaction_min_amount"]:
         raise NotExpressible("a least or most amount of each transaction")
-    free, running = said["free_units_per_total_aggregation"], asked.get("options", {}).get("running_total", [])
-    events = _free_events(said, running)
+    rate, fee = allowances(said, asked.get("options", {}).get("running_total", []))
     units = number(asked["aggregation"])
-    if events and said["free_units_per_events"] and events == said["free_units_per_events"]:
-        free = min(number(free or running[events - 1]), number(running[events - 1]))
-    rate = Allowance(int(number(free or 0)), written(number(said["rate"]) / 100))
-    fee = Allowance(events, written(number(said["fixed_amount"] or 0)))
     count = Fraction(asked["count"] if units else 0)
     total = sum(step.amount for price, of in ((rate, units), (fee, count)) for step in price.steps(None, of))
     _amounts(case, Fraction(total), units)
     details = case["expected"].get("amount_details", {})
-    for name, ours in (("free_events", events), ("paid_units", rate.above(units)), ("free_units", rate.included)):
+    for name, ours in (("free_events", fee.included), ("paid_units", rate.above(units)), ("free_units", rate.included)):
         if name in details:
             expect(name, Fraction(ours), number(details[name]))
 
 
+def allowances(said: dict[str, Any], running: Sequence[Any]) -> tuple[Allowance, Allowance]:
+    """The rate above the free units, and the fee above the free transactions; `running` is what they add up to."""
+    free, events = said.get("free_units_per_total_aggregation"), _free_events(said, running)
+    if events and said.get("free_units_per_events") and events == said["free_units_per_events"]:
+        free = min(number(free or running[events - 1]), number(running[events - 1]))
+    rate = Allowance(int(number(free or 0)), written(number(said["rate"]) / 100))
+    return rate, Allowance(events, written(number(said.get("fixed_amount") or 0)))
+
+
 def _free_events(said: dict[str, Any], running: Sequence[Any]) -> int:
     """How many transactions are free: while both the free number and the free amount last."""
-    most, amount = said["free_units_per_events"], said["free_units_per_total_aggregation"]
+    most, amount = said.get("free_units_per_events"), said.get("free_units_per_total_aggregation")
     within = sum(number(total) <= number(amount) for total in running) if amount else len(running)
     return min(most, within) if most else (within if amount else 0)
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from typing import Any
 
@@ -20,9 +20,10 @@ NO_SUCH = {
 class Records:
     """What exists before the first step, by its reference; steps add to it."""
 
-    def __init__(self, rows: list[Row], steps: Iterable[Row] = ()) -> None:
+    def __init__(self, rows: list[Row], steps: Sequence[Row] = ()) -> None:
         self.rows = {row["ref"]: dict(row) for row in rows}
         self.seen = _values(steps)
+        self.events = [step for step in steps if step.get("do") == "create_event"]
         for ref, row in self.rows.items():
             if kind_of(ref) in NO_SUCH:
                 raise NotExpressible(NO_SUCH[kind_of(ref)])

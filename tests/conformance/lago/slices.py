@@ -7,17 +7,20 @@ components, one on what the events add up to and one on how many they are.
 from __future__ import annotations
 
 from collections.abc import Iterator
-from itertools import product
+from itertools import accumulate, product
 from typing import Any
 
-from tests.conformance.lago.records import Records, Row, kind_of
-from tests.conformance.tiers import written
+from domain.price import Allowance
+from tests.conformance.lago.records import Records, Row, field_of, kind_of
+from tests.conformance.tiers import allowances
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import number
 
 BETWEEN = "@"
 """What stands between a charge and the name of one of its slices."""
 GROUPINGS = ("grouped_by", "pricing_group_keys")
+LIMITS = ("per_transaction_min_amount", "per_transaction_max_amount")
+FREE = ("free_units_per_events", "free_units_per_total_aggregation")
 
 
 def slices(records: Records, row: Row) -> list[Row]:
@@ -76,12 +79,26 @@ def _rate_and_fee(records: Records, row: Row) -> Iterator[Row]:
         yield row
         return
     said = row.get("properties") or {"rate": "0.0555", "fixed_amount": "2"}
-    if any(value for name, value in said.items() if name not in ("rate", "fixed_amount")):
-        raise NotExpressible("a rate with free events, or with a least or most amount of each event")
-    rate = written(number(said["rate"]) / 100)
-    yield _slice(row, "rate", properties={"amount": str(rate)}, charge_model="standard")
-    fee = said.get("fixed_amount") or "0"
-    yield _slice(row, "fee", properties={"amount": fee}, charge_model="standard", counts="events")
+    if records.seen and any(said.get(name) for name in LIMITS):
+        raise NotExpressible("a rate with a least or most amount of each event")
+    rate, fee = allowances(said, _running(records, row) if any(said.get(name) for name in FREE) else [])
+    yield _slice(row, "rate", **_above(rate))
+    yield _slice(row, "fee", **_above(fee), counts="events")
+
+
+def _above(price: Allowance) -> Row:
+    """An allowance as a charge says it."""
+    said = {"amount": str(price.unit), "included": price.included}
+    return {"properties": said, "charge_model": "allowance" if price.included else "standard"}
+
+
+def _running(records: Records, row: Row) -> list[Any]:
+    """What the events of a charge add up to, one by one; of one month, as free units begin again with each period."""
+    metric = records.metric(row)
+    own = [step for step in records.events if records.metric_named(step["args"][0]["code"])["ref"] == metric["ref"]]
+    if len({step["at"][:7] for step in own}) > 1 or "only" in row or "others" in row:
+        raise NotExpressible("free events of several periods or groups")
+    return list(accumulate(number(step["args"][0]["properties"].get(field_of(metric), 0)) for step in own))
 
 
 def _units_and_amount(records: Records, row: Row) -> Iterator[Row]:
