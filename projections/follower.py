@@ -43,10 +43,6 @@ class Entry(NamedTuple):
         return decode(self.topic, self.state)
 
 
-def _place(entry: Entry) -> tuple[int, int]:
-    return entry.bucket, entry.position
-
-
 class Stretch(NamedTuple):
     """Positions of one bucket that are taken in together: those after `after`, up to `upto`."""
 
@@ -84,7 +80,8 @@ SELECT e.* FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[]) AS s(bucket, 
 SELECT bucket, position, stream, version, topic, state FROM event
 WHERE bucket = s.bucket AND position > s.after AND position <= s.upto
 AND split_part(topic, '.', 1) = ANY(%s) OFFSET 0) e"""
-"""One index range for each stretch: OFFSET keeps the planner from joining with the whole log."""
+"""One index range for each stretch: OFFSET keeps the planner from joining with the whole log. Place comes first,
+so that rows are sorted as they are."""
 TRACK = """
 UPDATE tracking t SET position = n.position FROM unnest(%s::smallint[], %s::bigint[]) AS n(bucket, position)
 WHERE t.projection = %s AND t.bucket = n.bucket"""
@@ -164,7 +161,7 @@ class Follower:
             return 0
         buckets, after, upto = (list(column) for column in zip(*stretches, strict=True))
         rows = cursor.execute(READ, [buckets, after, upto, list(projection.topics)]).fetchall()
-        self._take_in(cursor, projection, sorted(map(Entry._make, rows), key=_place), buckets)
+        self._take_in(cursor, projection, list(map(Entry._make, sorted(rows))), buckets)
         cursor.execute(TRACK, [buckets, upto, projection.name])
         return sum(one.upto - one.after for one in stretches)
 
