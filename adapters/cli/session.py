@@ -17,6 +17,7 @@ from zoneinfo import ZoneInfo
 
 import msgspec
 import typer
+from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
@@ -33,7 +34,6 @@ errors = Console(stderr=True)
 PROSE = {"line", "reason", "party", "what must hold", "found", "name", "error", "scheduled", "field", "before", "after"}
 PROSE |= {"price", "subject", "counted as", "excluded because", "suspended", "is"}
 """Columns that may be broken over lines; days, numbers and references may not."""
-UNBOUNDED = 1000
 
 
 @dataclass
@@ -74,21 +74,21 @@ def show(answer: Any, table: Table | str | None = None) -> None:
 
 
 def show_table(table: Table) -> None:
-    """Prints a table at least as wide as whole numbers and days need it: an amount cut short is another amount."""
-    needed = table.__rich_measure__(console, console.options.update(max_width=UNBOUNDED)).minimum
-    table.width = needed if needed > console.width else None
+    """Prints a table; one that is wider than the terminal goes on beyond it."""
     console.print(table, crop=False)
 
 
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> Table:
-    """A table with some columns to the right."""
+    """A table with some columns to the right, wide enough for whole numbers: an amount cut short is another amount."""
     table = Table(title=title, title_justify="left", header_style="bold")
-    for column in columns:
+    written = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    for number, column in enumerate(columns):
         side: Literal["left", "right"] = "right" if column in right else "left"
+        widest = max(cell_len(line) for row in [columns, *written] for line in [*row[number].splitlines(), ""])
         table.add_column(column, justify=side, overflow="fold", no_wrap=column not in PROSE,
-                         min_width=8 if column in PROSE else None)  # fmt: skip
-    for row in rows:
-        table.add_row(*("" if cell is None else str(cell) for cell in row))
+                         min_width=8 if column in PROSE else widest)  # fmt: skip
+    for row in written:
+        table.add_row(*row)
     return table
 
 

@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
-from rich.console import Console
 from rich.table import Table
 
+from adapters.cli.session import console, show_table, table_of
 from tests.conformance.play import FAMILIES, Family, play
 
 TELLS = (
@@ -31,14 +31,13 @@ def main(
     if as_json:
         print(json.dumps({"families": [_told(one) for one in played]}, indent=1))
         return
-    console = Console()
     for one in played if why else ():
         for verdict in one.verdicts:
             if verdict.outcome != "passed":
                 console.print(
                     f"{verdict.outcome:16} {verdict.case:10} {verdict.why[:200]}", highlight=False, markup=False
                 )
-    console.print(_table(played))
+    show_table(_table(played))
     console.print(TELLS, style="dim")
 
 
@@ -55,18 +54,17 @@ def _told(family: Family) -> dict[str, Any]:
 
 
 def _table(played: list[Family]) -> Table:
-    table = Table(title="Conformance with other systems' suites")
-    for column in ("family", "cases", "passed", "failed", "not expressible", "share", "by peer", "forgiven"):
-        table.add_column(column, justify="left" if column in ("family", "by peer", "forgiven") else "right")
+    columns = ("family", "cases", "passed", "failed", "not expressible", "share", "peer", "of which", "forgiven")
+    rows = []
     for family in played:
         counts = family.counts()
-        peers = ", ".join(f"{peer} {passed}/{cases}" for peer, (passed, cases) in family.by_peer().items())
-        forgiven = ", ".join(f"{name} {times}" for name, times in family.forgiven.items() if times)
-        table.add_row(
-            family.name, str(len(family.verdicts)), str(counts["passed"]), str(counts["failed"]),
-            str(counts["not_expressible"]), f"{family.share():.1%}", peers, forgiven,
+        peers = [f"{passed}/{cases}" for passed, cases in family.by_peer().values()]
+        forgiven = [f"{name} {times}" for name, times in family.forgiven.items() if times]
+        rows.append(
+            (family.name, len(family.verdicts), counts["passed"], counts["failed"], counts["not_expressible"],
+             f"{family.share():.1%}", "\n".join(family.by_peer()), "\n".join(peers), "\n".join(forgiven))
         )  # fmt: skip
-    return table
+    return table_of("Conformance with other systems' suites", columns, rows, right=columns[1:6])
 
 
 if __name__ == "__main__":
