@@ -169,13 +169,13 @@ class Follower:
         self, cursor: Cursor, projection: Projection, entries: Sequence[Entry], buckets: Sequence[int]
     ) -> None:
         parked = {stream for (stream,) in cursor.execute(PARKED, [projection.name, list(buckets)]).fetchall()}
-        healthy = [entry for entry in entries if entry.stream not in parked]
+        waiting = [entry for entry in entries if entry.stream in parked] if parked else []
+        healthy = [entry for entry in entries if entry.stream not in parked] if waiting else entries
         try:
             with cursor.connection.transaction():
                 projection.apply(cursor, healthy)
-                for entry in entries:
-                    if entry.stream in parked:
-                        self._park(cursor, projection, entry, "an earlier event of the stream is parked")
+                for entry in waiting:
+                    self._park(cursor, projection, entry, "an earlier event of the stream is parked")
         except IntegrityError:
             raise
         except Exception:
