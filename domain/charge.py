@@ -21,7 +21,7 @@ from domain.events.documents import Ref
 from domain.grid import Cadence, position
 from domain.identity import digest
 from domain.money import rounded, scale, share
-from domain.package_version import Counted, Declared, Fixed, Mode, PackageVersion
+from domain.package_version import Component, Counted, Declared, Fixed, Mode, PackageVersion
 from domain.period import Span, intersection
 from domain.terms import Discount, Stream, Terms
 
@@ -121,7 +121,7 @@ def _of_piece(
     if base is None:
         return
     factor = _discount_factor(terms, k, period) if terms.discounts else UNDISCOUNTED
-    price = _by_day(terms, counts, service, period) if usage and _is_by_day(terms) else _price(terms, quantity)
+    price = _by_day(terms, counts, service, period) if usage and is_by_day(terms.component) else _price(terms, quantity)
     price = price if factor is UNDISCOUNTED else price * factor
     yield Charge(
         stream=terms.stream,
@@ -212,8 +212,9 @@ def _model(terms: Terms) -> prices.Price | None:
     return price
 
 
-def _is_by_day(terms: Terms) -> bool:
-    return isinstance(terms.component.quantity, Counted) and terms.component.quantity.by_day
+def is_by_day(component: Component) -> bool:
+    """Whether units of usage are paid for the days that they were there."""
+    return isinstance(component.quantity, Counted) and component.quantity.by_day
 
 
 def _by_day(terms: Terms, counts: Counts, service: Span, period: Span) -> Fraction:

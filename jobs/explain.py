@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 import psycopg
 
-from domain.charge import part
+from domain.charge import is_by_day, part
 from domain.counted_users import day_counts
 from domain.counting import Named, deciding_day, named, window_start
 from domain.errors import NotFound
@@ -61,7 +61,7 @@ def explain(connection: psycopg.Connection, packages: Packages, issued: InvoiceI
             "of_the_period": line.price,
             "period": {"from": line.base_start, "until": line.base_end},
         },
-        "computation": _computation(line, issued.currency),
+        "computation": _computation(line, issued.currency, component is not None and is_by_day(component)),
         "undoes": _linked(connection, line.link),
         "events": [_told(connection, ref) for ref in line.reasons],
         "counted": counted,
@@ -70,11 +70,11 @@ def explain(connection: psycopg.Connection, packages: Packages, issued: InvoiceI
     }
 
 
-def _computation(line: Line, currency: str) -> str:
+def _computation(line: Line, currency: str, by_day: bool) -> str:
     price = exact_fraction(line.price)
     full = f"{written(0, currency) if not price else written(round(price), currency)} for the period"
     if line.occurrence:
-        return f"{full}, charged whole"
+        return f"{full}, each unit for the days that it was there" if by_day else f"{full}, charged whole"
     zero = position(line.base_start.toordinal(), line.month_days)
     start, end, whole = (
         position(on.toordinal(), line.month_days) - zero for on in (line.start, line.end, line.base_end)

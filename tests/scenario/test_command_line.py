@@ -132,3 +132,25 @@ def test_a_number_is_never_cut_short_however_narrow_the_terminal(capsys, monkeyp
     columns = ["license", "from", "until", "net"]
     session.show_table(session.table_of("Draft", columns, [["compilers", "2025-01-10", "2025-02-01", "1000000.65"]]))
     assert "1000000.65" in capsys.readouterr().out
+
+
+def test_units_that_come_and_go_are_billed_and_explained_by_their_days(tally, tmp_path):
+    catalog = tmp_path / "seats.yaml"
+    catalog.write_text(
+        "catalog: 1\npackages: {seats: {name: Seats, effective_on: 2025-01-01, counters: {seats: {measure: last}}, "
+        "components: {seats: {name: Seats, charge: usage, quantity: {counted: seats, by_day: true}, "
+        'price: {EUR: {per_unit: "31.00"}}}}}}\n'
+    )
+    assert tally("catalog", "apply", str(catalog), "--yes")[0] == 0
+    assert tally("accounts", "open", "day-by-day", "--name", "Day by Day", "--zone", "UTC")[0] == 0
+    words = ["--account", "day-by-day", "--package", "seats", "--on", "2025-01-01"]
+    assert tally("licenses", "start", "by-day", *words)[0] == 0
+    path = write_csv(tmp_path / "seats.csv", READINGS, ["by-day,seats,2025-01-01,2,a", "by-day,seats,2025-01-22,1,b"])
+    assert tally("counts", "import", path)[0] == 0
+    assert tally("bill", "--through", "2025-02-01", "--issued-on", "2025-02-01")[0] == 0
+    number = next(one["number"] for one in tally("invoices", "list")[1] if one["party"] == "Day by Day")
+    told = tally("explain", number, "1")[1]
+    # One seat for 31 days and one for 21, at a euro each day.
+    assert (told["amount"], told["computation"]) == (
+        "52.00", "52.00 for the period, each unit for the days that it was there",
+    )  # fmt: skip
