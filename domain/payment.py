@@ -79,7 +79,7 @@ class Provider(Protocol):
         """Makes the payment object, which moves no money; the same one again inside the provider's window."""
 
     def find(self, order: Order) -> Reply | None:
-        """Looks for the object of an attempt by our reference, when its id was lost; None: it is certainly not there."""
+        """Looks for an attempt's object by our reference, when its id was lost; None: it is certainly not there."""
 
     def confirm(self, order: Order, object_id: str) -> Reply:
         """Moves the money; an object that is confirmed already answers with where it stands."""
@@ -91,7 +91,7 @@ class Provider(Protocol):
         """Makes sure that the object never moves money: `cancelled`, or the state that forbids it."""
 
     def refund(self, order: RefundOrder) -> Reply:
-        """Gives money back: `object` is the provider's id of the refund; `succeeded`, `pending`, `declined` (it failed)."""
+        """Gives money back; `object` is the id of the refund, `declined` says that it failed."""
 
     def look_refund(self, order: RefundOrder, refund_id: str) -> Reply:
         """Reads where a refund stands, by its id or, when that was lost, by our reference."""
