@@ -33,6 +33,9 @@ class Kind(IntEnum):
     CREDIT_NOTE = 6
     SERIES = 7
     COMMAND = 8
+    RECEIVABLES = 9
+    COLLECTION = 10
+    ATTEMPT = 11
 
 
 def digest(*names: object, size: int = 16) -> bytes:

@@ -95,6 +95,20 @@ class Append:
             for row in values:
                 copy.write_row(row)
 
+    def remove(self, table: str, values: Iterable[tuple[Any, ...]]) -> None:
+        """Takes rows away by the columns that `table` names.
+
+        Raises: IntegrityError when one of them is not there: somebody else ended it.
+        """
+        name, _, columns = table.rstrip(")").partition(" (")
+        given = list(values)
+        marks = ", ".join(["(" + ", ".join(["%s"] * len(row)) + ")" for row in given])
+        self._cursor.execute(
+            f"DELETE FROM {name} WHERE ({columns}) IN (VALUES {marks})".encode(), [cell for row in given for cell in row]
+        )
+        if self._cursor.rowcount != len(given):
+            raise IntegrityError(f"{len(given) - self._cursor.rowcount} rows of {name} are not there to be ended")
+
     @contextmanager
     def nested(self) -> Iterator[Append]:
         """A part of the transaction that can fail alone: what it locked and wrote is undone with it."""

@@ -62,12 +62,13 @@ class BucketedRecorder(ApplicationRecorder):
         command: UUID | None = None,
         body: bytes = b"",
         rows: Rows | None = None,
+        ended: Rows | None = None,
         now: datetime | None = None,
         **_: Any,
     ) -> Sequence[int] | None:
         """Appends events, with rows that must be exact, in one transaction.
 
-        Shapes: `rows` as table with columns → tuples. A repeat of a lost acknowledgement is recognised by the command
+        Shapes: `rows` to add and `ended` to take away, as table with columns → tuples. A repeat of a lost acknowledgement is recognised by the command
         id, or by the same bytes at the same versions. Raises: the library's IntegrityError when a version is taken,
         AlreadyDone when the command is in the log, OperationalError when the database does not answer.
         """
@@ -79,7 +80,7 @@ class BucketedRecorder(ApplicationRecorder):
         unsure = False
         for attempt in range(ATTEMPTS):
             try:
-                return _numbered(stored_events, self._insert(stored_events, command, body, rows or {}, now))
+                return _numbered(stored_events, self._insert(stored_events, command, body, rows or {}, ended or {}, now))
             except (psycopg.IntegrityError, psycopg.errors.InternalError_) as error:
                 found = self._found(stored_events, command) if unsure else None
                 if found is not None:
@@ -100,12 +101,15 @@ class BucketedRecorder(ApplicationRecorder):
         command: UUID | None,
         body: bytes,
         rows: Rows,
+        ended: Rows,
         now: datetime | None,
     ) -> dict[int, int]:
-        if len(events) == 1 and not rows:
+        if len(events) == 1 and not rows and not ended:
             return self._insert_one(events[0], command, body, now)
         with self.append(now) as append:
             first = append.events(events, command, body)
+            for table, values in ended.items():
+                append.remove(table, values)
             for table, values in rows.items():
                 append.rows(table, values)
             return first

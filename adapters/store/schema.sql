@@ -88,6 +88,22 @@ CREATE TABLE IF NOT EXISTS coverage (
 
 CREATE INDEX IF NOT EXISTS coverage_license ON coverage (bucket, license);
 
+-- The attempt by which an invoice may be paid at a provider: one at a time, whatever else goes wrong (ADR-0018).
+CREATE TABLE IF NOT EXISTS live_instrument (
+    bucket smallint NOT NULL,
+    invoice uuid NOT NULL,
+    attempt uuid NOT NULL,
+    PRIMARY KEY (bucket, invoice)
+);
+
+-- What came in from outside is booked once over all accounts; the bucket is that of its name.
+CREATE TABLE IF NOT EXISTS receipt_name (
+    bucket smallint NOT NULL,
+    receipt text NOT NULL,
+    account uuid NOT NULL,
+    PRIMARY KEY (bucket, receipt)
+);
+
 -- Bumped by every transaction that issues documents of the bucket: a run that read an older one starts again.
 CREATE TABLE IF NOT EXISTS billing_generation (
     bucket smallint PRIMARY KEY,

@@ -29,10 +29,14 @@ A = TypeVar("A", bound=Aggregate)
 
 
 class Outcome(NamedTuple):
-    """What a command decided: aggregates with new events, rows that must be exact, and what the caller is told."""
+    """What a command decided: aggregates with new events, rows that must be exact, and what the caller is told.
+
+    Shapes: `rows` are added and `ended` are taken away, both as "table (column, …)" → tuples.
+    """
 
     aggregates: tuple[Aggregate, ...]
     rows: Rows = MappingProxyType({})
+    ended: Rows = MappingProxyType({})
     answer: Any = None
     refusal: Refusal | None = None
 
@@ -78,7 +82,8 @@ class Billing(Application[UUID]):
             if outcome is None:
                 return None
             try:
-                self.save(*outcome.aggregates, command=command_id, body=body, rows=outcome.rows, now=now)
+                exact = {"rows": outcome.rows, "ended": outcome.ended}
+                self.save(*outcome.aggregates, command=command_id, body=body, now=now, **exact)
             except RecordedAlready:
                 continue
             if outcome.refusal:
