@@ -6,6 +6,7 @@ from projections.changes import Changes
 from projections.documents import Documents
 from projections.follower import Projection
 from projections.limits import Limits
+from projections.receivables import Receivables
 
-ALL: tuple[Projection, ...] = (Basis(), Accounts(), Documents(), Changes(), Limits())
+ALL: tuple[Projection, ...] = (Basis(), Accounts(), Documents(), Changes(), Limits(), Receivables())
 """Every projection; a new one is registered here and nowhere else."""

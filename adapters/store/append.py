@@ -104,7 +104,8 @@ class Append:
         given = list(values)
         marks = ", ".join(["(" + ", ".join(["%s"] * len(row)) + ")" for row in given])
         self._cursor.execute(
-            f"DELETE FROM {name} WHERE ({columns}) IN (VALUES {marks})".encode(), [cell for row in given for cell in row]
+            f"DELETE FROM {name} WHERE ({columns}) IN (VALUES {marks})".encode(),
+            [cell for row in given for cell in row],
         )
         if self._cursor.rowcount != len(given):
             raise IntegrityError(f"{len(given) - self._cursor.rowcount} rows of {name} are not there to be ended")

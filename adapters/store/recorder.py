@@ -80,7 +80,9 @@ class BucketedRecorder(ApplicationRecorder):
         unsure = False
         for attempt in range(ATTEMPTS):
             try:
-                return _numbered(stored_events, self._insert(stored_events, command, body, rows or {}, ended or {}, now))
+                return _numbered(
+                    stored_events, self._insert(stored_events, command, body, rows or {}, ended or {}, now)
+                )
             except (psycopg.IntegrityError, psycopg.errors.InternalError_) as error:
                 found = self._found(stored_events, command) if unsure else None
                 if found is not None:

@@ -1,0 +1,262 @@
+"""Commands on money: attempts, receipts, what they pay for, and what goes back. None of them asks a provider."""
+
+from __future__ import annotations
+
+from datetime import date, datetime
+from uuid import UUID
+
+import msgspec
+
+from domain.account import Account
+from domain.application import A, Billing, Outcome
+from domain.collection import OVER, Collection, collection_id
+from domain.errors import Conflict, IntegrityError, NotFound
+from domain.events.collection import AttemptOpened
+from domain.events.documents import CreditNoteIssued, InvoiceIssued
+from domain.events.receivables import MoneyReturned, ReceiptBooked, Return, Source
+from domain.identity import bucket_of, name_bucket
+from domain.invoice import CreditNote, Invoice
+from domain.payment import Mode, Reply
+from domain.ports import Rows
+from domain.receivables import Receivables, receivables_id
+
+LIVE = "live_instrument (bucket, invoice, attempt)"
+NAMES = "receipt_name (bucket, receipt, account)"
+
+
+def issued(billing: Billing, invoice: UUID) -> InvoiceIssued:
+    """An invoice as it was issued. Raises: NotFound."""
+    found = billing.find(Invoice, invoice, f"invoice {invoice}").issued
+    assert found is not None
+    return found
+
+
+def receivables(billing: Billing, account: UUID, currency: str) -> Receivables:
+    """The money of a payer in a currency; a new one when there was none."""
+    return _stream(billing, Receivables, receivables_id(account, currency))
+
+
+def collection(billing: Billing, invoice: UUID) -> Collection:
+    """The attempts of an invoice; none yet when there were none."""
+    return _stream(billing, Collection, collection_id(invoice))
+
+
+def _stream(billing: Billing, kind: type[A], identifier: UUID) -> A:
+    try:
+        return billing.find(kind, identifier, "stream")
+    except NotFound:
+        return kind(identifier)
+
+
+class OpenAttempt(msgspec.Struct, frozen=True):
+    """Begins to collect what an invoice is owed by a provider; the answer is the attempt.
+
+    Shapes: `customer` and `method` are the provider's tokens; empty for a page that the customer is sent to.
+    """
+
+    invoice: UUID
+    provider: str
+    opened_at: datetime
+    mode: Mode = "off_session"
+    customer: str = ""
+    method: str = ""
+
+    def handle(self, billing: Billing) -> Outcome:
+        invoice, attempts = issued(billing, self.invoice), collection(billing, self.invoice)
+        money = receivables(billing, invoice.account, invoice.currency)
+        opened = AttemptOpened(
+            attempt=attempts.next_id(self.opened_at), invoice=self.invoice, document=invoice.document,
+            account=invoice.account, reference=billing.find(Account, invoice.account, "account").reference,
+            provider=self.provider, mode=self.mode, customer=self.customer, method=self.method,
+            amount=money.open_amount(self.invoice, invoice.gross), currency=invoice.currency, opened_at=self.opened_at,
+        )  # fmt: skip
+        attempts.open(opened)
+        live = (bucket_of(self.invoice), self.invoice, opened.attempt)
+        return Outcome((attempts,), {LIVE: [live]}, answer=attempts.attempts[opened.attempt])
+
+
+class BindObject(msgspec.Struct, frozen=True):
+    """Records the object that a provider made for an attempt, before it may move money."""
+
+    invoice: UUID
+    attempt: UUID
+    object: str
+    url: str = ""
+
+    def handle(self, billing: Billing) -> Outcome:
+        attempts = collection(billing, self.invoice)
+        attempts.bind(self.attempt, self.object, self.url)
+        return Outcome((attempts,))
+
+
+class RecordOutcome(msgspec.Struct, frozen=True):
+    """Records where an attempt stands; money that moved is booked with it, and pays the invoice.
+
+    The one end of every way that news comes: the call itself, the webhook, the return of the customer, the poller.
+    Raises: Conflict when the money is of another currency, or more than was asked for: it has to be looked at.
+    """
+
+    invoice: UUID
+    attempt: UUID
+    reply: Reply
+    on: date
+
+    def handle(self, billing: Billing) -> Outcome:
+        attempts = collection(billing, self.invoice)
+        held = attempts.attempt(self.attempt)
+        was_live = held.live
+        if not attempts.learn(self.attempt, self.reply):
+            return Outcome(())
+        gone = [(bucket_of(self.invoice), self.invoice, self.attempt)]
+        ended: Rows = {LIVE: gone} if was_live and self.reply.state in OVER else {}
+        if self.reply.state != "succeeded":
+            return Outcome((attempts,), ended=ended)
+        money, names = self._money(billing, held.opened)
+        return Outcome((attempts, money), names, ended)
+
+    def _money(self, billing: Billing, opened: AttemptOpened) -> tuple[Receivables, Rows]:
+        reply = self.reply
+        if reply.currency != opened.currency or not 0 < reply.amount <= opened.amount or not reply.payment:
+            raise Conflict(
+                f"{opened.provider} says {reply.amount} {reply.currency} of {opened.amount} {opened.currency}"
+            )
+        booking = BookReceipt(
+            account=opened.account, currency=opened.currency, receipt=f"{opened.provider}:{reply.payment}",
+            source=_source(opened.provider), amount=reply.amount, on=self.on, text=opened.document,
+            attempt=self.attempt, invoices=(self.invoice,),
+        )  # fmt: skip
+        return booking.book(billing)
+
+
+def _source(provider: str) -> Source:
+    if provider == "stripe":
+        return "stripe"
+    if provider == "paypal":
+        return "paypal"
+    raise IntegrityError(f"money came by {provider!r}, which is no source")
+
+
+class BookReceipt(msgspec.Struct, frozen=True):
+    """Books money once and pays the invoices named, in order, as far as it goes; the rest is the account's credit."""
+
+    account: UUID
+    currency: str
+    receipt: str
+    source: Source
+    amount: int
+    on: date
+    text: str = ""
+    attempt: UUID | None = None
+    invoices: tuple[UUID, ...] = ()
+
+    def handle(self, billing: Billing) -> Outcome:
+        money, names = self.book(billing)
+        return Outcome((money,), names, answer=bool(names))
+
+    def book(self, billing: Billing) -> tuple[Receivables, Rows]:
+        """The payer's money with the receipt in it, and the row that keeps its name from being used again."""
+        money = receivables(billing, self.account, self.currency)
+        booked = ReceiptBooked(
+            account=self.account, currency=self.currency, receipt=self.receipt, source=self.source,
+            amount=self.amount, received_on=self.on, text=self.text, attempt=self.attempt,
+        )  # fmt: skip
+        if not money.book(booked):
+            return money, {}
+        for invoice in self.invoices:
+            gross = _payable(billing, invoice, self.account, self.currency)
+            part = min(money.receipt(self.receipt).credit, money.open_amount(invoice, gross))
+            if part > 0:
+                money.allocate(self.receipt, invoice, gross, part, self.on)
+        return money, {NAMES: [(name_bucket(self.receipt), self.receipt, self.account)]}
+
+
+class BookCreditNote(msgspec.Struct, frozen=True):
+    """Makes what a credit note gives the account's credit, once."""
+
+    document: UUID
+    on: date
+
+    def handle(self, billing: Billing) -> Outcome:
+        note = billing.find(CreditNote, self.document, "credit note").issued
+        assert isinstance(note, CreditNoteIssued)
+        return BookReceipt(
+            account=note.account, currency=note.currency, receipt=f"credit_note:{note.document}",
+            source="credit_note", amount=-note.gross, on=self.on, text=note.document,
+        ).handle(billing)  # fmt: skip
+
+
+class DrawCredit(msgspec.Struct, frozen=True):
+    """Pays invoices from the account's credit, the oldest credit first; the answer is how much, in minor units."""
+
+    account: UUID
+    currency: str
+    invoices: tuple[UUID, ...]
+    on: date
+
+    def handle(self, billing: Billing) -> Outcome:
+        money = receivables(billing, self.account, self.currency)
+        owed = [(one, _payable(billing, one, self.account, self.currency)) for one in self.invoices]
+        free = [(one, gross) for one, gross in owed if collection(billing, one).live is None]
+        return Outcome((money,), answer=money.draw(free, self.on))
+
+
+class Allocate(msgspec.Struct, frozen=True):
+    """Lets a receipt pay for an invoice of the same account: decided by a person."""
+
+    account: UUID
+    currency: str
+    receipt: str
+    invoice: UUID
+    amount: int
+    on: date
+
+    def handle(self, billing: Billing) -> Outcome:
+        money = receivables(billing, self.account, self.currency)
+        gross = _payable(billing, self.invoice, self.account, self.currency)
+        money.allocate(self.receipt, self.invoice, gross, self.amount, self.on)
+        return Outcome((money,))
+
+
+class GiveBack(msgspec.Struct, frozen=True):
+    """Books that money of a receipt went back; invoices that it paid are open again as far as it is missing."""
+
+    account: UUID
+    currency: str
+    receipt: str
+    return_id: str
+    kind: Return
+    amount: int
+    on: date
+    text: str = ""
+
+    def handle(self, billing: Billing) -> Outcome:
+        money = receivables(billing, self.account, self.currency)
+        returned = MoneyReturned(
+            receipt=self.receipt, return_id=self.return_id, kind=self.kind, amount=self.amount, on=self.on,
+            text=self.text,
+        )  # fmt: skip
+        gross = {invoice: issued(billing, invoice).gross for invoice in money.receipt(self.receipt).paid}
+        return Outcome((money,), answer=money.give_back(returned, gross))
+
+
+class UndoReturn(msgspec.Struct, frozen=True):
+    """Books that money which had gone back is here again, as credit."""
+
+    account: UUID
+    currency: str
+    receipt: str
+    return_id: str
+    on: date
+    why: str = ""
+
+    def handle(self, billing: Billing) -> Outcome:
+        money = receivables(billing, self.account, self.currency)
+        return Outcome((money,), answer=money.undo_return(self.receipt, self.return_id, self.on, self.why))
+
+
+def _payable(billing: Billing, invoice: UUID, account: UUID, currency: str) -> int:
+    """The gross of an invoice that this account can pay in this currency. Raises: Conflict."""
+    found = issued(billing, invoice)
+    if (found.account, found.currency) != (account, currency):
+        raise Conflict(f"{found.document} is not of this account in {currency}")
+    return found.gross

@@ -1,0 +1,103 @@
+"""Collects invoices: drives attempts at providers through the protocol, and takes up what a crash left behind.
+
+Each step is committed before the next call goes out, so that a worker killed anywhere is followed by another that
+reads where it was: open → created (moves no money) → bound → last look → confirmed → outcome. What is not known is
+only ever read until it is. Source: ADR-0018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, date, datetime, timedelta
+from uuid import UUID
+
+from domain.application import Billing
+from domain.application.payments import BindObject, OpenAttempt, RecordOutcome, collection, issued, receivables
+from domain.collection import OVER, Attempt
+from domain.payment import Mode, Provider, Reply
+
+LONGEST_CALL = timedelta(minutes=2)
+"""An attempt younger than this may be in the hands of a worker that still waits for its provider."""
+
+
+@dataclass(frozen=True)
+class Collector:
+    """Providers by name, and the clock; days are those of UTC, as providers book."""
+
+    billing: Billing
+    providers: Mapping[str, Provider]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def begin(
+        self, invoice: UUID, provider: str, *, mode: Mode = "off_session", customer: str = "", method: str = ""
+    ) -> Attempt:
+        """Collects an invoice by a provider, as far as it goes without anybody's help; where the attempt stands.
+
+        Raises: Conflict while another attempt of the invoice is live; Invalid when nothing is owed.
+        """
+        opening = OpenAttempt(invoice, provider, self.now(), mode, customer, method)
+        return self.carry_on(self.billing.execute(opening))
+
+    def carry_on(self, attempt: Attempt) -> Attempt:
+        """Goes on with an attempt from where it stands: reads first, and moves money only out of `open`."""
+        provider, order = self.providers[attempt.opened.provider], attempt.order()
+        if not attempt.object:
+            created = provider.find(order) or provider.create(order)
+            if not created.object:
+                return self._learn(attempt, created)
+            self.billing.execute(BindObject(order.invoice, order.attempt, created.object, created.url))
+            return self._confirm(provider, attempt, created)
+        return self._confirm(provider, attempt, provider.look(attempt.object))
+
+    def learn(self, attempt: Attempt) -> Attempt:
+        """Reads where a bound attempt stands and records it: what a webhook, a return and the poller come to."""
+        return self._end(attempt, self.providers[attempt.opened.provider].look(attempt.object))
+
+    def stop(self, attempt: Attempt) -> Attempt:
+        """Makes sure that no money moves by an attempt any more, or learns that it did."""
+        provider = self.providers[attempt.opened.provider]
+        return self._learn(attempt, provider.cancel(attempt.object) if attempt.object else Reply("cancelled"))
+
+    def _confirm(self, provider: Provider, attempt: Attempt, seen: Reply) -> Attempt:
+        """The last look, and then the call that moves money; a page that the customer was sent to is confirmed there."""
+        order = attempt.order()
+        attempt = self._present(attempt)
+        if seen.state != "open":
+            return self._end(attempt, seen)
+        if self._stands_down(attempt):
+            return self.stop(attempt)
+        if order.mode == "hosted":
+            return self._learn(attempt, Reply("action_required", object=attempt.object, url=attempt.url))
+        return self._end(attempt, provider.confirm(order, attempt.object))
+
+    def _stands_down(self, attempt: Attempt) -> bool:
+        """Whether the invoice was paid, in whole or in part, since the attempt was opened."""
+        opened = attempt.opened
+        gross = issued(self.billing, opened.invoice).gross
+        money = receivables(self.billing, opened.account, opened.currency)
+        return money.open_amount(opened.invoice, gross) != opened.amount
+
+    def _end(self, attempt: Attempt, reply: Reply) -> Attempt:
+        """Records the answer; a declined object is made dead at the provider, so that another attempt may begin."""
+        learned = self._learn(attempt, reply)
+        return self.stop(learned) if learned.state == "declined" and learned.opened.mode == "off_session" else learned
+
+    def _learn(self, attempt: Attempt, reply: Reply) -> Attempt:
+        opened = attempt.opened
+        if reply.state == "cancelled" and attempt.code and not reply.code:
+            # What the attempt was declined for stays readable when its object is dead.
+            reply = Reply("cancelled", object=reply.object, code=attempt.code, text=reply.text)
+        self.billing.execute(RecordOutcome(opened.invoice, opened.attempt, reply, self._today()))
+        return self._present(attempt)
+
+    def _present(self, attempt: Attempt) -> Attempt:
+        return collection(self.billing, attempt.opened.invoice).attempt(attempt.opened.attempt)
+
+    def _today(self) -> date:
+        return self.now().astimezone(UTC).date()
+
+
+def is_waiting(attempt: Attempt, now: datetime) -> bool:
+    """Whether an attempt is left behind: live, and older than any call that could still be under way."""
+    return attempt.state not in OVER and now - attempt.opened.opened_at > LONGEST_CALL
