@@ -33,6 +33,7 @@ class Account(Aggregate):
         self.credit_series = ""
         self.remittance: tuple[str, ...] = ()
         self.pools: dict[str, int] = {}
+        self.methods: dict[str, events.PaymentMethodAdded] = {}
 
     def open(self, opened: events.AccountOpened) -> None:
         """Records the account.
@@ -69,6 +70,23 @@ class Account(Aggregate):
             raise Invalid("a pool cannot be below zero")
         self.trigger(events.PoolSet(counter=counter, limit=limit))
 
+    @property
+    def method(self) -> events.PaymentMethodAdded | None:
+        """The method that invoices are charged by: the latest."""
+        return next(reversed(self.methods.values()), None)
+
+    def add_method(self, added: events.PaymentMethodAdded) -> None:
+        """Lets the account be charged by a provider. Raises: Conflict when it has the method already."""
+        if added.token in self.methods:
+            raise Conflict(f"{self.reference} has {added.label or added.token} already")
+        self.trigger(added)
+
+    def remove_method(self, token: str, why: str = "") -> None:
+        """Takes a method away. Raises: Conflict when it is not there."""
+        if token not in self.methods:
+            raise Conflict(f"{self.reference} has no payment method {token}")
+        self.trigger(events.PaymentMethodRemoved(token=token, why=why))
+
     @staticmethod
     def _check(billing_day: int, tax_percent: Decimal) -> None:
         if not 1 <= billing_day <= 31:
@@ -93,6 +111,10 @@ class Account(Aggregate):
                 self.tax_percent = event.tax_percent
             case events.PayerChanged():
                 self.payer = event.payer
+            case events.PaymentMethodAdded():
+                self.methods[event.token] = event
+            case events.PaymentMethodRemoved():
+                self.methods.pop(event.token, None)
             case events.PoolSet(limit=None):
                 self.pools.pop(event.counter, None)
             case events.PoolSet():

@@ -12,6 +12,8 @@ from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
+import msgspec
+
 from domain.application import Billing
 from domain.application.payments import BindObject, OpenAttempt, RecordOutcome, collection, issued, receivables
 from domain.collection import OVER, Attempt
@@ -42,34 +44,40 @@ class Collector:
     def carry_on(self, attempt: Attempt) -> Attempt:
         """Goes on with an attempt from where it stands: reads first, and moves money only out of `open`."""
         provider, order = self.providers[attempt.opened.provider], attempt.order()
-        if not attempt.object:
-            created = provider.find(order) or provider.create(order)
-            if not created.object:
-                return self._learn(attempt, created)
-            self.billing.execute(BindObject(order.invoice, order.attempt, created.object, created.url))
-            return self._confirm(provider, attempt, created)
-        return self._confirm(provider, attempt, provider.look(attempt.object))
+        if attempt.object:
+            return self._go_on(provider, attempt, provider.look(attempt.object))
+        created = provider.find(order) or provider.create(order)
+        if not created.object:
+            return self._end(attempt, created)
+        self.billing.execute(BindObject(order.invoice, order.attempt, created.object, created.url))
+        bound = self._present(attempt)
+        if order.mode == "hosted":
+            return self._learn(bound, Reply("action_required", object=bound.object, url=bound.url))
+        return self._go_on(provider, bound, created)
 
     def learn(self, attempt: Attempt) -> Attempt:
-        """Reads where a bound attempt stands and records it: what a webhook, a return and the poller come to."""
-        return self._end(attempt, self.providers[attempt.opened.provider].look(attempt.object))
+        """Reads where an attempt stands and goes on from there: what a webhook, a return and the poller come to."""
+        return self.carry_on(attempt) if attempt.live else self._late(attempt)
 
     def stop(self, attempt: Attempt) -> Attempt:
         """Makes sure that no money moves by an attempt any more, or learns that it did."""
         provider = self.providers[attempt.opened.provider]
         return self._learn(attempt, provider.cancel(attempt.object) if attempt.object else Reply("cancelled"))
 
-    def _confirm(self, provider: Provider, attempt: Attempt, seen: Reply) -> Attempt:
-        """The last look, and then the call that moves money; a page that the customer was sent to is confirmed there."""
-        order = attempt.order()
-        attempt = self._present(attempt)
-        if seen.state != "open":
-            return self._end(attempt, seen)
-        if self._stands_down(attempt):
+    def _go_on(self, provider: Provider, attempt: Attempt, seen: Reply) -> Attempt:
+        """The last look at the invoice, and then the call that moves money."""
+        if seen.state in ("open", "action_required") and self._stands_down(attempt):
             return self.stop(attempt)
-        if order.mode == "hosted":
-            return self._learn(attempt, Reply("action_required", object=attempt.object, url=attempt.url))
-        return self._end(attempt, provider.confirm(order, attempt.object))
+        if seen.state == "open":
+            seen = provider.confirm(attempt.order(), attempt.object)
+        return self._end(attempt, seen)
+
+    def _late(self, attempt: Attempt) -> Attempt:
+        """An attempt that is over can still be told of money that moved after all; nothing else of it matters."""
+        if not attempt.object:
+            return attempt
+        seen = self.providers[attempt.opened.provider].look(attempt.object)
+        return self._learn(attempt, seen) if seen.state == "succeeded" else attempt
 
     def _stands_down(self, attempt: Attempt) -> bool:
         """Whether the invoice was paid, in whole or in part, since the attempt was opened."""
@@ -81,13 +89,14 @@ class Collector:
     def _end(self, attempt: Attempt, reply: Reply) -> Attempt:
         """Records the answer; a declined object is made dead at the provider, so that another attempt may begin."""
         learned = self._learn(attempt, reply)
-        return self.stop(learned) if learned.state == "declined" and learned.opened.mode == "off_session" else learned
+        given_up = learned.state == "declined" and learned.opened.mode == "off_session"
+        return self.stop(learned) if given_up else learned
 
     def _learn(self, attempt: Attempt, reply: Reply) -> Attempt:
         opened = attempt.opened
-        if reply.state == "cancelled" and attempt.code and not reply.code:
+        if reply.state in ("cancelled", "unknown") and attempt.code and not reply.code:
             # What the attempt was declined for stays readable when its object is dead.
-            reply = Reply("cancelled", object=reply.object, code=attempt.code, text=reply.text)
+            reply = msgspec.structs.replace(reply, code=attempt.code)
         self.billing.execute(RecordOutcome(opened.invoice, opened.attempt, reply, self._today()))
         return self._present(attempt)
 

@@ -68,9 +68,10 @@ class BucketedRecorder(ApplicationRecorder):
     ) -> Sequence[int] | None:
         """Appends events, with rows that must be exact, in one transaction.
 
-        Shapes: `rows` to add and `ended` to take away, as table with columns → tuples. A repeat of a lost acknowledgement is recognised by the command
-        id, or by the same bytes at the same versions. Raises: the library's IntegrityError when a version is taken,
-        AlreadyDone when the command is in the log, OperationalError when the database does not answer.
+        Shapes: `rows` to add and `ended` to take away, as table with columns → tuples. A repeat of a lost
+        acknowledgement is recognised by the command id, or by the same bytes at the same versions. Raises: the
+        library's IntegrityError when a version is taken, AlreadyDone when the command is in the log, OperationalError
+        when the database does not answer.
         """
         if not stored_events and not rows:
             return []
@@ -80,9 +81,8 @@ class BucketedRecorder(ApplicationRecorder):
         unsure = False
         for attempt in range(ATTEMPTS):
             try:
-                return _numbered(
-                    stored_events, self._insert(stored_events, command, body, rows or {}, ended or {}, now)
-                )
+                first = self._insert(stored_events, command, body, rows or {}, ended or {}, now)
+                return _numbered(stored_events, first)
             except (psycopg.IntegrityError, psycopg.errors.InternalError_) as error:
                 found = self._found(stored_events, command) if unsure else None
                 if found is not None:

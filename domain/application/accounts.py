@@ -12,7 +12,7 @@ import msgspec
 from domain.account import Account
 from domain.application import Billing, Outcome
 from domain.errors import Conflict, Invalid, NotFound
-from domain.events.account import AccountOpened, Party
+from domain.events.account import AccountOpened, Party, PaymentMethodAdded
 from domain.identity import Kind, account_bucket, bucket_of, make_id, name_bucket
 
 
@@ -139,3 +139,33 @@ def _check_zone(zone: str) -> None:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError) as error:
         raise Invalid(f"{zone!r} is not a time zone of the IANA database") from error
+
+
+class AddPaymentMethod(msgspec.Struct, frozen=True):
+    """Lets every invoice of an account be charged by a provider; card numbers never come here, tokens do."""
+
+    account: str
+    provider: str
+    customer: str
+    token: str
+    label: str = ""
+
+    def handle(self, billing: Billing) -> Outcome:
+        account = account_named(billing, self.account)
+        account.add_method(
+            PaymentMethodAdded(provider=self.provider, customer=self.customer, token=self.token, label=self.label)
+        )
+        return Outcome((account,))
+
+
+class RemovePaymentMethod(msgspec.Struct, frozen=True):
+    """Takes a payment method away from an account."""
+
+    account: str
+    token: str
+    why: str = ""
+
+    def handle(self, billing: Billing) -> Outcome:
+        account = account_named(billing, self.account)
+        account.remove_method(self.token, self.why)
+        return Outcome((account,))

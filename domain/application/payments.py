@@ -117,9 +117,8 @@ class RecordOutcome(msgspec.Struct, frozen=True):
     def _money(self, billing: Billing, opened: AttemptOpened) -> tuple[Receivables, Rows]:
         reply = self.reply
         if reply.currency != opened.currency or not 0 < reply.amount <= opened.amount or not reply.payment:
-            raise Conflict(
-                f"{opened.provider} says {reply.amount} {reply.currency} of {opened.amount} {opened.currency}"
-            )
+            said, asked = (reply.amount, reply.currency), (opened.amount, opened.currency)
+            raise Conflict(f"{opened.provider} took {said} for {opened.document}, and was asked for {asked}")
         booking = BookReceipt(
             account=opened.account, currency=opened.currency, receipt=f"{opened.provider}:{reply.payment}",
             source=_source(opened.provider), amount=reply.amount, on=self.on, text=opened.document,

@@ -74,6 +74,27 @@ class PayerChanged(Event):
     effective_on: date
 
 
+class PaymentMethodAdded(Event):
+    """The account may be charged by a provider while it is away; the latest method is the one that is used.
+
+    Shapes: `customer` and `token` are the provider's; `label` is for people ("visa …4242"), never a card number.
+    """
+
+    TOPIC = "account.payment_method_added"
+    provider: str
+    customer: str
+    token: str
+    label: str = ""
+
+
+class PaymentMethodRemoved(Event):
+    """A method may not be used any more: by hand, or because its provider said so."""
+
+    TOPIC = "account.payment_method_removed"
+    token: str
+    why: str = ""
+
+
 class PoolSet(Event):
     """One limit is shared by all licenses of the account and everything below it; None ends it."""
 
