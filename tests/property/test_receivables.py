@@ -1,0 +1,127 @@
+"""Money is never lost and never paid twice, whatever comes in, goes out and comes back, in whatever order."""
+
+from __future__ import annotations
+
+from datetime import date
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from domain.errors import Conflict, DuplicateRequest, Refusal
+from domain.events.receivables import MoneyReturned, ReceiptBooked
+from domain.identity import Kind, make_id
+from domain.receivables import Receivables
+
+DAY = date(2025, 1, 31)
+ACCOUNT = make_id(Kind.ACCOUNT, 1, None, "acme")
+INVOICES = {make_id(Kind.INVOICE, 1, DAY, n): gross for n, gross in enumerate((100, 250, 7))}
+
+
+def money() -> Receivables:
+    return Receivables(make_id(Kind.RECEIVABLES, 1, None, "acme"))
+
+
+def booked(receipt: str, amount: int, currency: str = "EUR") -> ReceiptBooked:
+    return ReceiptBooked(
+        account=ACCOUNT, currency=currency, receipt=receipt, source="bank", amount=amount, received_on=DAY
+    )
+
+
+def returned(receipt: str, return_id: str, amount: int) -> MoneyReturned:
+    return MoneyReturned(receipt=receipt, return_id=return_id, kind="refund", amount=amount, on=DAY)
+
+
+names, amounts = st.sampled_from(["a", "b", "c"]), st.integers(-5, 300)
+steps = st.lists(
+    st.one_of(
+        st.tuples(st.just("book"), names, amounts),
+        st.tuples(st.just("allocate"), names, st.sampled_from(list(INVOICES)), amounts),
+        st.tuples(st.just("draw")),
+        st.tuples(st.just("return"), names, st.sampled_from(["r1", "r2"]), amounts),
+        st.tuples(st.just("undo"), names, st.sampled_from(["r1", "r2"])),
+        st.tuples(st.just("deallocate"), names, st.sampled_from(list(INVOICES))),
+    ),
+    max_size=40,
+)
+
+
+def take(held: Receivables, step: tuple) -> None:  # type: ignore[type-arg]
+    match step:
+        case "book", name, amount:
+            held.book(booked(name, amount))
+        case "allocate", name, invoice, amount:
+            held.allocate(name, invoice, INVOICES[invoice], amount, DAY)
+        case ("draw",):
+            held.draw(INVOICES.items(), DAY)
+        case "return", name, return_id, amount:
+            held.give_back(returned(name, return_id, amount), INVOICES)
+        case "undo", name, return_id:
+            held.undo_return(name, return_id, DAY)
+        case "deallocate", name, invoice:
+            held.deallocate(name, invoice, INVOICES[invoice], DAY, "by hand")
+
+
+@given(steps)
+def test_every_cent_is_on_an_invoice_or_is_credit_or_went_back(history):
+    held = money()
+    for step in history:
+        before = len(held.pending_events)
+        try:
+            take(held, step)
+        except Refusal:
+            assert len(held.pending_events) == before, "a refusal changed something"
+        paid = {invoice: gross - held.open_amount(invoice, gross) for invoice, gross in INVOICES.items()}
+        receipts = held.receipts.values()
+        assert all(0 <= amount <= INVOICES[invoice] for invoice, amount in paid.items())
+        assert all(receipt.credit >= 0 and receipt.kept >= 0 for receipt in receipts)
+        assert sum(receipt.kept for receipt in receipts) == sum(paid.values()) + held.credit
+
+
+@given(steps)
+def test_after_drawing_there_is_no_credit_beside_an_open_invoice(history):
+    held = money()
+    for step in history:
+        try:
+            take(held, step)
+        except Refusal:
+            continue
+    held.draw(INVOICES.items(), DAY)
+    open_amount = sum(held.open_amount(invoice, gross) for invoice, gross in INVOICES.items())
+    assert not (held.credit and open_amount)
+    assert held.draw(INVOICES.items(), DAY) == 0
+
+
+def test_the_oldest_credit_is_drawn_first():
+    held = money()
+    held.book(booked("old", 60))
+    held.book(booked("new", 60))
+    (first, gross), *_ = INVOICES.items()
+    held.draw([(first, gross)], DAY)
+    assert {name: receipt.paid.get(first, 0) for name, receipt in held.receipts.items()} == {"old": 60, "new": 40}
+
+
+def test_a_receipt_is_booked_once_and_its_name_with_another_amount_is_refused():
+    held = money()
+    assert held.book(booked("a", 50))
+    assert not held.book(booked("a", 50))
+    with pytest.raises(DuplicateRequest):
+        held.book(booked("a", 51))
+    with pytest.raises(DuplicateRequest):
+        held.book(booked("a", 50, "USD"))
+
+
+def test_a_refund_opens_what_was_paid_and_a_failed_refund_gives_it_back_once():
+    held = money()
+    (first, gross), *_ = INVOICES.items()
+    held.book(booked("a", gross))
+    held.draw([(first, gross)], DAY)
+    assert held.give_back(returned("a", "re_1", 30), INVOICES)
+    assert held.open_amount(first, gross) == 30
+    assert not held.give_back(returned("a", "re_1", 30), INVOICES), "the same refund is told twice"
+    assert held.undo_return("a", "re_1", DAY, "the card is closed")
+    assert not held.undo_return("a", "re_1", DAY)
+    assert not held.give_back(returned("a", "re_1", 30), INVOICES), "a late message about the refund"
+    assert held.credit == 30
+    with pytest.raises(Conflict):
+        held.give_back(returned("a", "re_2", gross + 1), INVOICES)

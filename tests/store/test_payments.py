@@ -1,0 +1,182 @@
+"""Attempts and receipts on a real database: one live attempt of an invoice, every receipt once."""
+
+from __future__ import annotations
+
+from concurrent.futures import ThreadPoolExecutor
+from datetime import UTC, date, datetime
+from uuid import UUID
+
+import psycopg
+import pytest
+
+from adapters.billing_workers import run_billing
+from adapters.bootstrap import Tally
+from domain.application.licensing import CancelLicense
+from domain.application.payments import (
+    BindObject,
+    BookReceipt,
+    GiveBack,
+    OpenAttempt,
+    RecordOutcome,
+    UndoReturn,
+    collection,
+    issued,
+    receivables,
+)
+from domain.collection import Attempt
+from domain.errors import Conflict, Refusal, Stale
+from domain.identity import Kind
+from domain.payment import Reply
+from jobs.settle import settle
+from tests.builders import declared_package, open_account, publish, start
+
+FEBRUARY = date(2025, 2, 1)
+NOW = datetime(2025, 2, 1, 9, tzinfo=UTC)
+
+
+def an_invoice(tally: Tally, account: str = "acme") -> UUID:
+    """One invoice of 23.80 EUR (10 seats at 2.00, 19 % tax), and its id."""
+    if not tally.billing.names(Kind.PACKAGE):
+        publish(tally, declared_package())
+    open_account(tally, account)
+    start(tally, f"{account}-license", account, "declared", FEBRUARY, quantities={"seats": 10})
+    run_billing(tally, FEBRUARY, FEBRUARY)
+    return next(
+        one for one, _, left in owed(tally) if left and issued(tally.billing, one).party.name == account.title()
+    )
+
+
+def owed(tally: Tally) -> list[tuple[UUID, int, int]]:
+    tally.follower().catch_up()
+    with tally.pool.connection() as connection:
+        return connection.execute("SELECT invoice, gross, left_open FROM receivable_v1 ORDER BY number").fetchall()
+
+
+def live(tally: Tally) -> int:
+    with tally.pool.connection() as connection:
+        return connection.execute("SELECT count(*) FROM live_instrument").fetchone()[0]
+
+
+def opened(tally: Tally, invoice: UUID) -> Attempt:
+    return tally.billing.execute(OpenAttempt(invoice, "stripe", NOW, customer="cus_1", method="pm_1"))
+
+
+def learned(tally: Tally, attempt: Attempt, state: str, **more: object) -> None:
+    reply = Reply(state, object="pi_1", **more)  # type: ignore[arg-type]
+    tally.billing.execute(RecordOutcome(attempt.opened.invoice, attempt.opened.attempt, reply, FEBRUARY))
+
+
+def paid(tally: Tally, attempt: Attempt, amount: int = 2380, payment: str = "ch_1", currency: str = "EUR") -> None:
+    learned(tally, attempt, "succeeded", payment=payment, amount=amount, currency=currency)
+
+
+def test_of_attempts_begun_at_once_one_is_opened(tally):
+    invoice = an_invoice(tally)
+
+    def begin(_: int) -> bool:
+        try:
+            opened(tally, invoice)
+        except Refusal:
+            return False
+        return True
+
+    with ThreadPoolExecutor(8) as workers:
+        assert sum(workers.map(begin, range(16))) == 1
+    assert live(tally) == 1
+
+
+def test_the_database_itself_holds_a_second_live_attempt_of_an_invoice_back(tally):
+    invoice = an_invoice(tally)
+    opened(tally, invoice)
+    with tally.pool.connection() as connection, pytest.raises(psycopg.errors.UniqueViolation):
+        connection.execute("INSERT INTO live_instrument SELECT bucket, invoice, invoice FROM live_instrument")
+
+
+def test_a_declined_attempt_is_live_until_its_object_is_dead(tally):
+    invoice = an_invoice(tally)
+    attempt = opened(tally, invoice)
+    tally.billing.execute(BindObject(invoice, attempt.opened.attempt, "pi_1"))
+    learned(tally, attempt, "declined", code="insufficient_funds")
+    with pytest.raises(Conflict, match="live attempt"):
+        opened(tally, invoice)
+    learned(tally, attempt, "cancelled")
+    assert opened(tally, invoice).opened.attempt != attempt.opened.attempt
+
+
+@pytest.mark.parametrize("late", ["pending", "declined", "action_required", "unknown", "cancelled"])
+def test_a_late_message_does_not_undo_a_payment(tally, late):
+    invoice = an_invoice(tally)
+    attempt = opened(tally, invoice)
+    paid(tally, attempt)
+    learned(tally, attempt, late)
+    paid(tally, attempt)
+    assert collection(tally.billing, invoice).attempt(attempt.opened.attempt).state == "succeeded"
+    assert [(gross, left) for _, gross, left in owed(tally)] == [(2380, 0)]
+    assert live(tally) == 0
+
+
+@pytest.mark.parametrize(("amount", "currency"), [(2381, "EUR"), (2380, "USD"), (0, "EUR")])
+def test_money_that_was_not_asked_for_is_not_settled_but_looked_at(tally, amount, currency):
+    invoice = an_invoice(tally)
+    attempt = opened(tally, invoice)
+    with pytest.raises(Conflict, match="was asked for"):
+        paid(tally, attempt, amount, currency=currency)
+    assert [(gross, left) for _, gross, left in owed(tally)] == [(2380, 2380)]
+
+
+def test_money_that_moved_after_all_is_credit_and_pays_the_next_invoice(tally):
+    first = an_invoice(tally)
+    attempt = opened(tally, first)
+    account = attempt.opened.account
+    tally.billing.execute(BookReceipt(account, "EUR", "bank:1", "bank", 2380, FEBRUARY, invoices=(first,)))
+    paid(tally, attempt)
+    assert receivables(tally.billing, account, "EUR").credit == 2380
+    run_billing(tally, date(2025, 3, 1), date(2025, 3, 1))
+    tally.follower().catch_up()
+    assert settle(tally.billing, tally.pool, date(2025, 3, 1)).drawn == 1
+    assert [left for _, _, left in owed(tally)] == [0, 0]
+
+
+def test_a_receipt_is_booked_for_one_account_only(tally):
+    first, second = an_invoice(tally), an_invoice(tally, "zenith")
+    accounts = [issued(tally.billing, one).account for one in (first, second)]
+    tally.billing.execute(BookReceipt(accounts[0], "EUR", "bank:1", "bank", 100, FEBRUARY, invoices=(first,)))
+    tally.billing.execute(BookReceipt(accounts[0], "EUR", "bank:1", "bank", 100, FEBRUARY, invoices=(first,)))
+    with pytest.raises(Stale):
+        tally.billing.execute(BookReceipt(accounts[1], "EUR", "bank:1", "bank", 100, FEBRUARY, invoices=(second,)))
+    assert sorted(left for _, _, left in owed(tally)) == [2280, 2380]
+
+
+def test_a_credit_note_is_credit_once_and_pays_what_is_open(tally):
+    invoice = an_invoice(tally)
+    account = issued(tally.billing, invoice).account
+    tally.billing.execute(BookReceipt(account, "EUR", "bank:1", "bank", 2380, FEBRUARY, invoices=(invoice,)))
+    tally.billing.execute(CancelLicense("acme-license", FEBRUARY, date(2025, 2, 15)))
+    run_billing(tally, date(2025, 2, 15), date(2025, 2, 15))
+    tally.follower().catch_up()
+    assert settle(tally.billing, tally.pool, date(2025, 2, 15)).credit_notes == 1
+    tally.follower().catch_up()
+    assert settle(tally.billing, tally.pool, date(2025, 2, 15)).credit_notes == 0
+    assert receivables(tally.billing, account, "EUR").credit == 1190
+
+
+def test_rows_are_what_the_log_says_after_all_that_can_happen_to_money(tally):
+    invoice = an_invoice(tally)
+    attempt = opened(tally, invoice)
+    paid(tally, attempt)
+    account = attempt.opened.account
+    tally.billing.execute(GiveBack(account, "EUR", "stripe:ch_1", "re_1", "refund", 1000, FEBRUARY))
+    tally.billing.execute(UndoReturn(account, "EUR", "stripe:ch_1", "re_1", FEBRUARY))
+    tally.billing.execute(GiveBack(account, "EUR", "stripe:ch_1", "dp_1", "dispute", 2380, FEBRUARY))
+
+    def rows() -> list[object]:
+        tally.follower().catch_up()
+        with tally.pool.connection() as connection:
+            tables = ("receivable_v1", "receipt_v1", "attempt_v1")
+            return [connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2".encode()).fetchall() for table in tables]
+
+    before = rows()
+    assert [(gross, left) for _, gross, left in owed(tally)] == [(2380, 2380)]
+    tally.follower().rebuild("receivable_v1")
+    assert rows() == before
+    assert receivables(tally.billing, account, "EUR").credit == 0
