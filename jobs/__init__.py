@@ -1,6 +1,6 @@
 """When things happen: counting, billing runs, following the log, schedules."""
 
-from jobs import bill, import_counts
+from jobs import bank, bill, import_counts
 
-DDL: tuple[str, ...] = (*bill.DDL, *import_counts.DDL)
+DDL: tuple[str, ...] = (*bill.DDL, *import_counts.DDL, *bank.DDL)
 """Tables of the jobs: runs and their chunks are local work lists, not history."""

@@ -50,6 +50,16 @@ SQL_CHECKS = (
         SELECT coalesce(d.number, l.document::text) FROM document_v1 d FULL JOIN
         (SELECT bucket, document, count(*) AS lines FROM billed_line GROUP BY 1, 2) l USING (bucket, document)
         WHERE d.lines IS DISTINCT FROM l.lines"""),
+    ("settled", "no invoice is paid more than it asks for, or less than nothing", """
+        SELECT number FROM receivable_v1 WHERE NOT (left_open BETWEEN least(gross, 0) AND greatest(gross, 0))"""),
+    ("money", "what came in and did not go back is on invoices or is credit", """
+        SELECT account || ' ' || currency FROM (
+        SELECT account, currency, amount - returned - credit AS spent, 0 AS paid FROM receipt_v1 UNION ALL
+        SELECT account, currency, 0, gross - left_open FROM receivable_v1) m
+        GROUP BY account, currency HAVING sum(spent) <> sum(paid)"""),
+    ("bank", "every bank transfer that is settled is a receipt of its amount, or took one back", """
+        SELECT t.transfer FROM bank_transfer t LEFT JOIN receipt_v1 r ON r.receipt = 'bank:' || t.transfer
+        WHERE t.state = 'settled' AND t.amount > 0 AND r.amount IS DISTINCT FROM t.amount"""),
     ("parked", "no event waits for a mend", """
         SELECT projection || ' ' || stream || ': ' || error FROM parked_event"""),
 )  # fmt: skip

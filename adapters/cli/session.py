@@ -32,7 +32,7 @@ errors = Console(stderr=True)
 
 
 PROSE = {"line", "reason", "party", "what must hold", "found", "name", "error", "scheduled", "field", "before", "after"}
-PROSE |= {"price", "subject", "counted as", "excluded because", "suspended", "is"}
+PROSE |= {"price", "subject", "counted as", "excluded because", "suspended", "is", "text", "may be"}
 """Columns that may be broken over lines; days, numbers and references may not."""
 
 

@@ -1,0 +1,62 @@
+"""Which invoices a bank transfer pays: decided only when it is certain, else left to a person with suggestions.
+
+The invoice's number is the reference. People write it with other dashes, without zeros, and O for 0; nobody else's
+invoice is ever paid by a guess.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from domain.statement import Transfer
+
+OWN_PAYOUT = re.compile(r"\b(STRIPE|PAYPAL)\b.*\b(PAYOUT|TRANSFER|AUSZAHLUNG)\b", re.IGNORECASE | re.DOTALL)
+
+
+class Owed(NamedTuple):
+    """An invoice that a transfer may be for. Units: `left` in minor units; 0 when it is settled."""
+
+    invoice: UUID
+    account: UUID
+    number: str
+    currency: str
+    left: int
+
+
+class Match(NamedTuple):
+    """Whose money a transfer is and which invoices it pays, in order; without an account it is left to a person."""
+
+    account: UUID | None
+    invoices: tuple[UUID, ...] = ()
+    why: str = ""
+
+
+def numbers_in(text: str, series: Sequence[str]) -> list[str]:
+    """The invoice numbers that a text names, as they are written on invoices, in the order of the text."""
+    found: dict[str, None] = {}
+    names = "|".join(re.escape(name) for name in sorted(series, key=len, reverse=True))
+    if names:
+        for name, digits in re.findall(rf"(?<![A-Z0-9])({names})[\s./:#-]*([0-9O]{{1,12}})(?![A-Z0-9])", text.upper()):
+            found[f"{name}-{int(digits.replace('O', '0')):06d}"] = None
+    return list(found)
+
+
+def match(transfer: Transfer, currency: str, named: Sequence[Owed]) -> Match:
+    """What a transfer is for, from the invoices that its text names.
+
+    Shapes: `named` in the order of the text; `why` says what keeps a match from being certain.
+    """
+    if transfer.amount < 0 or transfer.is_return:
+        return Match(None, why="money that went out or came back")
+    if OWN_PAYOUT.search(f"{transfer.name} {transfer.text}"):
+        return Match(None, why="a payout of a provider of payments")
+    if not named:
+        return Match(None, why="no invoice is named")
+    if {one.currency for one in named} != {currency}:
+        return Match(None, why=f"the invoice is not in {currency}")
+    if len({one.account for one in named}) > 1:
+        return Match(None, why="invoices of several accounts are named")
+    return Match(named[0].account, tuple(one.invoice for one in named))

@@ -1,0 +1,78 @@
+"""A bank's statement of an account: what it says, whether it adds up, and how its movements are told apart.
+
+The one check that catches every misread sign, charge and reversal is that opening and movements come to the closing
+balance; a statement that does not is refused whole. Source: ISO 20022 camt.053; SWIFT MT940.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import date
+
+import msgspec
+
+from domain.errors import Fault
+from domain.identity import digest
+from domain.money import written
+
+
+class Transfer(msgspec.Struct, frozen=True):
+    """One movement on the account.
+
+    Shapes: `reference` is the bank's own, empty where it gives none; `is_return` marks a reversal or a returned
+    payment; `line` is where it stands in its file. Units: `amount` in minor units, above zero came in.
+    """
+
+    booked_on: date
+    amount: int
+    text: str = ""
+    name: str = ""
+    iban: str = ""
+    reference: str = ""
+    is_return: bool = False
+    line: int = 0
+
+
+class Statement(msgspec.Struct, frozen=True):
+    """The movements between two balances of an account, which bears the currency. Units: minor units."""
+
+    account: str
+    number: str
+    currency: str
+    opening: int
+    closing: int
+    closed_on: date
+    transfers: tuple[Transfer, ...]
+    line: int = 0
+
+
+def faults(file: str, statement: Statement) -> Iterator[Fault]:
+    """What is wrong with a statement that could be read."""
+    if not statement.account:
+        yield Fault(file, statement.line, "account", "the statement names no account", "no_account")
+    for transfer in statement.transfers:
+        if not transfer.amount:
+            yield Fault(file, transfer.line, "amount", "a movement of nothing", "zero_amount")
+    found = statement.opening + sum(transfer.amount for transfer in statement.transfers)
+    if found != statement.closing:
+        says = (written(amount, statement.currency) for amount in (statement.opening, found, statement.closing))
+        message = "opening {} and the movements come to {}, but the statement closes with {}".format(*says)
+        yield Fault(file, statement.line, "closing", message, "does_not_add_up")
+
+
+def identities(statement: Statement) -> list[str]:
+    """A name for each movement, the same in every file that tells of it.
+
+    A movement is what the bank says of it, not where: overlapping statements and a statement issued again name it the
+    same. Genuinely equal movements of a day are numbered, so that both are kept.
+    """
+    seen: Counter[bytes] = Counter()
+    return [_identity(statement, transfer, seen) for transfer in statement.transfers]
+
+
+def _identity(statement: Statement, transfer: Transfer, seen: Counter[bytes]) -> str:
+    said: Sequence[object] = (transfer.reference,) if transfer.reference else (transfer.text, transfer.name)
+    named = digest(statement.account, transfer.booked_on, transfer.amount, transfer.iban, *said)
+    seen[named] += 1
+    return f"{named.hex()[:20]}-{seen[named]}"

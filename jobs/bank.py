@@ -1,0 +1,223 @@
+"""Bank transfers: what statements tell of is kept once, pays the invoices that it names, or waits for a person.
+
+A movement is stored in the import's one transaction, and settled afterwards under its own name: a crash between the
+two is made good by the next import or `settle_transfers`, and nothing is booked twice.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterator, Sequence
+from datetime import date
+from typing import Any, NamedTuple
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from domain.application import Billing
+from domain.application.payments import BookReceipt, GiveBack
+from domain.errors import Conflict, Invalid, NotFound
+from domain.identity import name_bucket
+from domain.matching import Match, Owed, match, numbers_in
+from domain.statement import Statement, Transfer, identities
+
+Pool = ConnectionPool[psycopg.Connection]
+DDL = (
+    """CREATE TABLE IF NOT EXISTS bank_statement (
+        bucket smallint NOT NULL, account text NOT NULL, number text NOT NULL, closed_on date NOT NULL,
+        currency text NOT NULL, opening bigint NOT NULL, closing bigint NOT NULL,
+        PRIMARY KEY (bucket, account, closed_on, number, opening, closing))""",
+    """CREATE TABLE IF NOT EXISTS bank_transfer (
+        bucket smallint NOT NULL, transfer text NOT NULL, account text NOT NULL, booked_on date NOT NULL,
+        amount bigint NOT NULL, currency text NOT NULL, text text NOT NULL, name text NOT NULL, iban text NOT NULL,
+        is_return boolean NOT NULL, state text NOT NULL DEFAULT 'new', why text NOT NULL DEFAULT '',
+        payer uuid, PRIMARY KEY (bucket, transfer))""",
+    "CREATE INDEX IF NOT EXISTS bank_transfer_open ON bank_transfer (state) WHERE state IN ('new', 'suspense')",
+)
+KNOWN_ACCOUNT = "SELECT currency, closing, closed_on FROM bank_statement WHERE bucket = %s AND account = %s"
+ADD_STATEMENT = "INSERT INTO bank_statement VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+ADD_TRANSFER = """INSERT INTO bank_transfer (bucket, transfer, account, booked_on, amount, currency, text, name, iban,
+is_return) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
+COLUMNS = "transfer, booked_on, amount, currency, text, name, iban, is_return, state, why"
+MARK = "UPDATE bank_transfer SET state = %s, why = %s, payer = %s WHERE bucket = %s AND transfer = %s"
+OWED = """SELECT invoice, account, number, currency, left_open FROM receivable_v1 WHERE number = ANY(%s)
+ORDER BY array_position(%s, number)"""
+SUGGESTED = """SELECT number FROM receivable_v1 WHERE left_open = %s AND currency = %s AND left_open > 0
+ORDER BY due_on LIMIT 5"""
+
+
+class Imported(NamedTuple):
+    """What an import found: movements that are new, movements known before, and what a person should look at."""
+
+    new: int
+    known: int
+    alarms: list[str]
+
+
+class Waiting(NamedTuple):
+    """A movement as it is kept. Units: minor units."""
+
+    transfer: str
+    booked_on: date
+    amount: int
+    currency: str
+    text: str
+    name: str
+    iban: str
+    is_return: bool
+    state: str
+    why: str
+
+
+def import_statements(pool: Pool, statements: Sequence[Statement], new_account: bool = False) -> Imported:
+    """Keeps what statements tell of, all of it or nothing; what is kept already is left as it is.
+
+    Raises: Conflict for an account that was never seen, unless it is said to be new, or in another currency.
+    """
+    added, alarms = 0, list[str]()
+    with pool.connection() as connection, connection.transaction():
+        for statement in statements:
+            alarms += _check(connection, statement, new_account)
+            bucket = name_bucket(statement.account)
+            balances = [statement.currency, statement.opening, statement.closing]
+            row = [bucket, statement.account, statement.number, statement.closed_on, *balances]
+            connection.execute(ADD_STATEMENT, row)
+            added += _keep(connection, statement)
+    total = sum(len(statement.transfers) for statement in statements)
+    return Imported(added, total - added, alarms)
+
+
+def _check(connection: psycopg.Connection, statement: Statement, new_account: bool) -> Iterator[str]:
+    known = connection.execute(KNOWN_ACCOUNT, [name_bucket(statement.account), statement.account]).fetchall()
+    if not known and not new_account:
+        raise Conflict(f"{statement.account} was never imported before: if it is ours, say --new-account")
+    if any(currency != statement.currency for currency, *_ in known):
+        raise Conflict(f"{statement.account} is not an account in {statement.currency}")
+    if known and statement.opening not in {closing for _, closing, _ in known} and _is_next(known, statement):
+        yield f"statement {statement.number} of {statement.account} does not open where one before it closed"
+
+
+def _is_next(known: Sequence[tuple[Any, ...]], statement: Statement) -> bool:
+    return statement.closed_on > max(closed_on for *_, closed_on in known)
+
+
+def _keep(connection: psycopg.Connection, statement: Statement) -> int:
+    """How many of the movements were not kept before."""
+    added = 0
+    for transfer, name in zip(statement.transfers, identities(statement), strict=True):
+        said = [transfer.text[:4000], transfer.name[:400], transfer.iban, transfer.is_return]
+        row = [name_bucket(name), name, statement.account, transfer.booked_on, transfer.amount, statement.currency]
+        added += connection.execute(ADD_TRANSFER, [*row, *said]).rowcount
+    return added
+
+
+def settle_transfers(billing: Billing, pool: Pool) -> Counter[str]:
+    """Settles what was kept and not looked at yet; how many went where. The projections have caught up before."""
+    counts: Counter[str] = Counter()
+    series = _series(pool)
+    for waiting in listed(pool, "new"):
+        counts[_settle(billing, pool, waiting, series)] += 1
+    return counts
+
+
+def _settle(billing: Billing, pool: Pool, waiting: Waiting, series: Sequence[str]) -> str:
+    said = Transfer(waiting.booked_on, waiting.amount, waiting.text, waiting.name, is_return=waiting.is_return)
+    found = match(said, waiting.currency, owed(pool, numbers_in(waiting.text, series)))
+    if found.account is None:
+        return _mark(pool, waiting.transfer, "suspense", found)
+    _book(billing, waiting, found)
+    return _mark(pool, waiting.transfer, "settled", found)
+
+
+def _book(billing: Billing, waiting: Waiting, found: Match) -> None:
+    assert found.account is not None
+    billing.execute(
+        BookReceipt(
+            account=found.account, currency=waiting.currency, receipt=f"bank:{waiting.transfer}", source="bank",
+            amount=waiting.amount, on=waiting.booked_on, text=waiting.text[:200], invoices=found.invoices,
+        )
+    )  # fmt: skip
+
+
+def _mark(pool: Pool, transfer: str, state: str, found: Match) -> str:
+    with pool.connection() as connection:
+        connection.execute(MARK, [state, found.why, found.account, name_bucket(transfer), transfer])
+    return state
+
+
+def allocate_transfer(billing: Billing, pool: Pool, transfer: str, numbers: Sequence[str]) -> None:
+    """A person says which invoices a movement in suspense pays; the first decides whose money it is.
+
+    Raises: NotFound; Conflict when it is settled, or the invoices are of several accounts; Invalid for money that left.
+    """
+    waiting, named = _one(pool, transfer), owed(pool, numbers)
+    missing = set(numbers) - {one.number for one in named}
+    if missing:
+        raise NotFound(f"there is no invoice {', '.join(sorted(missing))}")
+    if waiting.state == "settled":
+        raise Conflict(f"{transfer} is settled")
+    if waiting.amount < 0:
+        raise Invalid(f"{transfer} went out: it can only be a return of a receipt")
+    if len({(one.account, one.currency) for one in named}) != 1 or named[0].currency != waiting.currency:
+        raise Conflict("the invoices are of several accounts, or in another currency")
+    found = Match(named[0].account, tuple(one.invoice for one in named), "by hand")
+    _book(billing, waiting, found)
+    _mark(pool, transfer, "settled", found)
+
+
+def return_transfer(billing: Billing, pool: Pool, transfer: str, receipt: str) -> None:
+    """A person says that a movement out gave the money of a receipt back; what it paid is open again.
+
+    Raises: NotFound; Conflict when it is settled or more than the receipt holds; Invalid for money that came in.
+    """
+    waiting = _one(pool, transfer)
+    if waiting.amount >= 0:
+        raise Invalid(f"{transfer} came in: it cannot be a return")
+    if waiting.state == "settled":
+        raise Conflict(f"{transfer} is settled")
+    with pool.connection() as connection:
+        row = connection.execute("SELECT account, currency FROM receipt_v1 WHERE receipt = %s", [receipt]).fetchone()
+    if row is None:
+        raise NotFound(f"there is no receipt {receipt}")
+    back = GiveBack(
+        account=row[0], currency=row[1], receipt=receipt, return_id=f"bank:{transfer}", kind="reversal",
+        amount=-waiting.amount, on=waiting.booked_on, text=waiting.text[:200],
+    )  # fmt: skip
+    if row[1] != waiting.currency:
+        raise Conflict(f"{receipt} is in {row[1]}, not {waiting.currency}")
+    billing.execute(back)
+    _mark(pool, transfer, "settled", Match(row[0], why=f"return of {receipt}"))
+
+
+def listed(pool: Pool, state: str, after: str = "", limit: int = 1_000_000) -> list[Waiting]:
+    """Movements in a state (new, suspense, settled), the oldest first within a page."""
+    statement = f"SELECT {COLUMNS} FROM bank_transfer WHERE state = %s AND transfer > %s ORDER BY transfer LIMIT %s"
+    with pool.connection() as connection:
+        rows = connection.execute(statement.encode(), [state, after, limit]).fetchall()
+    return sorted(map(Waiting._make, rows), key=lambda one: (one.booked_on, one.transfer))
+
+
+def suggestions(pool: Pool, waiting: Waiting) -> list[str]:
+    """The open invoices of just this amount."""
+    with pool.connection() as connection:
+        return [number for (number,) in connection.execute(SUGGESTED, [waiting.amount, waiting.currency]).fetchall()]
+
+
+def owed(pool: Pool, numbers: Sequence[str]) -> list[Owed]:
+    """Invoices by their numbers, in that order; those that are not there are left out."""
+    with pool.connection() as connection:
+        return [Owed(*row) for row in connection.execute(OWED, [list(numbers), list(numbers)]).fetchall()]
+
+
+def _one(pool: Pool, transfer: str) -> Waiting:
+    statement = f"SELECT {COLUMNS} FROM bank_transfer WHERE bucket = %s AND transfer = %s"
+    with pool.connection() as connection:
+        row = connection.execute(statement.encode(), [name_bucket(transfer), transfer]).fetchone()
+    if row is None:
+        raise NotFound(f"there is no bank transfer {transfer}")
+    return Waiting(*row)
+
+
+def _series(pool: Pool) -> list[str]:
+    with pool.connection() as connection:
+        return [name for (name,) in connection.execute("SELECT DISTINCT series FROM document_v1").fetchall()]
