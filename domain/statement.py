@@ -7,7 +7,7 @@ balance; a statement that does not is refused whole. Source: ISO 20022 camt.053;
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date
 
 import msgspec
@@ -61,14 +61,20 @@ def faults(file: str, statement: Statement) -> Iterator[Fault]:
         yield Fault(file, statement.line, "closing", message, "does_not_add_up")
 
 
-def identities(statement: Statement) -> list[str]:
-    """A name for each movement, the same in every file that tells of it.
+def identities(statements: Iterable[Statement]) -> Iterator[list[str]]:
+    """A name for each movement of statements in order, the same in every file that tells of it.
 
     A movement is what the bank says of it, not where: overlapping statements and a statement issued again name it the
-    same. Genuinely equal movements of a day are numbered, so that both are kept.
+    same. Genuinely equal movements of a day are numbered, so that both are kept; the numbering goes on where a
+    statement opens with what the one before it closed with, for then they are pages and do not overlap.
     """
     seen: Counter[bytes] = Counter()
-    return [_identity(statement, transfer, seen) for transfer in statement.transfers]
+    before: tuple[str, int] | None = None
+    for statement in statements:
+        if before != (statement.account, statement.opening):
+            seen = Counter()
+        yield [_identity(statement, transfer, seen) for transfer in statement.transfers]
+        before = (statement.account, statement.closing)
 
 
 def _identity(statement: Statement, transfer: Transfer, seen: Counter[bytes]) -> str:

@@ -76,15 +76,22 @@ def import_statements(pool: Pool, statements: Sequence[Statement], new_account: 
     """
     added, alarms = 0, list[str]()
     with pool.connection() as connection, connection.transaction():
-        for statement in statements:
+        for statement, names in zip(statements, identities(statements), strict=True):
             alarms += _check(connection, statement, new_account)
-            bucket = name_bucket(statement.account)
-            balances = [statement.currency, statement.opening, statement.closing]
-            row = [bucket, statement.account, statement.number, statement.closed_on, *balances]
-            connection.execute(ADD_STATEMENT, row)
-            added += _keep(connection, statement)
-    total = sum(len(statement.transfers) for statement in statements)
-    return Imported(added, total - added, alarms)
+            is_new = _add_statement(connection, statement)
+            for transfer, name in zip(statement.transfers, names, strict=True):
+                kept = _keep(connection, statement, transfer, name)
+                added += kept
+                if is_new and not kept and not transfer.reference:
+                    # Another file told of it, or it is another one that looks the same: only a person can say.
+                    alarms.append(f"{name} of {transfer.booked_on} was known: the bank gives it no reference")
+    return Imported(added, sum(len(one.transfers) for one in statements) - added, alarms)
+
+
+def _add_statement(connection: psycopg.Connection, statement: Statement) -> bool:
+    balances = [statement.currency, statement.opening, statement.closing]
+    row = [name_bucket(statement.account), statement.account, statement.number, statement.closed_on, *balances]
+    return connection.execute(ADD_STATEMENT, row).rowcount > 0
 
 
 def _check(connection: psycopg.Connection, statement: Statement, new_account: bool) -> Iterator[str]:
@@ -98,17 +105,13 @@ def _check(connection: psycopg.Connection, statement: Statement, new_account: bo
 
 
 def _is_next(known: Sequence[tuple[Any, ...]], statement: Statement) -> bool:
-    return statement.closed_on > max(closed_on for *_, closed_on in known)
+    return bool(statement.closed_on > max(closed_on for *_, closed_on in known))
 
 
-def _keep(connection: psycopg.Connection, statement: Statement) -> int:
-    """How many of the movements were not kept before."""
-    added = 0
-    for transfer, name in zip(statement.transfers, identities(statement), strict=True):
-        said = [transfer.text[:4000], transfer.name[:400], transfer.iban, transfer.is_return]
-        row = [name_bucket(name), name, statement.account, transfer.booked_on, transfer.amount, statement.currency]
-        added += connection.execute(ADD_TRANSFER, [*row, *said]).rowcount
-    return added
+def _keep(connection: psycopg.Connection, statement: Statement, transfer: Transfer, name: str) -> int:
+    said = [transfer.text[:4000], transfer.name[:400], transfer.iban, transfer.is_return]
+    row = [name_bucket(name), name, statement.account, transfer.booked_on, transfer.amount, statement.currency]
+    return connection.execute(ADD_TRANSFER, [*row, *said]).rowcount
 
 
 def settle_transfers(billing: Billing, pool: Pool) -> Counter[str]:

@@ -68,7 +68,7 @@ def _balance(element: Element, codes: tuple[str, ...]) -> tuple[int, str, date]:
 
 
 def _transfers(entry: Element, currency: str, line: int) -> Iterator[Transfer]:
-    """The movements of an entry: its details where it books several at once, else itself. Only what is booked counts."""
+    """The movements of an entry: its details where it books several at once, else itself; only what is booked."""
     if (_text(entry, "Sts", "Cd") or _text(entry, "Sts")) != "BOOK":
         return
     total, found = _signed(entry, "Ntry/Amt")
@@ -84,9 +84,7 @@ def _transfers(entry: Element, currency: str, line: int) -> Iterator[Transfer]:
         yield _transfer(detail, booked_on, amount, _text(entry, "AcctSvcrRef"), is_return, line)
 
 
-def _transfer(
-    detail: Element, booked_on: date, amount: int, reference: str, is_return: bool, line: int
-) -> Transfer:
+def _transfer(detail: Element, booked_on: date, amount: int, reference: str, is_return: bool, line: int) -> Transfer:
     texts = [*_texts(detail, "RmtInf", "Ustrd"), *_texts(detail, "RmtInf", "Strd", "CdtrRefInf", "Ref")]
     end_to_end = _text(detail, "Refs", "EndToEndId")
     party = "Dbtr" if amount > 0 else "Cdtr"

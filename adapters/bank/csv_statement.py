@@ -28,7 +28,10 @@ class Columns(BaseModel):
 
 
 class Mapping(BaseModel):
-    """How to read a bank's CSV. Shapes: `decimal` is the mark before the cents; the other of . and , parts thousands."""
+    """How to read a bank's CSV.
+
+    Shapes: `decimal` is the mark before the cents; the other of . and , parts thousands.
+    """
 
     model_config = ConfigDict(extra="forbid", frozen=True)
 
@@ -56,7 +59,7 @@ def read_csv(file: str, content: bytes, mapping: Mapping, opening: str, closing:
     """The one statement of a file. Raises: BadFile with file, line and field."""
     try:
         text = content.decode(mapping.encoding)
-        balances = [minor(one, mapping.currency) for one in (opening, closing)]
+        before, after = minor(opening, mapping.currency), minor(closing, mapping.currency)
     except (UnicodeDecodeError, LookupError, Invalid) as error:
         raise BadFile([Fault(file, 0, "", str(error), "unreadable")]) from None
     reader = csv.DictReader(text.splitlines(), delimiter=mapping.delimiter, strict=True)
@@ -78,7 +81,7 @@ def read_csv(file: str, content: bytes, mapping: Mapping, opening: str, closing:
         raise BadFile(faults[:100])
     last = max((one.booked_on for one in transfers), default=date.min)
     number = f"{last}" if transfers else "empty"
-    return [Statement(mapping.account, number, mapping.currency, *balances, last, tuple(transfers), line=1)]
+    return [Statement(mapping.account, number, mapping.currency, before, after, last, tuple(transfers), line=1)]
 
 
 def _transfer(row: dict[str, str], mapping: Mapping, line: int) -> Transfer:

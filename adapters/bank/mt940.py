@@ -8,7 +8,7 @@ from datetime import date
 from typing import Any
 
 import mt940
-from mt940.models import Options
+from mt940.models import Options  # type: ignore[attr-defined]
 
 from domain.errors import BadFile, Fault, Invalid
 from domain.money import minor
@@ -63,8 +63,8 @@ def _statement(file: str, lines: list[str], first: int) -> Statement:
         transfers = tuple(_transfer(one.data, currency, line) for one, line in zip(found, at, strict=True))
         number = "/".join(filter(None, (found.data.get("statement_number"), found.data.get("sequence_number"))))
         account = str(found.data.get("account_identification", "")).replace(" ", "")
-        balances = [minor(one.amount.amount, currency) for one in (opening, closing)]
-        return Statement(account, number, currency, *balances, _day(closing.date), transfers, line=first)
+        before, after = (minor(one.amount.amount, currency) for one in (opening, closing))
+        return Statement(account, number, currency, before, after, _day(closing.date), transfers, line=first)
     except (Invalid, ValueError, KeyError, RuntimeError, ArithmeticError) as error:
         raise BadFile([Fault(file, first, ":20:", f"the statement cannot be read: {error}", "unreadable")]) from None
 
