@@ -11,9 +11,7 @@ import pytest
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
-from domain.application.payments import receivables
 from domain.errors import Conflict, Invalid, NotFound
-from domain.identity import Kind
 from domain.statement import Statement, Transfer
 from jobs import bank
 from jobs.verify import verify
@@ -166,9 +164,3 @@ def test_killed_between_any_two_steps_each_transfer_is_still_booked_once(busines
     assert process.exitcode == (-signal.SIGKILL if at < 8 else 0)
     settle(business)
     assert (left(business), credit(business), bank.listed(business.pool, "new")) == ([0, 0, 2380], 0, [])
-
-
-def test_the_money_of_an_account_is_read_from_its_stream(business):
-    told(business, (3000, "INV-000003"))
-    account = business.billing.resolve(Kind.ACCOUNT, ["cask"])["cask"]
-    assert receivables(business.billing, account, "EUR").credit == 620

@@ -70,6 +70,7 @@ def test_equal_movements_on_two_pages_are_both_kept():
     assert len({name for names in identities(overlap) for name in names}) == 1
 
 
+ENTRY = '<Ntry><Amt Ccy="EUR">'
 GOOD_CAMT, GOOD_MT = camt053(statement(2380)), mt940(statement(2380))
 BAD = {
     "balances that do not add up": (camt053(statement(2380, off_by=-1)), "does_not_add_up"),
@@ -80,7 +81,7 @@ BAD = {
     "a notification": (camt053(statement(2380), namespace=NAMESPACE.replace("053", "054")), "not_a_statement"),
     "no namespace": (camt053(statement(2380), namespace=""), "not_a_statement"),
     "half a file": (GOOD_CAMT[:-30], "not_xml"),
-    "another currency than the account's": (GOOD_CAMT.replace('<Ntry><Amt Ccy="EUR">', '<Ntry><Amt Ccy="USD">'), "currency"),
+    "another currency than the account's": (GOOD_CAMT.replace(ENTRY, ENTRY.replace("EUR", "USD")), "currency"),
     "a reversal read as money in": (GOOD_MT.replace("C23,80", "RC23,80"), "does_not_add_up"),
     "a negative amount with a side": (GOOD_CAMT.replace(">23.80<", ">-23.80<"), "amount"),
     "an amount with an exponent": (GOOD_CAMT.replace(">23.80<", ">2.38E1x<"), "amount"),
