@@ -16,9 +16,13 @@ from typing import Annotated
 
 import typer
 
+from adapters.bootstrap import open_tally
 from adapters.cli.session import console, session
 from adapters.embedded import Embedded
+from adapters.settings import settings
 from domain.errors import TallyError
+from domain.money import written
+from jobs.bank import listed, owed
 
 READING_COLUMNS = ("license", "counter", "day", "quantity", "report_id")
 OBSERVATION_COLUMNS = ("license", "counter", "observed_at", "subject", "report_id")
@@ -94,6 +98,8 @@ def _story(files: Path) -> Iterator[tuple[str, Commands]]:
     )
     yield "February: an upgrade with its price shown first, a downgrade that has to wait", _changes(files)
     yield "March: a late correction of February is put right by itself", _corrected(files)
+    yield "The bank's statement comes in: two invoices are paid, one transfer names nothing", _paid(files)
+    yield "A person says whose money that was; the rest is credit and pays what is open", _allocated(files)
     yield "Where numbers came from: down to the events and the names", _explained()
     yield "A second run finds nothing, and the books are in order", [_bill("2025-04-01"), ["verify"]]
 
@@ -121,6 +127,35 @@ def _corrected(files: Path) -> Commands:
         ["limits", "--on", "2025-03-31"],
         ["invoices", "list"],
     ]
+
+
+def _paid(files: Path) -> Commands:
+    """Pays the first two invoices as their payers would, and one of northwind's without a word."""
+    with open_tally(settings(files.parent)) as tally:
+        tally.follower().catch_up()
+        first, second, third = owed(tally.pool, [f"INV-{number:06d}" for number in (1, 2, 3)])
+    paid = [(first.left, "INV-000001"), (second.left, "inv 2, thank you"), (third.left + 5000, "for our mail filter")]
+    statement = ["bank", "import", _statement(files, paid)]
+    return [[*statement, "--new-account"], statement, ["bank", "unmatched"], ["payments", "open", "--on", "2025-04-20"]]
+
+
+def _allocated(files: Path) -> Commands:
+    with open_tally(settings(files.parent)) as tally:
+        (unnamed,) = listed(tally.pool, "suspense")
+    settle = ["payments", "settle", "--on", "2025-04-20"]
+    return [["bank", "allocate", unnamed.transfer, "INV-000003"], settle, ["payments", "list"]]
+
+
+def _statement(files: Path, paid: Sequence[tuple[int, str]]) -> str:
+    """The bank's statement of 20 April, as MT940 has it."""
+    closing = written(sum(amount for amount, _ in paid), "EUR").replace(".", ",")
+    lines = [":20:DEMO", ":25:DE02120300000000202051", ":28C:1", ":60F:C250401EUR0,00"]
+    for number, (amount, text) in enumerate(paid, start=1):
+        lines += [f":61:2504200420C{written(amount, 'EUR').replace('.', ',')}NTRFNONREF//B{number}"]
+        lines += [f":86:166?00Credit?20{text}?32Northwind Resale"]
+    path = files / "statement-2025-04-20.sta"
+    path.write_text("\n".join([*lines, f":62F:C250420EUR{closing}", "-", ""]))
+    return str(path)
 
 
 def _explained() -> Commands:

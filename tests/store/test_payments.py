@@ -172,11 +172,11 @@ def test_rows_are_what_the_log_says_after_all_that_can_happen_to_money(tally):
     def rows() -> list[object]:
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
-            tables = ("receivable_v1", "receipt_v1", "attempt_v1")
+            tables = ("settlement_v1", "receipt_v1", "attempt_v1")
             return [connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2".encode()).fetchall() for table in tables]
 
     before = rows()
     assert [(gross, left) for _, gross, left in owed(tally)] == [(2380, 2380)]
-    tally.follower().rebuild("receivable_v1")
+    tally.follower().rebuild("settlement_v1")
     assert rows() == before
     assert receivables(tally.billing, account, "EUR").credit == 0
