@@ -130,11 +130,16 @@ def _corrected(files: Path) -> Commands:
 
 
 def _paid(files: Path) -> Commands:
-    """Pays the first two invoices as their payers would, and one of northwind's without a word."""
+    """Pays the first two invoices as their payers would, and more than the third without naming it."""
     with open_tally(settings(files.parent)) as tally:
         tally.follower().catch_up()
         first, second, third = owed(tally.pool, [f"INV-{number:06d}" for number in (1, 2, 3)])
-    paid = [(first.left, "INV-000001"), (second.left, "inv 2, thank you"), (third.left + 5000, "for our mail filter")]
+    reseller, software_house = "Northwind Resale", "Compilers Ltd"
+    paid = [
+        (first.left, "INV-000001", software_house),
+        (second.left, "inv 2, thank you", reseller),
+        (third.left + 5000, "for counting us", software_house),
+    ]
     statement = ["bank", "import", _statement(files, paid)]
     return [[*statement, "--new-account"], statement, ["bank", "unmatched"], ["payments", "open", "--on", "2025-04-20"]]
 
@@ -146,13 +151,13 @@ def _allocated(files: Path) -> Commands:
     return [["bank", "allocate", unnamed.transfer, "INV-000003"], settle, ["payments", "list"]]
 
 
-def _statement(files: Path, paid: Sequence[tuple[int, str]]) -> str:
+def _statement(files: Path, paid: Sequence[tuple[int, str, str]]) -> str:
     """The bank's statement of 20 April, as MT940 has it."""
-    closing = written(sum(amount for amount, _ in paid), "EUR").replace(".", ",")
+    closing = written(sum(amount for amount, *_ in paid), "EUR").replace(".", ",")
     lines = [":20:DEMO", ":25:DE02120300000000202051", ":28C:1", ":60F:C250401EUR0,00"]
-    for number, (amount, text) in enumerate(paid, start=1):
+    for number, (amount, text, name) in enumerate(paid, start=1):
         lines += [f":61:2504200420C{written(amount, 'EUR').replace('.', ',')}NTRFNONREF//B{number}"]
-        lines += [f":86:166?00Credit?20{text}?32Northwind Resale"]
+        lines += [f":86:166?00Credit?20{text}?32{name}"]
     path = files / "statement-2025-04-20.sta"
     path.write_text("\n".join([*lines, f":62F:C250420EUR{closing}", "-", ""]))
     return str(path)

@@ -36,9 +36,10 @@ def _rows(statement: str, before: list[object], after: str, account: str, limit:
 def open_invoices(on: OptionalDay = None, account: Account = "", limit: Limit = 50, after: After = "") -> None:
     """Lists the invoices that are not paid, with what is open on each and how long it is overdue."""
     rows = _rows(OWED, [on or today()], after, account, limit)
-    printed = [(n, a, c, money(g, c), money(left, c), *rest) for n, a, c, g, left, *rest in rows]  # type: ignore[arg-type]
+    printed = [(n, a, money(g, c), money(left, c), *rest) for n, a, c, g, left, *rest in rows]  # type: ignore[arg-type]
+    shown = [name for name in OPEN if name != "currency"]
     answer = [dict(zip(OPEN, row, strict=True)) for row in rows]
-    show(answer, table_of("Open invoices", OPEN, printed, right=["gross", "open", "days overdue"]))
+    show(answer, table_of("Open invoices", shown, printed, right=["gross", "open", "days overdue"]))
 
 
 @app.command("list")
@@ -46,11 +47,12 @@ def list_receipts(account: Account = "", limit: Limit = 50, after: After = "") -
     """Lists receipts: what came in, what went back, and what no invoice took yet."""
     rows = _rows(RECEIPTS, [], after, account, limit)
     printed = [
-        (name, who, day, c, *(money(one, c) for one in (amount, back, credit)), text)  # type: ignore[arg-type]
-        for name, who, day, c, amount, back, credit, text in rows
+        (name, who, day, *(money(one, c) for one in (amount, back, credit)))  # type: ignore[arg-type]
+        for name, who, day, c, amount, back, credit, _ in rows
     ]
+    shown = [name for name in RECEIVED if name not in ("currency", "text")]
     answer = [dict(zip(RECEIVED, row, strict=True)) for row in rows]
-    show(answer, table_of("Receipts", RECEIVED, printed, right=["amount", "returned", "credit"]))
+    show(answer, table_of("Receipts", shown, printed, right=["amount", "returned", "credit"]))
 
 
 @app.command("settle")
