@@ -33,6 +33,11 @@ class Transfer(msgspec.Struct, frozen=True):
     is_return: bool = False
     line: int = 0
 
+    @property
+    def is_named(self) -> bool:
+        """Whether the bank gave it a reference that is one: some fill the field with the same word for all."""
+        return bool(self.reference.strip("0")) and self.reference not in ("NONREF", "NOTPROVIDED")
+
 
 class Statement(msgspec.Struct, frozen=True):
     """The movements between two balances of an account, which bears the currency. Units: minor units."""
@@ -78,7 +83,7 @@ def identities(statements: Iterable[Statement]) -> Iterator[list[str]]:
 
 
 def _identity(statement: Statement, transfer: Transfer, seen: Counter[bytes]) -> str:
-    said: Sequence[object] = (transfer.reference,) if transfer.reference else (transfer.text, transfer.name)
+    said: Sequence[object] = (transfer.reference,) if transfer.is_named else (transfer.text, transfer.name)
     named = digest(statement.account, transfer.booked_on, transfer.amount, transfer.iban, *said)
     seen[named] += 1
     return f"{named.hex()[:20]}-{seen[named]}"

@@ -7,7 +7,7 @@ two is made good by the next import or `settle_transfers`, and nothing is booked
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
 from typing import Any, NamedTuple
 
@@ -82,7 +82,7 @@ def import_statements(pool: Pool, statements: Sequence[Statement], new_account: 
             for transfer, name in zip(statement.transfers, names, strict=True):
                 kept = _keep(connection, statement, transfer, name)
                 added += kept
-                if is_new and not kept and not transfer.reference:
+                if is_new and not kept and not transfer.is_named:
                     # Another file told of it, or it is another one that looks the same: only a person can say.
                     alarms.append(f"{name} of {transfer.booked_on} was known: the bank gives it no reference")
     return Imported(added, sum(len(one.transfers) for one in statements) - added, alarms)
@@ -114,12 +114,13 @@ def _keep(connection: psycopg.Connection, statement: Statement, transfer: Transf
     return connection.execute(ADD_TRANSFER, [*row, *said]).rowcount
 
 
-def settle_transfers(billing: Billing, pool: Pool) -> Counter[str]:
+def settle_transfers(billing: Billing, pool: Pool, progress: Callable[[int], None] = lambda done: None) -> Counter[str]:
     """Settles what was kept and not looked at yet; how many went where. The projections have caught up before."""
     counts: Counter[str] = Counter()
     series = _series(pool)
     for waiting in listed(pool, "new"):
         counts[_settle(billing, pool, waiting, series)] += 1
+        progress(1)
     return counts
 
 
@@ -132,14 +133,16 @@ def _settle(billing: Billing, pool: Pool, waiting: Waiting, series: Sequence[str
     return _mark(pool, waiting.transfer, "settled", found)
 
 
-def _book(billing: Billing, waiting: Waiting, found: Match) -> None:
+def _book(billing: Billing, waiting: Waiting, found: Match) -> bool:
+    """Books a movement; False when it was booked before."""
     assert found.account is not None
-    billing.execute(
+    booked: bool = billing.execute(
         BookReceipt(
             account=found.account, currency=waiting.currency, receipt=f"bank:{waiting.transfer}", source="bank",
             amount=waiting.amount, on=waiting.booked_on, text=waiting.text[:200], invoices=found.invoices,
         )
     )  # fmt: skip
+    return booked
 
 
 def _mark(pool: Pool, transfer: str, state: str, found: Match) -> str:
@@ -164,8 +167,10 @@ def allocate_transfer(billing: Billing, pool: Pool, transfer: str, numbers: Sequ
     if len({(one.account, one.currency) for one in named}) != 1 or named[0].currency != waiting.currency:
         raise Conflict("the invoices are of several accounts, or in another currency")
     found = Match(named[0].account, tuple(one.invoice for one in named), "by hand")
-    _book(billing, waiting, found)
+    booked = _book(billing, waiting, found)
     _mark(pool, transfer, "settled", found)
+    if not booked:
+        raise Conflict(f"{transfer} was booked already: see what bank:{transfer} paid")
 
 
 def return_transfer(billing: Billing, pool: Pool, transfer: str, receipt: str) -> None:

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from adapters.bank.read import read_statements
-from adapters.cli.session import After, Limit, money, opened, show, table_of
+from adapters.cli.session import After, Limit, money, opened, progress, show, table_of
 from jobs import bank
 
 app = typer.Typer(no_args_is_help=True, help="Bank transfers: import statements, settle invoices, clear suspense.")
@@ -29,7 +29,8 @@ def import_file(
     with opened() as tally:
         imported = bank.import_statements(tally.pool, statements, new_account)
         tally.follower().catch_up()
-        went = bank.settle_transfers(tally.billing, tally.pool)
+        with progress("settling", imported.new) as done:
+            went = bank.settle_transfers(tally.billing, tally.pool, done)
     answer = {"new": imported.new, "known": imported.known, **went, "alarms": imported.alarms}
     says = f"{imported.new} new, {imported.known} known; {went['settled']} settled, {went['suspense']} in suspense"
     show(answer, "\n".join([says, *(f"look: {alarm}" for alarm in imported.alarms)]))

@@ -217,7 +217,7 @@ class Allocate(msgspec.Struct, frozen=True):
 
 
 class GiveBack(msgspec.Struct, frozen=True):
-    """Books that money of a receipt went back; invoices that it paid are open again as far as it is missing."""
+    """Books that money of a receipt went back, once over all receipts; what it does not cover any more is open again."""
 
     account: UUID
     currency: str
@@ -235,7 +235,10 @@ class GiveBack(msgspec.Struct, frozen=True):
             text=self.text,
         )  # fmt: skip
         gross = {invoice: issued(billing, invoice).gross for invoice in money.receipt(self.receipt).paid}
-        return Outcome((money,), answer=money.give_back(returned, gross))
+        if not money.give_back(returned, gross):
+            return Outcome((), answer=False)
+        name = f"return:{self.return_id}"
+        return Outcome((money,), {NAMES: [(name_bucket(name), name, self.account)]}, answer=True)
 
 
 class UndoReturn(msgspec.Struct, frozen=True):

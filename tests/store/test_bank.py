@@ -5,13 +5,14 @@ from __future__ import annotations
 import multiprocessing
 import os
 import signal
+from concurrent.futures import ThreadPoolExecutor
 from datetime import date
 
 import pytest
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
-from domain.errors import Conflict, Invalid, NotFound
+from domain.errors import Conflict, Invalid, NotFound, Refusal
 from domain.statement import Statement, Transfer
 from jobs import bank
 from jobs.verify import verify
@@ -119,6 +120,43 @@ def test_a_direct_debit_that_comes_back_opens_the_invoice_again(business):
     bank.return_transfer(business.billing, business.pool, one.transfer, receipt)
     settle(business)
     assert (left(business), credit(business)) == ([2380, 2380, 2380], 0)
+
+
+def test_a_transfer_out_takes_back_one_receipt_however_many_say_so_at_once(business):
+    told(business, (2380, "INV-000001"), (2380, "INV-000002"))
+    told(business, (-2380, "RETURN AC04"), opening=4760, number="2")
+    (one,) = waiting(business)
+    with business.pool.connection() as connection:
+        receipts = [name for (name,) in connection.execute("SELECT receipt FROM receipt_v1").fetchall()]
+
+    def say(receipt: str) -> bool:
+        try:
+            bank.return_transfer(business.billing, business.pool, one.transfer, receipt)
+        except Refusal:
+            return False
+        return True
+
+    with ThreadPoolExecutor(2) as people:
+        assert sum(people.map(say, receipts)) == 1
+    settle(business)
+    assert sorted(left(business)) == [0, 2380, 2380]
+
+
+def test_a_transfer_that_two_people_allocate_at_once_is_booked_once_and_one_of_them_is_told(business):
+    told(business, (2380, "thanks"))
+    (one,) = waiting(business)
+
+    def say(number: str) -> bool:
+        try:
+            bank.allocate_transfer(business.billing, business.pool, one.transfer, [number])
+        except Refusal:
+            return False
+        return True
+
+    with ThreadPoolExecutor(3) as people:
+        assert sum(people.map(say, ["INV-000001", "INV-000002", "INV-000001"])) == 1
+    settle(business)
+    assert sorted(left(business)) == [0, 2380, 2380]
 
 
 def test_a_statement_of_a_foreign_account_is_refused_and_a_gap_is_told(business):
