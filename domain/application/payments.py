@@ -217,7 +217,7 @@ class Allocate(msgspec.Struct, frozen=True):
 
 
 class GiveBack(msgspec.Struct, frozen=True):
-    """Books that money of a receipt went back, once over all receipts; what it does not cover any more is open again."""
+    """Books that money of a receipt went back, once over all receipts; what it paid for is open again."""
 
     account: UUID
     currency: str
