@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cached_property
-from types import TracebackType
+from types import MappingProxyType, TracebackType
 from typing import Self
 
 import psycopg
@@ -17,6 +18,7 @@ from adapters.store.install import install
 from adapters.store.recorder import BucketedRecorder
 from domain.application import Billing
 from domain.application.catalog import published
+from domain.payment import Provider
 from domain.terms import Packages
 from jobs import DDL as job_tables
 from projections import ALL
@@ -31,8 +33,8 @@ class Tally:
     Shapes: `dsn` is the owner's; everything but installing works as the role that may only add to the log.
     """
 
-    def __init__(self, dsn: str) -> None:
-        self.dsn = dsn
+    def __init__(self, dsn: str, providers: Mapping[str, Provider] = MappingProxyType({})) -> None:
+        self.dsn, self.providers = dsn, providers
         install(dsn, all_ddl())
         self.billing = Billing(env={"PERSISTENCE_MODULE": MODULE, "TALLY_DSN": dsn})
         assert isinstance(self.billing.recorder, BucketedRecorder)
@@ -72,4 +74,14 @@ def all_ddl() -> list[str]:
 
 def open_tally(chosen: Settings) -> Tally:
     """Connects to the configured database, starting and installing what is needed."""
-    return Tally(chosen.database_url or Embedded(chosen.home).start())
+    return Tally(chosen.database_url or Embedded(chosen.home).start(), providers_of(chosen))
+
+
+def providers_of(chosen: Settings) -> dict[str, Provider]:
+    """The providers of payments that there are keys for."""
+    if chosen.stripe_key is None:
+        return {}
+    # The SDK is heavy to load, and most commands ask no provider.
+    from adapters.providers.stripe import StripePayments
+
+    return {"stripe": StripePayments(chosen.stripe_key.get_secret_value(), chosen.stripe_base)}

@@ -5,23 +5,33 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import BaseModel, ConfigDict, Field, SecretStr
+
+STRIPE = "https://api.stripe.com"
 
 
 class Settings(BaseModel):
     """What was configured; read once, at the start.
 
-    Shapes: `database_url` of the schema's owner, or None: embedded, in `home`.
+    Shapes: `database_url` of the schema's owner, or None: embedded, in `home`. `stripe_base` is Stripe's own or the
+    sandbox's on loopback, so that a key goes nowhere else.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
     database_url: str | None = Field(default=None, pattern=r"^(postgres(ql)?://|[a-z_]+=)")
     home: Path
+    stripe_key: SecretStr | None = None
+    stripe_base: str = Field(default=STRIPE, pattern=r"^(https://api\.stripe\.com|http://127\.0\.0\.1:[0-9]{1,5})$")
 
 
 def settings(home: Path | None = None) -> Settings:
     """The settings of this process: the option, then TALLY_HOME, then the user's data directory."""
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     chosen = home or Path(os.environ.get("TALLY_HOME") or data / "tallystick")
-    return Settings(database_url=None if home else os.environ.get("DATABASE_URL") or None, home=chosen)
+    return Settings(
+        database_url=None if home else os.environ.get("DATABASE_URL") or None,
+        home=chosen,
+        stripe_key=SecretStr(key) if (key := os.environ.get("TALLY_STRIPE_KEY")) else None,
+        stripe_base=os.environ.get("TALLY_STRIPE_BASE") or STRIPE,
+    )

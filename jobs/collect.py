@@ -7,18 +7,32 @@ only ever read until it is. Source: ADR-0018.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import msgspec
+import psycopg
+from psycopg_pool import ConnectionPool
 
+from domain.account import Account
 from domain.application import Billing
 from domain.application.payments import BindObject, OpenAttempt, RecordOutcome, collection, issued, receivables
-from domain.collection import OVER, Attempt
+from domain.collection import Attempt
+from domain.errors import Conflict, Invalid
+from domain.events.account import PaymentMethodAdded
 from domain.payment import Mode, Provider, Reply
 
+Pool = ConnectionPool[psycopg.Connection]
+LEFT_BEHIND = """
+SELECT a.invoice, a.attempt FROM live_instrument l JOIN attempt_v1 a ON a.bucket = l.bucket AND a.attempt = l.attempt
+WHERE a.opened_at < %s ORDER BY a.opened_at"""
+TO_COLLECT = """
+SELECT i.invoice, i.account FROM receivable_v1 i
+LEFT JOIN live_instrument l ON l.bucket = i.bucket AND l.invoice = i.invoice
+WHERE i.left_open > 0 AND l.invoice IS NULL ORDER BY i.due_on, i.number"""
 LONGEST_CALL = timedelta(minutes=2)
 """An attempt younger than this may be in the hands of a worker that still waits for its provider."""
 
@@ -107,6 +121,41 @@ class Collector:
         return self.now().astimezone(UTC).date()
 
 
-def is_waiting(attempt: Attempt, now: datetime) -> bool:
-    """Whether an attempt is left behind: live, and older than any call that could still be under way."""
-    return attempt.state not in OVER and now - attempt.opened.opened_at > LONGEST_CALL
+def collect_open(collector: Collector, pool: Pool, progress: Callable[[int], None] = lambda done: None) -> Counter[str]:
+    """Takes up what was left behind, and charges open invoices of accounts with a payment method, once for a method.
+
+    A method that was declined is not tried again by itself: a person or another method begins anew. The projections
+    have caught up before. Shapes: how many attempts ended up in which state; "skipped" had nobody to charge.
+    """
+    with pool.connection() as connection:
+        left = connection.execute(LEFT_BEHIND, [collector.now() - LONGEST_CALL]).fetchall()
+        owed = connection.execute(TO_COLLECT).fetchall()
+    counts: Counter[str] = Counter()
+    for invoice, attempt in left:
+        held = collection(collector.billing, invoice).attempt(attempt)
+        if held.opened.provider in collector.providers:
+            counts[collector.learn(held).state] += 1
+        progress(1)
+    for invoice, account in owed:
+        counts[_charge(collector, invoice, account)] += 1
+        progress(1)
+    return counts
+
+
+def _charge(collector: Collector, invoice: UUID, account: UUID) -> str:
+    method = collector.billing.find(Account, account, "account").method
+    attempts = collection(collector.billing, invoice).attempts.values()
+    if method is None or method.provider not in collector.providers:
+        return "skipped"
+    if any(one.live or one.opened.method == method.token for one in attempts):
+        return "skipped"
+    return charge(collector, invoice, method)
+
+
+def charge(collector: Collector, invoice: UUID, method: PaymentMethodAdded) -> str:
+    """Charges an invoice by a method now; where the attempt stands, or "skipped" when others were faster."""
+    try:
+        attempt = collector.begin(invoice, method.provider, customer=method.customer, method=method.token)
+    except (Conflict, Invalid):
+        return "skipped"
+    return attempt.state

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from adapters.cli.session import After, CommandId, Day, Limit, command_id, opened, show, table_of
-from domain.application.accounts import ChangeAccount, OpenAccount
+from domain.application.accounts import AddPaymentMethod, ChangeAccount, OpenAccount, RemovePaymentMethod
 from domain.errors import Invalid, NotFound
 from domain.events.account import Party
 
@@ -116,3 +116,22 @@ def show_account(reference: Reference) -> None:
     if row is None:
         raise NotFound(f"there is no account {reference}")
     show(dict(zip(NAMES, row, strict=True)), table_of(reference, NAMES, [row]))
+
+
+@app.command("pay-by")
+def pay_by(
+    reference: Reference,
+    provider: Annotated[str, typer.Argument(help="stripe")],
+    customer: Annotated[str, typer.Argument(help="its id of the customer (cus_…)")],
+    token: Annotated[str, typer.Argument(help="its id of the method (pm_…); card numbers never come here")],
+    label: Annotated[str, typer.Option(help="for people: visa …4242")] = "",
+    remove: Annotated[bool, typer.Option("--remove", help="take the method away")] = False,
+) -> None:
+    """Lets open invoices of an account be charged by a provider; the latest method is used."""
+    if provider != "stripe":
+        raise Invalid(f"{provider!r} is not a provider that can charge: stripe is")
+    command = RemovePaymentMethod(reference, token, "by hand") if remove else None
+    with opened() as tally:
+        tally.billing.execute(command or AddPaymentMethod(reference, provider, customer, token, label))
+    answer = {"account": reference, "method": token, "removed": remove}
+    show(answer, f"{reference} is {'not ' if remove else ''}charged by {label or token} at {provider}")

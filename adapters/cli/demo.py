@@ -7,6 +7,7 @@ demos come to the same money.
 from __future__ import annotations
 
 import csv
+import os
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
@@ -19,6 +20,7 @@ import typer
 from adapters.bootstrap import open_tally
 from adapters.cli.session import console, session
 from adapters.embedded import Embedded
+from adapters.sandbox.server import Sandbox
 from adapters.settings import settings
 from domain.errors import TallyError
 from domain.money import written
@@ -100,6 +102,8 @@ def _story(files: Path) -> Iterator[tuple[str, Commands]]:
     yield "March: a late correction of February is put right by itself", _corrected(files)
     yield "The bank's statement comes in: two invoices are paid, one transfer names nothing", _paid(files)
     yield "A person says whose money that was; the rest is credit and pays what is open", _allocated(files)
+    with Sandbox() as sandbox:
+        yield "What is left is charged by card, through Stripe's own SDK and the sandbox", _charged(sandbox)
     yield "Where numbers came from: down to the events and the names", _explained()
     yield "A second run finds nothing, and the books are in order", [_bill("2025-04-01"), ["verify"]]
 
@@ -149,6 +153,21 @@ def _allocated(files: Path) -> Commands:
         (unnamed,) = listed(tally.pool, "suspense")
     settle = ["payments", "settle", "--on", "2025-04-20"]
     return [["bank", "allocate", unnamed.transfer, "INV-000003"], settle, ["payments", "list"]]
+
+
+def _charged(sandbox: Sandbox) -> Commands:
+    """The reseller's card is good; the software house's is not, until it gives another."""
+    os.environ |= {"TALLY_STRIPE_KEY": "sk_test_sandbox", "TALLY_STRIPE_BASE": sandbox.url}
+    by = ["accounts", "pay-by"]
+    return [
+        [*by, "northwind", "stripe", "cus_northwind", "pm_card_visa"],
+        [*by, "compilers", "stripe", "cus_compilers", "pm_card_chargeDeclinedInsufficientFunds"],
+        ["payments", "collect"],
+        [*by, "compilers", "stripe", "cus_compilers", "pm_card_visa"],
+        ["payments", "collect"],
+        ["payments", "attempts"],
+        ["payments", "open"],
+    ]
 
 
 def _statement(files: Path, paid: Sequence[tuple[int, str, str]]) -> str:

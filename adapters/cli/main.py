@@ -14,6 +14,7 @@ import typer
 
 from adapters.cli import accounts, bank, billing, catalog, counts, licenses, operate, payments
 from adapters.cli import demo as demonstration
+from adapters.cli import sandbox as sandboxed
 from adapters.cli.session import errors, session
 from domain.errors import BadFile, TallyError
 
@@ -36,6 +37,7 @@ app.add_typer(bank.app, name="bank")
 app.add_typer(operate.database, name="db")
 billing.register(app)
 operate.register(app)
+sandboxed.register(app)
 demonstration.register(app)
 
 

@@ -6,8 +6,13 @@ from typing import Annotated
 
 import typer
 
-from adapters.cli.session import After, Limit, OptionalDay, money, opened, show, table_of, today
+from adapters.bootstrap import Tally
+from adapters.cli.session import After, Limit, OptionalDay, money, opened, progress, show, table_of, today
+from domain.account import Account as Payer
 from domain.application.accounts import account_named
+from domain.errors import Conflict, NotFound
+from jobs.bank import owed
+from jobs.collect import Collector, charge, collect_open
 from jobs.settle import settle
 
 app = typer.Typer(no_args_is_help=True, help="Money: open invoices, receipts, and the credit of accounts.")
@@ -18,6 +23,9 @@ WHERE i.left_open > 0 AND i.number > %s AND (%s::uuid IS NULL OR i.account = %s)
 RECEIPTS = """SELECT r.receipt, a.reference, r.received_on, r.currency, r.amount, r.returned, r.credit, r.text
 FROM receipt_v1 r JOIN account_v1 a ON a.bucket = r.bucket AND a.account = r.account
 WHERE r.receipt > %s AND (%s::uuid IS NULL OR r.account = %s) ORDER BY r.receipt LIMIT %s"""
+ATTEMPTS = """SELECT number, provider, currency, amount, state, code, opened_at, object FROM attempt_v1
+WHERE number > %s ORDER BY number, opened_at LIMIT %s"""
+TRIED = ["number", "provider", "currency", "amount", "state", "code", "opened at", "object"]
 OPEN = ["number", "account", "currency", "gross", "open", "due on", "days overdue"]
 RECEIVED = ["receipt", "account", "received on", "currency", "amount", "returned", "credit", "text"]
 Account = Annotated[str, typer.Option(help="only of this payer")]
@@ -65,3 +73,51 @@ def settle_credit(on: OptionalDay = None) -> None:
         drawn = settle(tally.billing, tally.pool, on or today())
     answer = {"credit_notes": booked.credit_notes, "payers": booked.drawn + drawn.drawn}
     show(answer, "{credit_notes} credit notes booked; invoices of {payers} payers paid from credit".format(**answer))
+
+
+@app.command("collect")
+def collect() -> None:
+    """Charges open invoices of accounts with a payment method, and takes up attempts that a crash left behind.
+
+    Any number may run at once: an invoice has one live attempt. The key of Stripe is read from TALLY_STRIPE_KEY.
+    """
+    with opened() as tally:
+        collector = _collector(tally)
+        tally.follower().catch_up()
+        with progress("collecting", None) as done:
+            counts = collect_open(collector, tally.pool, done)
+    show(dict(counts), ", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or "nothing is open")
+
+
+@app.command("retry")
+def retry(number: Annotated[str, typer.Argument(help="the number of the invoice")]) -> None:
+    """Charges one invoice again by its account's present payment method."""
+    with opened() as tally:
+        collector = _collector(tally)
+        tally.follower().catch_up()
+        invoice = next(iter(owed(tally.pool, [number])), None)
+        if invoice is None:
+            raise NotFound(f"there is no invoice {number}")
+        method = tally.billing.find(Payer, invoice.account, "account").method
+        if method is None or method.provider not in collector.providers:
+            raise Conflict(f"the payer of {number} has no payment method that there is a key for")
+        state = charge(collector, invoice.invoice, method)
+    show({"number": number, "state": state}, f"{number}: {state}")
+
+
+@app.command("attempts")
+def attempts(limit: Limit = 50, after: After = "") -> None:
+    """Lists attempts by providers, by invoice: where each stands, and why it was declined."""
+    with opened() as tally:
+        tally.follower().catch_up()
+        with tally.pool.connection() as connection:
+            rows = connection.execute(ATTEMPTS.encode(), [after, limit]).fetchall()
+    answer = [dict(zip(TRIED, row, strict=True)) for row in rows]
+    printed = [(number, provider, money(amount, c), *rest) for number, provider, c, amount, *rest in rows]
+    show(answer, table_of("Attempts", [name for name in TRIED if name != "currency"], printed, right=["amount"]))
+
+
+def _collector(tally: Tally) -> Collector:
+    if not tally.providers:
+        raise Conflict("no provider of payments is set up: set TALLY_STRIPE_KEY (`tally sandbox` shows how to try it)")
+    return Collector(tally.billing, tally.providers)

@@ -1,0 +1,1 @@
+"""Providers of payments: each is one file on the port `domain.payment`."""
