@@ -3,11 +3,15 @@
 from __future__ import annotations
 
 import os
+import re
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
+from domain.errors import Invalid
+
 STRIPE = "https://api.stripe.com"
+STRIPE_OR_LOOPBACK = re.compile(r"https://api\.stripe\.com|http://127\.0\.0\.1:[0-9]{1,5}")
 
 
 class Settings(BaseModel):
@@ -22,16 +26,19 @@ class Settings(BaseModel):
     database_url: str | None = Field(default=None, pattern=r"^(postgres(ql)?://|[a-z_]+=)")
     home: Path
     stripe_key: SecretStr | None = None
-    stripe_base: str = Field(default=STRIPE, pattern=r"^(https://api\.stripe\.com|http://127\.0\.0\.1:[0-9]{1,5})$")
+    stripe_base: str = STRIPE
 
 
 def settings(home: Path | None = None) -> Settings:
     """The settings of this process: the option, then TALLY_HOME, then the user's data directory."""
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     chosen = home or Path(os.environ.get("TALLY_HOME") or data / "tallystick")
+    base = os.environ.get("TALLY_STRIPE_BASE") or STRIPE
+    if not STRIPE_OR_LOOPBACK.fullmatch(base):
+        raise Invalid(f"TALLY_STRIPE_BASE is {STRIPE} or http://127.0.0.1:PORT, not {base!r}")
     return Settings(
         database_url=None if home else os.environ.get("DATABASE_URL") or None,
         home=chosen,
         stripe_key=SecretStr(key) if (key := os.environ.get("TALLY_STRIPE_KEY")) else None,
-        stripe_base=os.environ.get("TALLY_STRIPE_BASE") or STRIPE,
+        stripe_base=base,
     )

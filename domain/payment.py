@@ -15,15 +15,12 @@ State = Literal["open", "succeeded", "declined", "action_required", "pending", "
 """Where a payment stands at the provider: `open` was created and can still be confirmed; `declined` did not move money
 and may be tried again on the same object; `action_required` waits for the customer; `pending` for a bank."""
 
-Mode = Literal["off_session", "hosted"]
-"""Charged while the customer is away, with a method kept for it, or paid by the customer on the provider's page."""
-
 
 class Order(msgspec.Struct, frozen=True):
     """What one attempt is to collect.
 
-    Shapes: `customer` and `method` are the provider's tokens, `method` empty for a hosted page; `document` is the
-    invoice's number and `account` the payer's reference, for the provider's own records.
+    Shapes: `customer` and `method` are the provider's tokens; `document` is the invoice's number and `account` the
+    payer's reference, for the provider's own records.
     Units: `amount` in minor units, above zero.
     """
 
@@ -33,10 +30,8 @@ class Order(msgspec.Struct, frozen=True):
     account: str
     amount: int
     currency: str
-    mode: Mode = "off_session"
-    customer: str = ""
-    method: str = ""
-    return_url: str = ""
+    customer: str
+    method: str
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -57,19 +52,10 @@ class Reply(msgspec.Struct, frozen=True):
     url: str = ""
 
 
-class RefundOrder(msgspec.Struct, frozen=True):
-    """Money to be given back out of one payment. Units: `amount` in minor units, above zero."""
-
-    refund: UUID
-    payment: str
-    amount: int
-    currency: str
-
-
 class Provider(Protocol):
     """A provider of payments.
 
-    Every call that writes is made under a key of the attempt or refund, and raises nothing for what the world may do:
+    Every call that writes is made under a key of the attempt, and raises nothing for what the world may do:
     time-outs, resets and 5xx are `unknown`. Raises: Refusal when the provider will never take such a request.
     """
 
@@ -89,9 +75,3 @@ class Provider(Protocol):
 
     def cancel(self, object_id: str) -> Reply:
         """Makes sure that the object never moves money: `cancelled`, or the state that forbids it."""
-
-    def refund(self, order: RefundOrder) -> Reply:
-        """Gives money back; `object` is the id of the refund, `declined` says that it failed."""
-
-    def look_refund(self, order: RefundOrder, refund_id: str) -> Reply:
-        """Reads where a refund stands, by its id or, when that was lost, by our reference."""

@@ -23,7 +23,7 @@ from domain.application.payments import BindObject, OpenAttempt, RecordOutcome, 
 from domain.collection import Attempt
 from domain.errors import Conflict, Invalid
 from domain.events.account import PaymentMethodAdded
-from domain.payment import Mode, Provider, Reply
+from domain.payment import Provider, Reply
 
 Pool = ConnectionPool[psycopg.Connection]
 LEFT_BEHIND = """
@@ -45,14 +45,12 @@ class Collector:
     providers: Mapping[str, Provider]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def begin(
-        self, invoice: UUID, provider: str, *, mode: Mode = "off_session", customer: str = "", method: str = ""
-    ) -> Attempt:
+    def begin(self, invoice: UUID, provider: str, customer: str, method: str) -> Attempt:
         """Collects an invoice by a provider, as far as it goes without anybody's help; where the attempt stands.
 
         Raises: Conflict while another attempt of the invoice is live; Invalid when nothing is owed.
         """
-        opening = OpenAttempt(invoice, provider, self.now(), mode, customer, method)
+        opening = OpenAttempt(invoice, provider, self.now(), customer, method)
         return self.carry_on(self.billing.execute(opening))
 
     def carry_on(self, attempt: Attempt) -> Attempt:
@@ -64,10 +62,7 @@ class Collector:
         if not created.object:
             return self._end(attempt, created)
         self.billing.execute(BindObject(order.invoice, order.attempt, created.object, created.url))
-        bound = self._present(attempt)
-        if order.mode == "hosted":
-            return self._learn(bound, Reply("action_required", object=bound.object, url=bound.url))
-        return self._go_on(provider, bound, created)
+        return self._go_on(provider, self._present(attempt), created)
 
     def learn(self, attempt: Attempt) -> Attempt:
         """Reads where an attempt stands and goes on from there: what a webhook, a return and the poller come to."""
@@ -103,8 +98,7 @@ class Collector:
     def _end(self, attempt: Attempt, reply: Reply) -> Attempt:
         """Records the answer; a declined object is made dead at the provider, so that another attempt may begin."""
         learned = self._learn(attempt, reply)
-        given_up = learned.state == "declined" and learned.opened.mode == "off_session"
-        return self.stop(learned) if given_up else learned
+        return self.stop(learned) if learned.state == "declined" else learned
 
     def _learn(self, attempt: Attempt, reply: Reply) -> Attempt:
         opened = attempt.opened
@@ -155,7 +149,7 @@ def _charge(collector: Collector, invoice: UUID, account: UUID) -> str:
 def charge(collector: Collector, invoice: UUID, method: PaymentMethodAdded) -> str:
     """Charges an invoice by a method now; where the attempt stands, or "skipped" when others were faster."""
     try:
-        attempt = collector.begin(invoice, method.provider, customer=method.customer, method=method.token)
+        attempt = collector.begin(invoice, method.provider, method.customer, method.token)
     except (Conflict, Invalid):
         return "skipped"
     return attempt.state

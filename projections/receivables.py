@@ -22,8 +22,8 @@ RECEIPT = """INSERT INTO receipt_v1 (bucket, receipt, account, currency, source,
 returned) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, 0)"""
 SPENT = "UPDATE receipt_v1 SET credit = credit - %s WHERE bucket = %s AND receipt = %s"
 RETURNED = """UPDATE receipt_v1 SET returned = returned + %s, credit = credit - %s WHERE bucket = %s AND receipt = %s"""
-ATTEMPT = """INSERT INTO attempt_v1 (bucket, attempt, invoice, number, account, provider, mode, amount, currency,
-opened_at, object, state, payment, code, url) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', 'open', '', '', '')"""
+ATTEMPT = """INSERT INTO attempt_v1 (bucket, attempt, invoice, number, account, provider, amount, currency,
+opened_at, object, state, payment, code, url) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, '', 'open', '', '', '')"""
 BOUND = "UPDATE attempt_v1 SET object = %s, url = %s WHERE bucket = %s AND attempt = %s"
 LEARNED = """UPDATE attempt_v1 SET state = %s, payment = %s, code = %s,
 url = CASE WHEN %s = '' THEN url ELSE %s END WHERE bucket = %s AND attempt = %s"""
@@ -50,7 +50,7 @@ class Receivables(Projection):
         "CREATE INDEX IF NOT EXISTS receipt_v1_account ON receipt_v1 (bucket, account)",
         """CREATE TABLE IF NOT EXISTS attempt_v1 (
             bucket smallint NOT NULL, attempt uuid NOT NULL, invoice uuid NOT NULL, number text NOT NULL,
-            account uuid NOT NULL, provider text NOT NULL, mode text NOT NULL, amount bigint NOT NULL,
+            account uuid NOT NULL, provider text NOT NULL, amount bigint NOT NULL,
             currency text NOT NULL, opened_at timestamptz NOT NULL, object text NOT NULL, state text NOT NULL,
             payment text NOT NULL, code text NOT NULL, url text NOT NULL, PRIMARY KEY (bucket, attempt))""",
         "CREATE INDEX IF NOT EXISTS attempt_v1_object ON attempt_v1 (provider, object)",
@@ -80,7 +80,7 @@ def _apply(cursor: Cursor, bucket: int, event: Event) -> None:
             cursor.execute(RETURNED, [-event.amount, -event.amount, bucket, event.receipt])
         case collection_events.AttemptOpened():
             row = [bucket, event.attempt, event.invoice, event.document, event.account]
-            cursor.execute(ATTEMPT, [*row, event.provider, event.mode, event.amount, event.currency, event.opened_at])
+            cursor.execute(ATTEMPT, [*row, event.provider, event.amount, event.currency, event.opened_at])
         case collection_events.ObjectBound():
             cursor.execute(BOUND, [event.object, event.url, bucket, event.attempt])
         case collection_events.OutcomeLearned():

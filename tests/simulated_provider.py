@@ -12,7 +12,7 @@ from threading import Lock
 from typing import Literal
 from uuid import UUID
 
-from domain.payment import Order, RefundOrder, Reply, State
+from domain.payment import Order, Reply, State
 
 Fault = Literal["", "before", "after"]
 
@@ -43,12 +43,6 @@ class Simulated:
 
     def cancel(self, object_id: str) -> Reply:
         return self._call(object_id, lambda: self._dead(object_id))
-
-    def refund(self, order: RefundOrder) -> Reply:
-        raise NotImplementedError
-
-    def look_refund(self, order: RefundOrder, refund_id: str) -> Reply:
-        raise NotImplementedError
 
     def _call(self, object_id: str, effect: Callable[[], None]) -> Reply:
         with self._lock:

@@ -11,6 +11,7 @@ import os
 import shlex
 import shutil
 from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
 from datetime import date, timedelta
 from pathlib import Path
 from typing import Annotated
@@ -102,8 +103,8 @@ def _story(files: Path) -> Iterator[tuple[str, Commands]]:
     yield "March: a late correction of February is put right by itself", _corrected(files)
     yield "The bank's statement comes in: two invoices are paid, one transfer names nothing", _paid(files)
     yield "A person says whose money that was; the rest is credit and pays what is open", _allocated(files)
-    with Sandbox() as sandbox:
-        yield "What is left is charged by card, through Stripe's own SDK and the sandbox", _charged(sandbox)
+    with _sandbox():
+        yield "What is left is charged by card, through Stripe's own SDK and the sandbox", _charged()
     yield "Where numbers came from: down to the events and the names", _explained()
     yield "A second run finds nothing, and the books are in order", [_bill("2025-04-01"), ["verify"]]
 
@@ -155,9 +156,21 @@ def _allocated(files: Path) -> Commands:
     return [["bank", "allocate", unnamed.transfer, "INV-000003"], settle, ["payments", "list"]]
 
 
-def _charged(sandbox: Sandbox) -> Commands:
+@contextmanager
+def _sandbox() -> Iterator[None]:
+    """The sandbox, as the environment of a user of it would say."""
+    before = dict(os.environ)
+    with Sandbox() as running:
+        os.environ |= {"TALLY_STRIPE_KEY": "sk_test_sandbox", "TALLY_STRIPE_BASE": running.url}
+        try:
+            yield
+        finally:
+            os.environ.clear()
+            os.environ.update(before)
+
+
+def _charged() -> Commands:
     """The reseller's card is good; the software house's is not, until it gives another."""
-    os.environ |= {"TALLY_STRIPE_KEY": "sk_test_sandbox", "TALLY_STRIPE_BASE": sandbox.url}
     by = ["accounts", "pay-by"]
     return [
         [*by, "northwind", "stripe", "cus_northwind", "pm_card_visa"],

@@ -113,7 +113,10 @@ def attempts(limit: Limit = 50, after: After = "") -> None:
         with tally.pool.connection() as connection:
             rows = connection.execute(ATTEMPTS.encode(), [after, limit]).fetchall()
     answer = [dict(zip(TRIED, row, strict=True)) for row in rows]
-    printed = [(number, provider, money(amount, c), *rest) for number, provider, c, amount, *rest in rows]
+    printed = [
+        (number, provider, money(amount, c), state, code, f"{at:%Y-%m-%d %H:%M}", name)
+        for number, provider, c, amount, state, code, at, name in rows
+    ]
     show(answer, table_of("Attempts", [name for name in TRIED if name != "currency"], printed, right=["amount"]))
 
 

@@ -1,4 +1,4 @@
-"""`tally sandbox`: the protocol of a provider of payments on loopback, to try collecting without an account anywhere."""
+"""`tally sandbox`: a provider of payments on loopback, to try collecting without an account anywhere."""
 
 from __future__ import annotations
 
@@ -19,15 +19,17 @@ def register(app: typer.Typer) -> None:
 def sandbox(port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 12111) -> None:
     """Speaks Stripe's protocol on loopback until Ctrl-C; what it took is told at the end."""
     running = Sandbox(port)
-    console.print("In another terminal:", highlight=False)
-    console.print(f"  export TALLY_STRIPE_KEY=sk_test_sandbox TALLY_STRIPE_BASE={running.url}", highlight=False)
-    console.print(
-        "  tally accounts pay-by ACCOUNT stripe cus_1 pm_card_visa && tally payments collect", highlight=False
+    lines = (
+        "In another terminal:",
+        f"  export TALLY_STRIPE_KEY=sk_test_sandbox TALLY_STRIPE_BASE={running.url}",
+        "  tally accounts pay-by ACCOUNT stripe cus_1 pm_card_visa",
+        "  tally payments collect",
+        f"Methods that are declined: {', '.join(DECLINES)}",
     )
-    console.print(f"Methods that are declined: {', '.join(DECLINES)}", highlight=False)
+    for line in lines:
+        console.print(line, highlight=False, soft_wrap=True)
     try:
         running.serve()
     finally:
-        console.print(
-            f"{running.books.captured.total()} minor units of {len(running.books.captured)} invoices were taken"
-        )
+        taken = running.books.captured
+        console.print(f"{taken.total()} minor units of {len(taken)} invoices were taken", highlight=False)

@@ -16,7 +16,7 @@ from domain.events.documents import CreditNoteIssued, InvoiceIssued
 from domain.events.receivables import MoneyReturned, ReceiptBooked, Return, Source
 from domain.identity import bucket_of, name_bucket
 from domain.invoice import CreditNote, Invoice
-from domain.payment import Mode, Reply
+from domain.payment import Reply
 from domain.ports import Rows
 from domain.receivables import Receivables, receivables_id
 
@@ -51,15 +51,14 @@ def _stream(billing: Billing, kind: type[A], identifier: UUID) -> A:
 class OpenAttempt(msgspec.Struct, frozen=True):
     """Begins to collect what an invoice is owed by a provider; the answer is the attempt.
 
-    Shapes: `customer` and `method` are the provider's tokens; empty for a page that the customer is sent to.
+    Shapes: `customer` and `method` are the provider's tokens.
     """
 
     invoice: UUID
     provider: str
     opened_at: datetime
-    mode: Mode = "off_session"
-    customer: str = ""
-    method: str = ""
+    customer: str
+    method: str
 
     def handle(self, billing: Billing) -> Outcome:
         invoice, attempts = issued(billing, self.invoice), collection(billing, self.invoice)
@@ -67,7 +66,7 @@ class OpenAttempt(msgspec.Struct, frozen=True):
         opened = AttemptOpened(
             attempt=attempts.next_id(self.opened_at), invoice=self.invoice, document=invoice.document,
             account=invoice.account, reference=billing.find(Account, invoice.account, "account").reference,
-            provider=self.provider, mode=self.mode, customer=self.customer, method=self.method,
+            provider=self.provider, customer=self.customer, method=self.method,
             amount=money.open_amount(self.invoice, invoice.gross), currency=invoice.currency, opened_at=self.opened_at,
         )  # fmt: skip
         attempts.open(opened)

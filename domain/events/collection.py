@@ -6,7 +6,7 @@ from datetime import datetime
 from uuid import UUID
 
 from domain.events import Event
-from domain.payment import Mode, State
+from domain.payment import State
 
 
 class AttemptOpened(Event):
@@ -22,7 +22,6 @@ class AttemptOpened(Event):
     account: UUID
     reference: str
     provider: str
-    mode: Mode
     customer: str
     method: str
     amount: int

@@ -101,7 +101,7 @@ def test_what_the_network_lost_is_unknown_and_never_a_guess(sandbox, fault):
 
 def work(collector: Collector, tally: Tally, invoice: UUID, method: str) -> Attempt:
     live = collection(tally.billing, invoice).live
-    return collector.carry_on(live) if live else collector.begin(invoice, "stripe", customer="cus_1", method=method)
+    return collector.carry_on(live) if live else collector.begin(invoice, "stripe", "cus_1", method)
 
 
 def test_invoices_are_collected_through_a_bad_network_and_nobody_is_charged_twice(tally, sandbox):

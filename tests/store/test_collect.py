@@ -72,7 +72,7 @@ def collector(tally: Tally, provider: Any, step: Callable[[], None] = lambda: No
 def work(collecting: Collector, tally: Tally, invoice: UUID, method: str) -> Attempt:
     """What any worker does with an invoice: takes up what is live, else begins."""
     live = collection(tally.billing, invoice).live
-    return collecting.carry_on(live) if live else collecting.begin(invoice, "stripe", customer="cus", method=method)
+    return collecting.carry_on(live) if live else collecting.begin(invoice, "stripe", "cus", method)
 
 
 def at_rest(tally: Tally, provider: Simulated, invoice: UUID) -> None:
