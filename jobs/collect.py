@@ -11,6 +11,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import msgspec
@@ -21,7 +22,7 @@ from domain.account import Account
 from domain.application import Billing
 from domain.application.payments import BindObject, OpenAttempt, RecordOutcome, collection, issued, receivables
 from domain.collection import Attempt
-from domain.errors import Conflict, Invalid
+from domain.errors import Conflict, IntegrityError, Invalid
 from domain.events.account import PaymentMethodAdded
 from domain.payment import Provider, Reply
 
@@ -119,21 +120,33 @@ def collect_open(collector: Collector, pool: Pool, progress: Callable[[int], Non
     """Takes up what was left behind, and charges open invoices of accounts with a payment method, once for a method.
 
     A method that was declined is not tried again by itself: a person or another method begins anew. The projections
-    have caught up before. Shapes: how many attempts ended up in which state; "skipped" had nobody to charge.
+    have caught up before. Shapes: how many attempts ended up in which state; "skipped" had nobody to charge, and what
+    "does not fit" is money other than what was asked for.
     """
     with pool.connection() as connection:
         left = connection.execute(LEFT_BEHIND, [collector.now() - LONGEST_CALL]).fetchall()
         owed = connection.execute(TO_COLLECT).fetchall()
     counts: Counter[str] = Counter()
     for invoice, attempt in left:
-        held = collection(collector.billing, invoice).attempt(attempt)
-        if held.opened.provider in collector.providers:
-            counts[collector.learn(held).state] += 1
+        counts[_looked_at(partial(_take_up, collector, invoice, attempt))] += 1
         progress(1)
     for invoice, account in owed:
-        counts[_charge(collector, invoice, account)] += 1
+        counts[_looked_at(partial(_charge, collector, invoice, account))] += 1
         progress(1)
     return counts
+
+
+def _looked_at(doing: Callable[[], str]) -> str:
+    """One invoice's fault never stops the others: what does not fit the books is told, and stays as it is."""
+    try:
+        return doing()
+    except IntegrityError:
+        return "does not fit"
+
+
+def _take_up(collector: Collector, invoice: UUID, attempt: UUID) -> str:
+    held = collection(collector.billing, invoice).attempt(attempt)
+    return collector.learn(held).state if held.opened.provider in collector.providers else "skipped"
 
 
 def _charge(collector: Collector, invoice: UUID, account: UUID) -> str:

@@ -92,7 +92,7 @@ class RecordOutcome(msgspec.Struct, frozen=True):
     """Records where an attempt stands; money that moved is booked with it, and pays the invoice.
 
     The one end of every way that news comes: the call itself, the webhook, the return of the customer, the poller.
-    Raises: Conflict when the money is of another currency, or more than was asked for: it has to be looked at.
+    Raises: IntegrityError when the money is of another currency, or more than was asked for: it has to be looked at.
     """
 
     invoice: UUID
@@ -117,7 +117,7 @@ class RecordOutcome(msgspec.Struct, frozen=True):
         reply = self.reply
         if reply.currency != opened.currency or not 0 < reply.amount <= opened.amount or not reply.payment:
             said, asked = (reply.amount, reply.currency), (opened.amount, opened.currency)
-            raise Conflict(f"{opened.provider} took {said} for {opened.document}, and was asked for {asked}")
+            raise IntegrityError(f"{opened.provider} took {said} for {opened.document}, and was asked for {asked}")
         booking = BookReceipt(
             account=opened.account, currency=opened.currency, receipt=f"{opened.provider}:{reply.payment}",
             source=_source(opened.provider), amount=reply.amount, on=self.on, text=opened.document,

@@ -9,14 +9,17 @@ from datetime import UTC, date, datetime
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
+from domain.application.accounts import AddPaymentMethod
 from domain.application.payments import BookReceipt, collection, issued, receivables
 from domain.collection import Attempt
 from domain.errors import Invalid
-from jobs.collect import Collector
+from domain.payment import Reply
+from jobs.collect import Collector, collect_open
 from jobs.verify import verify
 from tests.builders import declared_package, open_account, publish, start
 from tests.simulated_provider import Fault, Simulated
@@ -165,3 +168,22 @@ def test_an_invoice_that_was_paid_meanwhile_is_not_charged(tally):
     assert provider.captures[invoice] == 0
     with pytest.raises(Invalid, match="owed nothing"):
         work(collector(tally, provider), tally, invoice, "visa")
+
+
+def test_money_that_does_not_fit_one_invoice_does_not_stop_the_others(tally):
+    first, second = invoices(tally, 2)
+    for number in range(2):
+        tally.billing.execute(AddPaymentMethod(f"a{number}", "stripe", "cus", "visa"))
+    provider = Simulated()
+    asked = provider._answer
+
+    def too_much(object_id: str) -> Reply:
+        answer = asked(object_id)
+        wrong = answer.state == "succeeded" and provider.orders[object_id].invoice == first
+        return msgspec.structs.replace(answer, amount=9999) if wrong else answer
+
+    provider._answer = too_much  # type: ignore[method-assign]
+    collecting = collector(tally, provider)
+    assert collect_open(collecting, tally.pool) == {"does not fit": 1, "succeeded": 1}
+    assert collection(tally.billing, first).live is not None
+    at_rest(tally, provider, second)

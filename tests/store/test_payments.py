@@ -24,7 +24,7 @@ from domain.application.payments import (
     receivables,
 )
 from domain.collection import Attempt
-from domain.errors import Conflict, Refusal, Stale
+from domain.errors import Conflict, IntegrityError, Refusal, Stale
 from domain.identity import Kind
 from domain.payment import Reply
 from jobs.settle import settle
@@ -119,7 +119,7 @@ def test_a_late_message_does_not_undo_a_payment(tally, late):
 def test_money_that_was_not_asked_for_is_not_settled_but_looked_at(tally, amount, currency):
     invoice = an_invoice(tally)
     attempt = opened(tally, invoice)
-    with pytest.raises(Conflict, match="was asked for"):
+    with pytest.raises(IntegrityError, match="was asked for"):
         paid(tally, attempt, amount, currency=currency)
     assert [(gross, left) for _, gross, left in owed(tally)] == [(2380, 2380)]
 
