@@ -14,7 +14,7 @@ from tests.builders import books
 from tests.store.test_billing_run import FEBRUARY, a_business
 
 SPAWNED = multiprocessing.get_context("spawn")
-"""A forked process would inherit the forwarder's sockets and keep the dead worker's connection, and its locks, alive."""
+"""A forked process would inherit the forwarder's sockets, and keep the dead worker's connection and locks alive."""
 
 
 def dies_in_its_second_chunk(dsn, run) -> None:
