@@ -125,3 +125,14 @@ def test_a_refund_opens_what_was_paid_and_a_failed_refund_gives_it_back_once():
     assert held.credit == 30
     with pytest.raises(Conflict):
         held.give_back(returned("a", "re_2", gross + 1), INVOICES)
+
+
+def test_what_goes_back_is_taken_from_credit_before_an_invoice_is_opened_again():
+    held = money()
+    (first, gross), *_ = INVOICES.items()
+    held.book(booked("a", gross + 30))
+    held.draw([(first, gross)], DAY)
+    held.give_back(returned("a", "re_1", 30), INVOICES)
+    assert (held.open_amount(first, gross), held.credit) == (0, 0)
+    held.give_back(returned("a", "re_2", 10), INVOICES)
+    assert (held.open_amount(first, gross), held.credit) == (10, 0)

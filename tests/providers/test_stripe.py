@@ -125,3 +125,14 @@ def test_invoices_are_collected_through_a_bad_network_and_nobody_is_charged_twic
         assert sandbox.books.captured[str(invoice)] == found.gross - money.open_amount(invoice, found.gross)
         assert sandbox.books.captured[str(invoice)] in (0, found.gross)
     assert sandbox.books.captured.total() > 0
+
+
+def test_an_object_whose_answer_was_lost_is_found_and_not_made_again_when_its_key_is_gone(tally, sandbox):
+    (invoice,) = invoices(tally, 1)
+    collector = Collector(tally.billing, {"stripe": stripe_at(sandbox)}, lambda: NOW)
+    answers: Iterator[Fault] = iter(("", "lost_after"))  # nothing is found, and then the object is made unheard
+    sandbox.fault = lambda: next(answers, "")
+    assert work(collector, tally, invoice, "pm_card_visa").state == "unknown"
+    sandbox.books.now += 25 * 3600
+    assert work(collector, tally, invoice, "pm_card_visa").state == "succeeded"
+    assert len(sandbox.books.intents) == 1
