@@ -12,7 +12,7 @@ import pytest
 from adapters.bootstrap import Tally
 from adapters.providers.stripe import StripePayments
 from adapters.sandbox.server import Fault, Sandbox
-from domain.application.payments import collection, issued, receivables
+from domain.application.payments import OpenAttempt, collection, issued, receivables
 from domain.collection import Attempt
 from domain.identity import Kind, make_id
 from domain.payment import Order
@@ -129,10 +129,12 @@ def test_invoices_are_collected_through_a_bad_network_and_nobody_is_charged_twic
 
 def test_an_object_whose_answer_was_lost_is_found_and_not_made_again_when_its_key_is_gone(tally, sandbox):
     (invoice,) = invoices(tally, 1)
-    collector = Collector(tally.billing, {"stripe": stripe_at(sandbox)}, lambda: NOW)
-    answers: Iterator[Fault] = iter(("", "lost_after"))  # nothing is found, and then the object is made unheard
-    sandbox.fault = lambda: next(answers, "")
-    assert work(collector, tally, invoice, "pm_card_visa").state == "unknown"
+    stripe = stripe_at(sandbox)
+    attempt = tally.billing.execute(OpenAttempt(invoice, "stripe", NOW, "cus_1", "pm_card_visa"))
+    sandbox.fault = lambda: "lost_after"
+    assert stripe.create(attempt.order()).state == "unknown"
+    sandbox.fault = lambda: ""
     sandbox.books.now += 25 * 3600
+    collector = Collector(tally.billing, {"stripe": stripe}, lambda: NOW)
     assert work(collector, tally, invoice, "pm_card_visa").state == "succeeded"
     assert len(sandbox.books.intents) == 1
