@@ -18,7 +18,7 @@ from adapters.store.install import install
 from adapters.store.recorder import BucketedRecorder
 from domain.application import Billing
 from domain.application.catalog import published
-from domain.payment import Provider
+from domain.provider import Provider
 from domain.terms import Packages
 from jobs import DDL as job_tables
 from projections import ALL
@@ -84,4 +84,4 @@ def providers_of(chosen: Settings) -> dict[str, Provider]:
     # The SDK is heavy to load, and most commands ask no provider.
     from adapters.providers.stripe import StripePayments
 
-    return {"stripe": StripePayments(chosen.stripe_key.get_secret_value(), chosen.stripe_base)}
+    return {"stripe": StripePayments(chosen.stripe_key.get_secret_value(), chosen.stripe_base)}  # type: ignore[dict-item]

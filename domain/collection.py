@@ -8,7 +8,7 @@ a declined attempt is live until then, so that never two of one invoice can take
 from __future__ import annotations
 
 from dataclasses import dataclass
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from domain.aggregate import Aggregate
@@ -40,7 +40,7 @@ class Attempt:
 
     def order(self) -> Order:
         """What the provider is asked for: the same words however often the attempt is taken up again."""
-        names = ("attempt", "invoice", "document", "amount", "currency", "customer", "method")
+        names = ("attempt", "invoice", "document", "amount", "currency", "customer", "method", "return_url")
         return Order(account=self.opened.reference, **{name: getattr(self.opened, name) for name in names})
 
 
@@ -51,6 +51,7 @@ class Collection(Aggregate):
 
     def blank(self) -> None:
         self.attempts: dict[UUID, Attempt] = {}
+        self.holds: set[str] = set()
 
     @property
     def live(self) -> Attempt | None:
@@ -67,10 +68,12 @@ class Collection(Aggregate):
     def open(self, opened: AttemptOpened) -> None:
         """Begins an attempt.
 
-        Raises: Conflict while another one is live; Invalid for an amount of nothing.
+        Raises: Conflict while another one is live, or the invoice is on hold; Invalid for an amount of nothing.
         """
         if opened.amount <= 0:
             raise Invalid(f"{opened.document} is owed nothing")
+        if self.holds:
+            raise Conflict(f"{opened.document} is on hold: {', '.join(sorted(self.holds))}")
         if self.live:
             raise Conflict(f"{opened.document} has a live attempt: {self.live.opened.attempt} is {self.live.state}")
         self.trigger(opened)
@@ -105,8 +108,24 @@ class Collection(Aggregate):
         )  # fmt: skip
         return True
 
+    def hold(self, invoice: UUID, hold: str, on: date) -> None:
+        """Keeps the invoice from being collected, once for each reason."""
+        if hold not in self.holds:
+            self.trigger(events.HoldPlaced(invoice=invoice, hold=hold, on=on))
+
+    def release(self, invoice: UUID, hold: str, on: date, why: str = "") -> bool:
+        """Takes one reason away; False when it was not there."""
+        if hold not in self.holds:
+            return False
+        self.trigger(events.HoldReleased(invoice=invoice, hold=hold, on=on, why=why))
+        return True
+
     def when(self, event: Event) -> None:
         match event:
+            case events.HoldPlaced():
+                self.holds.add(event.hold)
+            case events.HoldReleased():
+                self.holds.discard(event.hold)
             case events.AttemptOpened():
                 self.attempts[event.attempt] = Attempt(event)
             case events.ObjectBound():

@@ -36,6 +36,8 @@ class Kind(IntEnum):
     RECEIVABLES = 9
     COLLECTION = 10
     ATTEMPT = 11
+    REFUND = 12
+    DUNNING = 13
 
 
 def digest(*names: object, size: int = 16) -> bytes:

@@ -1,12 +1,11 @@
-"""What collecting asks of a provider of payments, in the words of all of them: a fourth provider is one file.
+"""What is asked of a provider of payments, and what it answers, in the words of all of them.
 
-Creating moves no money, confirming does, and the provider's id is recorded between the two. Looking only reads. An
-answer is a value: what is not known for certain is `unknown`, never a guess. Source: ADR-0018.
+An answer is a value: what is not known for certain is `unknown`, never a guess. Source: ADR-0018.
 """
 
 from __future__ import annotations
 
-from typing import Literal, Protocol
+from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -19,8 +18,9 @@ and may be tried again on the same object; `action_required` waits for the custo
 class Order(msgspec.Struct, frozen=True):
     """What one attempt is to collect.
 
-    Shapes: `customer` and `method` are the provider's tokens; `document` is the invoice's number and `account` the
-    payer's reference, for the provider's own records.
+    Shapes: `customer` and `method` are the provider's tokens; without a method the customer pays on the provider's page
+    and comes back to `return_url`. `document` is the invoice's number and `account` the payer's reference, for the
+    provider's own records.
     Units: `amount` in minor units, above zero.
     """
 
@@ -30,8 +30,9 @@ class Order(msgspec.Struct, frozen=True):
     account: str
     amount: int
     currency: str
-    customer: str
-    method: str
+    customer: str = ""
+    method: str = ""
+    return_url: str = ""
 
 
 class Reply(msgspec.Struct, frozen=True):
@@ -52,26 +53,52 @@ class Reply(msgspec.Struct, frozen=True):
     url: str = ""
 
 
-class Provider(Protocol):
-    """A provider of payments.
+RefundState = Literal["pending", "succeeded", "failed", "unknown"]
+"""Where a refund stands; `failed` means that its money is with us again, and may come weeks after `succeeded`."""
 
-    Every call that writes is made under a key of the attempt, and raises nothing for what the world may do:
-    time-outs, resets and 5xx are `unknown`. Raises: Refusal when the provider will never take such a request.
+
+class Refund(msgspec.Struct, frozen=True):
+    """What is to go back of one payment.
+
+    Shapes: `payment` is the provider's id of the money that moved (charge, capture).
+    Units: `amount` in minor units, above zero.
     """
 
+    refund: UUID
+    payment: str
+    amount: int
+    currency: str
+    document: str = ""
+
+
+class RefundReply(msgspec.Struct, frozen=True):
+    """What the provider says of a refund now. Shapes: `object` is its id of the refund. Units: minor units."""
+
+    state: RefundState
+    object: str = ""
+    amount: int = 0
+    currency: str = ""
+    code: str = ""
+    text: str = ""
+
+
+class SetUp(msgspec.Struct, frozen=True):
+    """A customer is to leave a method of payment on the provider's own page; card numbers never come here.
+
+    Shapes: `account` is its reference, kept with the provider's object; `customer` the provider's, when there is one.
+    """
+
+    account: str
     name: str
+    email: str
+    return_url: str
+    customer: str = ""
 
-    def create(self, order: Order) -> Reply:
-        """Makes the payment object, which moves no money; the same one again inside the provider's window."""
 
-    def find(self, order: Order) -> Reply | None:
-        """Looks for an attempt's object by our reference, when its id was lost; None: it is certainly not there."""
+class SetUpReply(msgspec.Struct, frozen=True):
+    """Where a set-up stands: `open` until the customer was at `url`, then `ready` with what may be charged."""
 
-    def confirm(self, order: Order, object_id: str) -> Reply:
-        """Moves the money; an object that is confirmed already answers with where it stands."""
-
-    def look(self, object_id: str) -> Reply:
-        """Reads where a payment stands."""
-
-    def cancel(self, object_id: str) -> Reply:
-        """Makes sure that the object never moves money: `cancelled`, or the state that forbids it."""
+    state: Literal["open", "ready", "over", "unknown"]
+    object: str = ""
+    url: str = ""
+    text: str = ""

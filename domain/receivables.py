@@ -10,14 +10,21 @@ from collections import defaultdict
 from collections.abc import Iterable
 from dataclasses import dataclass, field
 from datetime import date
+from typing import Literal
 from uuid import UUID
+
+import msgspec
 
 from domain.aggregate import Aggregate
 from domain.errors import Conflict, DuplicateRequest, Invalid, NotFound
 from domain.events import Event
 from domain.events import receivables as events
-from domain.events.receivables import ReceiptBooked
+from domain.events.receivables import DisputeLearned, ReceiptBooked, RefundOpened
 from domain.identity import Kind, bucket_of, make_id
+from domain.payment import Refund, RefundReply
+
+REFUND_ORDER = {"open": 0, "pending": 1, "succeeded": 2, "failed": 3}
+"""How far a refund has come: a message about an earlier state is late and changes nothing."""
 
 
 @dataclass
@@ -39,14 +46,35 @@ class Receipt:
         return self.kept - sum(self.paid.values())
 
 
+@dataclass
+class RefundStanding:
+    """One refund that we asked for, and where it stands at its provider."""
+
+    opened: RefundOpened
+    state: Literal["open", "pending", "succeeded", "failed"] = "open"
+    object: str = ""
+    code: str = ""
+
+    def order(self) -> Refund:
+        """What the provider is asked for: the same words however often it is taken up again."""
+        names = ("refund", "payment", "amount", "currency", "document")
+        return Refund(**{name: getattr(self.opened, name) for name in names})
+
+
 class Receivables(Aggregate):
-    """The receipts of one payer in one currency. Shapes: `receipts` by name, in the order they were booked."""
+    """The receipts of one payer in one currency.
+
+    Shapes: `receipts` by name, in the order they were booked; `reopened` the invoices that a return opened again.
+    """
 
     NAME = "receivables"
 
     def blank(self) -> None:
         self.receipts: dict[str, Receipt] = {}
         self.settled: dict[UUID, int] = defaultdict(int)
+        self.refunds: dict[UUID, RefundStanding] = {}
+        self.disputes: dict[str, DisputeLearned] = {}
+        self.reopened: dict[str, set[UUID]] = defaultdict(set)
 
     @property
     def credit(self) -> int:
@@ -126,12 +154,68 @@ class Receivables(Aggregate):
             self.trigger(events.ReturnUndone(receipt=receipt, return_id=return_id, amount=amount, on=on, why=why))
         return amount > 0
 
+    def open_refund(self, opened: RefundOpened, gross: dict[UUID, int]) -> None:
+        """Begins a refund: its money counts as returned from now on, so that two of them never take the same.
+
+        Raises: Conflict for more than the receipt still holds.
+        """
+        if opened.refund in self.refunds:
+            raise Conflict(f"refund {opened.refund} was begun already")
+        returned = _refunded(opened.receipt, refund_name(opened.refund), opened.amount, opened.opened_at.date())
+        self.give_back(returned, gross)
+        self.trigger(opened)
+
+    def learn_refund(self, refund: UUID, reply: RefundReply, on: date) -> bool:
+        """Records where a refund stands; False when that is known, not certain, or older than what is known.
+
+        One that failed, even after it had succeeded, is credit again. Raises: NotFound.
+        """
+        held = self.refund(refund)
+        if reply.state == "unknown" or REFUND_ORDER[reply.state] <= REFUND_ORDER[held.state]:
+            return False
+        self.trigger(
+            events.RefundLearned(
+                refund=refund, state=reply.state, object=reply.object or held.object, code=reply.code, text=reply.text
+            )
+        )
+        if reply.state == "failed":
+            self.undo_return(held.opened.receipt, refund_name(refund), on, reply.code)
+        return True
+
+    def learn_dispute(self, learned: DisputeLearned, gross: dict[UUID, int]) -> bool:
+        """Records where a dispute stands; what was withdrawn for it went back, what was given back is credit.
+
+        False for what is known: the amounts only grow, and an end is not left. Raises: NotFound for the receipt.
+        """
+        receipt, name = self.receipt(learned.receipt), dispute_name(learned.dispute)
+        held = self.disputes.get(learned.dispute)
+        now = _latest(held, learned)
+        if now == held:
+            return False
+        self.trigger(now)
+        taken = min(now.withdrawn, receipt.kept)
+        if taken and name not in receipt.returned:
+            returned = events.MoneyReturned(
+                receipt=now.receipt, return_id=name, kind="dispute", amount=taken, on=now.on, text=now.reason
+            )
+            self.give_back(returned, gross)
+        if now.withdrawn and now.given_back >= now.withdrawn:
+            self.undo_return(now.receipt, name, now.on, now.state)
+        return True
+
+    def refund(self, refund: UUID) -> RefundStanding:
+        """A refund by its id. Raises: NotFound."""
+        try:
+            return self.refunds[refund]
+        except KeyError:
+            raise NotFound(f"there is no refund {refund} of this account") from None
+
     def deallocate(self, receipt: str, invoice: UUID, gross: int, on: date, why: str) -> None:
         """Takes a receipt's money off an invoice: it is credit again. Raises: Conflict when it did not pay for it."""
         amount = self.receipt(receipt).paid.get(invoice, 0)
         if not amount:
             raise Conflict(f"{receipt} does not pay for this invoice")
-        self._release(receipt, invoice, gross, amount, on, why)
+        self._release(receipt, invoice, gross, amount, on, why, "")
 
     def receipt(self, name: str) -> Receipt:
         """A receipt by its name. Raises: NotFound."""
@@ -141,11 +225,18 @@ class Receivables(Aggregate):
             raise NotFound(f"there is no receipt {name}") from None
 
     def _open_again(self, returned: events.MoneyReturned, invoice: UUID, gross: int, amount: int) -> None:
-        self._release(returned.receipt, invoice, gross, amount, returned.on, f"{returned.kind} {returned.return_id}")
+        name = returned.return_id
+        self._release(returned.receipt, invoice, gross, amount, returned.on, f"{returned.kind} {name}", name)
 
-    def _release(self, receipt: str, invoice: UUID, gross: int, amount: int, on: date, why: str) -> None:
+    def _release(
+        self, receipt: str, invoice: UUID, gross: int, amount: int, on: date, why: str, return_id: str
+    ) -> None:
         left = self.open_amount(invoice, gross) + amount
-        self.trigger(events.Deallocated(receipt=receipt, invoice=invoice, amount=amount, left=left, on=on, why=why))
+        self.trigger(
+            events.Deallocated(
+                receipt=receipt, invoice=invoice, amount=amount, left=left, on=on, why=why, return_id=return_id
+            )
+        )
 
     def when(self, event: Event) -> None:
         match event:
@@ -155,11 +246,21 @@ class Receivables(Aggregate):
                 self._pay(event.receipt, event.invoice, event.amount)
             case events.Deallocated():
                 self._pay(event.receipt, event.invoice, -event.amount)
+                if event.return_id:
+                    self.reopened[event.return_id].add(event.invoice)
             case events.MoneyReturned():
                 self.receipts[event.receipt].returned[event.return_id] = event.amount
             case events.ReturnUndone():
                 # Kept at zero: a late message about the same return must not book it a second time.
                 self.receipts[event.receipt].returned[event.return_id] = 0
+
+            case events.RefundOpened():
+                self.refunds[event.refund] = RefundStanding(event)
+            case events.RefundLearned():
+                held = self.refunds[event.refund]
+                held.state, held.object, held.code = event.state, event.object, event.code
+            case events.DisputeLearned():
+                self.disputes[event.dispute] = event
 
     def _pay(self, receipt: str, invoice: UUID, amount: int) -> None:
         paid = self.receipts[receipt].paid
@@ -172,3 +273,28 @@ class Receivables(Aggregate):
 def receivables_id(account: UUID, currency: str) -> UUID:
     """The stream of a payer's money in one currency."""
     return make_id(Kind.RECEIVABLES, bucket_of(account), None, account, currency)
+
+
+def refund_name(refund: UUID) -> str:
+    """The name of the return that a refund of ours books."""
+    return f"refund:{refund}"
+
+
+def dispute_name(dispute: str) -> str:
+    """The name of the return that a dispute books. Shapes: `dispute` as "stripe:dp_…"."""
+    return f"dispute:{dispute}"
+
+
+def _refunded(receipt: str, return_id: str, amount: int, on: date) -> events.MoneyReturned:
+    return events.MoneyReturned(receipt=receipt, return_id=return_id, kind="refund", amount=amount, on=on)
+
+
+def _latest(held: DisputeLearned | None, learned: DisputeLearned) -> DisputeLearned:
+    """What is known of a dispute after news of it: amounts only grow, and an end is not left for an open case."""
+    if held is None:
+        return learned
+    state = held.state if learned.state == "open" else learned.state
+    withdrawn, given_back = max(held.withdrawn, learned.withdrawn), max(held.given_back, learned.given_back)
+    now = msgspec.structs.replace(learned, state=state, withdrawn=withdrawn, given_back=given_back)
+    same = (now.state, now.withdrawn, now.given_back) == (held.state, held.withdrawn, held.given_back)
+    return held if same else now

@@ -15,7 +15,8 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from domain.application import Billing
-from domain.application.payments import BookReceipt, GiveBack
+from domain.application.payments import BookReceipt
+from domain.application.returns import GiveBack
 from domain.errors import Conflict, Invalid, NotFound
 from domain.identity import name_bucket
 from domain.matching import Match, Owed, match, numbers_in

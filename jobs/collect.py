@@ -24,7 +24,8 @@ from domain.application.payments import BindObject, OpenAttempt, RecordOutcome, 
 from domain.collection import Attempt
 from domain.errors import Conflict, IntegrityError, Invalid
 from domain.events.account import PaymentMethodAdded
-from domain.payment import Provider, Reply
+from domain.payment import Reply
+from domain.provider import Provider
 
 Pool = ConnectionPool[psycopg.Connection]
 LEFT_BEHIND = """
@@ -33,7 +34,8 @@ WHERE a.opened_at < %s ORDER BY a.opened_at"""
 TO_COLLECT = """
 SELECT i.invoice, i.account FROM receivable_v1 i
 LEFT JOIN live_instrument l ON l.bucket = i.bucket AND l.invoice = i.invoice
-WHERE i.left_open > 0 AND l.invoice IS NULL ORDER BY i.due_on, i.number"""
+LEFT JOIN hold_v1 h ON h.bucket = i.bucket AND h.invoice = i.invoice
+WHERE i.left_open > 0 AND l.invoice IS NULL AND h.invoice IS NULL ORDER BY i.due_on, i.number"""
 LONGEST_CALL = timedelta(minutes=2)
 """An attempt younger than this may be in the hands of a worker that still waits for its provider."""
 
@@ -53,6 +55,18 @@ class Collector:
         """
         opening = OpenAttempt(invoice, provider, self.now(), customer, method)
         return self.carry_on(self.billing.execute(opening))
+
+    def offer(self, invoice: UUID, provider: str, return_url: str) -> Attempt:
+        """Opens the provider's own page on which the customer pays an invoice; the attempt says where it is.
+
+        Raises: as `begin`.
+        """
+        return self.carry_on(self.billing.execute(OpenAttempt(invoice, provider, self.now(), return_url=return_url)))
+
+    def authenticate(self, attempt: Attempt) -> Attempt:
+        """Brings a payment that the bank wants approved back to the customer: the same object, with where to go."""
+        provider = self.providers[attempt.opened.provider]
+        return self._end(attempt, provider.authenticate(attempt.order(), attempt.object))
 
     def carry_on(self, attempt: Attempt) -> Attempt:
         """Goes on with an attempt from where it stands: reads first, and moves money only out of `open`."""

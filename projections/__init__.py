@@ -6,7 +6,11 @@ from projections.changes import Changes
 from projections.documents import Documents
 from projections.follower import Projection
 from projections.limits import Limits
+from projections.methods import Methods
 from projections.receivables import Receivables
+from projections.returns import Returns
 
-ALL: tuple[Projection, ...] = (Basis(), Accounts(), Documents(), Changes(), Limits(), Receivables())
+ALL: tuple[Projection, ...] = (
+    Basis(), Accounts(), Documents(), Changes(), Limits(), Receivables(), Returns(), Methods()
+)  # fmt: skip
 """Every projection; a new one is registered here and nowhere else."""

@@ -13,7 +13,7 @@ from domain.collection import OVER, Collection, collection_id
 from domain.errors import Conflict, IntegrityError, NotFound
 from domain.events.collection import AttemptOpened
 from domain.events.documents import CreditNoteIssued, InvoiceIssued
-from domain.events.receivables import MoneyReturned, ReceiptBooked, Return, Source
+from domain.events.receivables import ReceiptBooked, Source
 from domain.identity import bucket_of, name_bucket
 from domain.invoice import CreditNote, Invoice
 from domain.payment import Reply
@@ -51,14 +51,16 @@ def _stream(billing: Billing, kind: type[A], identifier: UUID) -> A:
 class OpenAttempt(msgspec.Struct, frozen=True):
     """Begins to collect what an invoice is owed by a provider; the answer is the attempt.
 
-    Shapes: `customer` and `method` are the provider's tokens.
+    Shapes: `customer` and `method` are the provider's tokens; without a method the customer pays on the provider's
+    page, and comes back to `return_url`.
     """
 
     invoice: UUID
     provider: str
     opened_at: datetime
-    customer: str
-    method: str
+    customer: str = ""
+    method: str = ""
+    return_url: str = ""
 
     def handle(self, billing: Billing) -> Outcome:
         invoice, attempts = issued(billing, self.invoice), collection(billing, self.invoice)
@@ -68,6 +70,7 @@ class OpenAttempt(msgspec.Struct, frozen=True):
             account=invoice.account, reference=billing.find(Account, invoice.account, "account").reference,
             provider=self.provider, customer=self.customer, method=self.method,
             amount=money.open_amount(self.invoice, invoice.gross), currency=invoice.currency, opened_at=self.opened_at,
+            return_url=self.return_url,
         )  # fmt: skip
         attempts.open(opened)
         live = (bucket_of(self.invoice), self.invoice, opened.attempt)
@@ -213,46 +216,6 @@ class Allocate(msgspec.Struct, frozen=True):
         gross = _payable(billing, self.invoice, self.account, self.currency)
         money.allocate(self.receipt, self.invoice, gross, self.amount, self.on)
         return Outcome((money,))
-
-
-class GiveBack(msgspec.Struct, frozen=True):
-    """Books that money of a receipt went back, once over all receipts; what it paid for is open again."""
-
-    account: UUID
-    currency: str
-    receipt: str
-    return_id: str
-    kind: Return
-    amount: int
-    on: date
-    text: str = ""
-
-    def handle(self, billing: Billing) -> Outcome:
-        money = receivables(billing, self.account, self.currency)
-        returned = MoneyReturned(
-            receipt=self.receipt, return_id=self.return_id, kind=self.kind, amount=self.amount, on=self.on,
-            text=self.text,
-        )  # fmt: skip
-        gross = {invoice: issued(billing, invoice).gross for invoice in money.receipt(self.receipt).paid}
-        if not money.give_back(returned, gross):
-            return Outcome((), answer=False)
-        name = f"return:{self.return_id}"
-        return Outcome((money,), {NAMES: [(name_bucket(name), name, self.account)]}, answer=True)
-
-
-class UndoReturn(msgspec.Struct, frozen=True):
-    """Books that money which had gone back is here again, as credit."""
-
-    account: UUID
-    currency: str
-    receipt: str
-    return_id: str
-    on: date
-    why: str = ""
-
-    def handle(self, billing: Billing) -> Outcome:
-        money = receivables(billing, self.account, self.currency)
-        return Outcome((money,), answer=money.undo_return(self.receipt, self.return_id, self.on, self.why))
 
 
 def _payable(billing: Billing, invoice: UUID, account: UUID, currency: str) -> int:

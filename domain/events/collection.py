@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import datetime
+from datetime import date, datetime
 from uuid import UUID
 
 from domain.events import Event
@@ -12,6 +12,7 @@ from domain.payment import State
 class AttemptOpened(Event):
     """An attempt was begun, before the provider heard of it.
 
+    Shapes: without a `method` the customer pays on the provider's page and comes back to `return_url`.
     Units: `amount` in minor units: what the invoice is owed at this moment.
     """
 
@@ -27,6 +28,7 @@ class AttemptOpened(Event):
     amount: int
     currency: str
     opened_at: datetime
+    return_url: str = ""
 
 
 class ObjectBound(Event):
@@ -49,3 +51,25 @@ class OutcomeLearned(Event):
     code: str = ""
     text: str = ""
     url: str = ""
+
+
+class HoldPlaced(Event):
+    """The invoice is open, but nobody is to be charged for it until a person or the end of a dispute says so.
+
+    Shapes: `hold` is the id of the return that opened it again (a refund, a dispute), or a word of a person.
+    """
+
+    TOPIC = "collection.hold_placed"
+    invoice: UUID
+    hold: str
+    on: date
+
+
+class HoldReleased(Event):
+    """One reason not to collect the invoice is gone."""
+
+    TOPIC = "collection.hold_released"
+    invoice: UUID
+    hold: str
+    on: date
+    why: str = ""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
 
@@ -42,7 +42,10 @@ class Allocated(Event):
 
 
 class Deallocated(Event):
-    """A part of a receipt does not pay for an invoice any more; `left` is what is open on it again."""
+    """A part of a receipt does not pay for an invoice any more; `left` is what is open on it again.
+
+    Shapes: `return_id` of the return that took it, "" when a person did.
+    """
 
     TOPIC = "receivables.deallocated"
     receipt: str
@@ -51,6 +54,7 @@ class Deallocated(Event):
     left: int
     on: date
     why: str = ""
+    return_id: str = ""
 
 
 class MoneyReturned(Event):
@@ -77,3 +81,52 @@ class ReturnUndone(Event):
     amount: int
     on: date
     why: str = ""
+
+
+class RefundOpened(Event):
+    """Money of a receipt is to go back by its provider; it is booked as returned from now on, so that it goes once.
+
+    Shapes: `payment` is the provider's id of the payment. Units: `amount` in minor units.
+    """
+
+    TOPIC = "receivables.refund_opened"
+    refund: UUID
+    account: UUID
+    receipt: str
+    provider: str
+    payment: str
+    amount: int
+    currency: str
+    opened_at: datetime
+    document: str = ""
+    why: str = ""
+
+
+class RefundLearned(Event):
+    """The provider said where a refund stands; `failed` brings the money back to the account's credit."""
+
+    TOPIC = "receivables.refund_learned"
+    refund: UUID
+    state: Literal["pending", "succeeded", "failed"]
+    object: str = ""
+    code: str = ""
+    text: str = ""
+
+
+class DisputeLearned(Event):
+    """The provider said where a dispute about a receipt stands.
+
+    Units: `withdrawn` what was ever taken for it, `given_back` what ever came back, in minor units.
+    """
+
+    TOPIC = "receivables.dispute_learned"
+    dispute: str
+    account: UUID
+    receipt: str
+    state: Literal["open", "won", "lost"]
+    amount: int
+    withdrawn: int
+    given_back: int
+    currency: str
+    on: date
+    reason: str = ""

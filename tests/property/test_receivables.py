@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from datetime import date
+from datetime import UTC, date, datetime
 
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
 from domain.errors import Conflict, DuplicateRequest, Refusal
-from domain.events.receivables import MoneyReturned, ReceiptBooked
+from domain.events.receivables import DisputeLearned, MoneyReturned, ReceiptBooked, RefundOpened
 from domain.identity import Kind, make_id
+from domain.payment import RefundReply
 from domain.receivables import Receivables
 
 DAY = date(2025, 1, 31)
@@ -32,6 +33,20 @@ def returned(receipt: str, return_id: str, amount: int) -> MoneyReturned:
     return MoneyReturned(receipt=receipt, return_id=return_id, kind="refund", amount=amount, on=DAY)
 
 
+def refund(receipt: str, number: int, amount: int) -> RefundOpened:
+    return RefundOpened(
+        refund=make_id(Kind.REFUND, 1, DAY, number), account=ACCOUNT, receipt=receipt, provider="stripe", payment="ch",
+        amount=amount, currency="EUR", opened_at=datetime(2025, 1, 31, tzinfo=UTC),
+    )  # fmt: skip
+
+
+def dispute(receipt: str, state: str, withdrawn: int, given_back: int) -> DisputeLearned:
+    return DisputeLearned(
+        dispute=f"stripe:dp_{receipt}", account=ACCOUNT, receipt=receipt, state=state, amount=50, withdrawn=withdrawn,
+        given_back=given_back, currency="EUR", on=DAY,
+    )  # fmt: skip
+
+
 names, amounts = st.sampled_from(["a", "b", "c"]), st.integers(-5, 300)
 steps = st.lists(
     st.one_of(
@@ -41,6 +56,15 @@ steps = st.lists(
         st.tuples(st.just("return"), names, st.sampled_from(["r1", "r2"]), amounts),
         st.tuples(st.just("undo"), names, st.sampled_from(["r1", "r2"])),
         st.tuples(st.just("deallocate"), names, st.sampled_from(list(INVOICES))),
+        st.tuples(st.just("refund"), names, st.integers(1, 3), amounts),
+        st.tuples(st.just("refunded"), st.integers(1, 3), st.sampled_from(["pending", "succeeded", "failed"])),
+        st.tuples(
+            st.just("dispute"),
+            names,
+            st.sampled_from(["open", "won", "lost"]),
+            st.sampled_from([0, 50]),
+            st.sampled_from([0, 50]),
+        ),
     ),
     max_size=40,
 )
@@ -58,6 +82,12 @@ def take(held: Receivables, step: tuple) -> None:  # type: ignore[type-arg]
             held.give_back(returned(name, return_id, amount), INVOICES)
         case "undo", name, return_id:
             held.undo_return(name, return_id, DAY)
+        case "refund", name, number, amount:
+            held.open_refund(refund(name, number, amount), INVOICES)
+        case "refunded", number, state:
+            held.learn_refund(make_id(Kind.REFUND, 1, DAY, number), RefundReply(state, "re"), DAY)
+        case "dispute", name, state, withdrawn, given_back:
+            held.learn_dispute(dispute(name, state, withdrawn, given_back), INVOICES)
         case "deallocate", name, invoice:
             held.deallocate(name, invoice, INVOICES[invoice], DAY, "by hand")
 
@@ -136,3 +166,33 @@ def test_what_goes_back_is_taken_from_credit_before_an_invoice_is_opened_again()
     assert (held.open_amount(first, gross), held.credit) == (0, 0)
     held.give_back(returned("a", "re_2", 10), INVOICES)
     assert (held.open_amount(first, gross), held.credit) == (10, 0)
+
+
+def test_two_refunds_never_take_the_same_money_and_one_that_fails_late_is_credit_again():
+    held = money()
+    (first, gross), *_ = INVOICES.items()
+    held.book(booked("a", gross))
+    held.draw([(first, gross)], DAY)
+    held.open_refund(refund("a", 1, 80), INVOICES)
+    with pytest.raises(Conflict):
+        held.open_refund(refund("a", 2, 30), INVOICES)
+    asked = refund("a", 1, 80).refund
+    assert held.learn_refund(asked, RefundReply("succeeded", "re_1"), DAY)
+    assert not held.learn_refund(asked, RefundReply("pending", "re_1"), DAY), "an old message"
+    assert held.learn_refund(asked, RefundReply("failed", "re_1", code="closed"), DAY)
+    assert not held.learn_refund(asked, RefundReply("succeeded", "re_1"), DAY)
+    assert (held.credit, held.open_amount(first, gross)) == (80, 80)
+    assert held.reopened == {f"refund:{asked}": {first}}
+
+
+@given(st.permutations([("open", 0, 0), ("open", 100, 0), ("won", 100, 0), ("won", 100, 100)]))
+def test_in_whatever_order_a_dispute_is_told_it_ends_the_same(told):
+    held = money()
+    (first, gross), *_ = INVOICES.items()
+    held.book(booked("a", gross))
+    held.draw([(first, gross)], DAY)
+    for state, withdrawn, given_back in told:
+        held.learn_dispute(dispute("a", state, withdrawn, given_back), INVOICES)
+    assert held.disputes["stripe:dp_a"].state == "won"
+    assert held.credit + gross - held.open_amount(first, gross) == gross
+    assert held.receipts["a"].returned == {"dispute:stripe:dp_a": 0}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime
+from typing import Literal
 from uuid import UUID
 
 import psycopg
@@ -15,19 +16,20 @@ from domain.application.licensing import CancelLicense
 from domain.application.payments import (
     BindObject,
     BookReceipt,
-    GiveBack,
     OpenAttempt,
     RecordOutcome,
-    UndoReturn,
     collection,
     issued,
     receivables,
 )
+from domain.application.returns import GiveBack, OpenRefund, RecordDispute, RecordRefund, ReleaseHold, UndoReturn
 from domain.collection import Attempt
 from domain.errors import Conflict, IntegrityError, Refusal, Stale
 from domain.identity import Kind
-from domain.payment import Reply
+from domain.news import DisputeNews
+from domain.payment import RefundReply, Reply
 from jobs.settle import settle
+from jobs.verify import verify
 from tests.builders import declared_package, open_account, publish, start
 
 FEBRUARY = date(2025, 2, 1)
@@ -180,3 +182,54 @@ def test_rows_are_what_the_log_says_after_all_that_can_happen_to_money(tally):
     tally.follower().rebuild("settlement_v1")
     assert rows() == before
     assert receivables(tally.billing, account, "EUR").credit == 0
+
+
+def paid_invoice(tally: Tally) -> UUID:
+    invoice = an_invoice(tally)
+    paid(tally, opened(tally, invoice))
+    return invoice
+
+
+def left(tally: Tally, invoice: UUID) -> int:
+    return next(left for one, _, left in owed(tally) if one == invoice)
+
+
+def test_what_a_refund_opens_again_is_on_hold_until_a_person_says_so(tally):
+    invoice = paid_invoice(tally)
+    account = issued(tally.billing, invoice).account
+    refund = tally.billing.execute(OpenRefund(account, "EUR", "stripe:ch_1", NOW, 1000, "a favor"))
+    assert (refund.opened.payment, refund.opened.amount, left(tally, invoice)) == ("ch_1", 1000, 1000)
+    with pytest.raises(Conflict, match="on hold"):
+        opened(tally, invoice)
+    with pytest.raises(Conflict, match="1380"):
+        tally.billing.execute(OpenRefund(account, "EUR", "stripe:ch_1", NOW, 1381))
+    failed = RecordRefund(account, "EUR", refund.opened.refund, RefundReply("failed", "re_1"), FEBRUARY)
+    assert tally.billing.execute(failed)
+    assert not tally.billing.execute(failed)
+    assert receivables(tally.billing, account, "EUR").credit == 1000
+    assert not collection(tally.billing, invoice).holds, "the money is here: it pays for the invoice again"
+    tally.billing.execute(OpenRefund(account, "EUR", "stripe:ch_1", NOW))
+    assert len(tally.billing.execute(ReleaseHold(invoice, FEBRUARY, "it is owed after all"))) == 1
+    opened(tally, invoice)
+
+
+def test_a_dispute_holds_what_it_opens_and_a_won_one_pays_it_again(tally):
+    invoice = paid_invoice(tally)
+    account = issued(tally.billing, invoice).account
+
+    def told(state: Literal["open", "won"], withdrawn: int, given_back: int) -> bool:
+        news = DisputeNews("dp_1", "ch_1", state, 2380, withdrawn, given_back, "EUR", "fraudulent")
+        return tally.billing.execute(RecordDispute(account, "stripe:ch_1", "stripe", news, FEBRUARY))
+
+    assert told("open", 0, 0)
+    assert left(tally, invoice) == 0
+    assert told("open", 2380, 0)
+    assert not told("open", 2380, 0)
+    assert left(tally, invoice) == 2380
+    assert collection(tally.billing, invoice).holds == {"dispute:stripe:dp_1"}
+    assert told("won", 2380, 2380)
+    assert not collection(tally.billing, invoice).holds
+    tally.follower().catch_up()
+    settle(tally.billing, tally.pool, FEBRUARY)
+    assert left(tally, invoice) == 0
+    assert [check.name for check in verify(tally.pool) if check.found] == []

@@ -1,0 +1,185 @@
+"""Commands on money that goes back: refunds, disputes, reversals. None of them asks a provider.
+
+What a refund or a dispute opens again is put on hold: nobody is charged a second time for it unless a person says so.
+Source: ADR-0018.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from datetime import date, datetime
+from uuid import UUID
+
+import msgspec
+
+from domain.aggregate import Aggregate
+from domain.application import Billing, Outcome
+from domain.application.payments import NAMES, collection, issued, receivables
+from domain.errors import Conflict, Invalid
+from domain.events.receivables import DisputeLearned, MoneyReturned, RefundOpened, Return
+from domain.identity import Kind, bucket_of, make_id, name_bucket
+from domain.news import DisputeNews
+from domain.payment import RefundReply
+from domain.receivables import Receivables, dispute_name, refund_name
+
+HOLDING: frozenset[Return] = frozenset({"refund", "dispute"})
+"""Returns that are not to be chased: we gave the money, or its owner and his bank argue about it."""
+
+
+class GiveBack(msgspec.Struct, frozen=True):
+    """Books that money of a receipt went back, once over all receipts; what it paid for is open again."""
+
+    account: UUID
+    currency: str
+    receipt: str
+    return_id: str
+    kind: Return
+    amount: int
+    on: date
+    text: str = ""
+
+    def handle(self, billing: Billing) -> Outcome:
+        money = receivables(billing, self.account, self.currency)
+        returned = MoneyReturned(
+            receipt=self.receipt, return_id=self.return_id, kind=self.kind, amount=self.amount, on=self.on,
+            text=self.text,
+        )  # fmt: skip
+        if not money.give_back(returned, _gross(billing, money, self.receipt)):
+            return Outcome((), answer=False)
+        held = _hold(billing, money, self.return_id, self.on) if self.kind in HOLDING else ()
+        return Outcome((money, *held), {NAMES: [_named(f"return:{self.return_id}", self.account)]}, answer=True)
+
+
+class UndoReturn(msgspec.Struct, frozen=True):
+    """Books that money which had gone back is here again, as credit."""
+
+    account: UUID
+    currency: str
+    receipt: str
+    return_id: str
+    on: date
+    why: str = ""
+
+    def handle(self, billing: Billing) -> Outcome:
+        money = receivables(billing, self.account, self.currency)
+        undone = money.undo_return(self.receipt, self.return_id, self.on, self.why)
+        released = _release(billing, money, self.return_id, self.on, self.why)
+        return Outcome((money, *released), answer=undone)
+
+
+class OpenRefund(msgspec.Struct, frozen=True):
+    """Begins to give money of a receipt back by the provider that it came by; the answer is the refund.
+
+    Units: `amount` in minor units; 0 is all that the receipt still holds.
+    Raises: Conflict for money that did not come by a provider, or that is not there any more.
+    """
+
+    account: UUID
+    currency: str
+    receipt: str
+    opened_at: datetime
+    amount: int = 0
+    why: str = ""
+
+    def handle(self, billing: Billing) -> Outcome:
+        money = receivables(billing, self.account, self.currency)
+        booked, held = money.receipt(self.receipt).booked, money.receipt(self.receipt)
+        if booked.source not in ("stripe", "paypal"):
+            raise Conflict(f"{self.receipt} came by {booked.source}: only what came by a provider is refunded by it")
+        if self.amount < 0:
+            raise Invalid(f"a refund is above zero, not {self.amount}")
+        refund = make_id(Kind.REFUND, bucket_of(money.id), self.opened_at.date(), money.id, len(money.refunds) + 1)
+        opened = RefundOpened(
+            refund=refund, account=self.account, receipt=self.receipt, provider=booked.source,
+            payment=self.receipt.partition(":")[2], amount=self.amount or held.kept, currency=self.currency,
+            opened_at=self.opened_at, document=booked.text, why=self.why,
+        )  # fmt: skip
+        money.open_refund(opened, _gross(billing, money, self.receipt))
+        name = refund_name(refund)
+        held_back = _hold(billing, money, name, self.opened_at.date())
+        return Outcome((money, *held_back), {NAMES: [_named(name, self.account)]}, answer=money.refund(refund))
+
+
+class RecordRefund(msgspec.Struct, frozen=True):
+    """Records where a refund stands at its provider; one that failed is the account's credit again."""
+
+    account: UUID
+    currency: str
+    refund: UUID
+    reply: RefundReply
+    on: date
+
+    def handle(self, billing: Billing) -> Outcome:
+        money = receivables(billing, self.account, self.currency)
+        if not money.learn_refund(self.refund, self.reply, self.on):
+            return Outcome((), answer=False)
+        failed = self.reply.state == "failed"
+        released = _release(billing, money, refund_name(self.refund), self.on, self.reply.code) if failed else ()
+        return Outcome((money, *released), answer=True)
+
+
+class RecordDispute(msgspec.Struct, frozen=True):
+    """Records where a dispute about a receipt stands; what it opened again is on hold until it is won."""
+
+    account: UUID
+    receipt: str
+    provider: str
+    news: DisputeNews
+    on: date
+
+    def handle(self, billing: Billing) -> Outcome:
+        money, news = receivables(billing, self.account, self.news.currency), self.news
+        learned = DisputeLearned(
+            dispute=f"{self.provider}:{news.object}", account=self.account, receipt=self.receipt, state=news.state,
+            amount=news.amount, withdrawn=news.withdrawn, given_back=news.given_back, currency=news.currency,
+            on=self.on, reason=news.reason,
+        )  # fmt: skip
+        name = dispute_name(learned.dispute)
+        booked = name in money.receipt(self.receipt).returned
+        if not money.learn_dispute(learned, _gross(billing, money, self.receipt)):
+            return Outcome((), answer=False)
+        moved = not booked and name in money.receipt(self.receipt).returned
+        rows = {NAMES: [_named(name, self.account)]} if moved else {}
+        won = money.disputes[learned.dispute].state == "won"
+        held = _release(billing, money, name, self.on, "won") if won else _hold(billing, money, name, self.on)
+        return Outcome((money, *held), rows, answer=True)
+
+
+class ReleaseHold(msgspec.Struct, frozen=True):
+    """A person lets an invoice be collected again that a refund or a dispute had opened; the answer is the holds."""
+
+    invoice: UUID
+    on: date
+    why: str = ""
+
+    def handle(self, billing: Billing) -> Outcome:
+        attempts = collection(billing, self.invoice)
+        holds = sorted(attempts.holds)
+        if not holds:
+            raise Conflict(f"{issued(billing, self.invoice).document} is not on hold")
+        for hold in holds:
+            attempts.release(self.invoice, hold, self.on, self.why)
+        return Outcome((attempts,), answer=holds)
+
+
+def _gross(billing: Billing, money: Receivables, receipt: str) -> dict[UUID, int]:
+    return {invoice: issued(billing, invoice).gross for invoice in money.receipt(receipt).paid}
+
+
+def _hold(billing: Billing, money: Receivables, return_id: str, on: date) -> Iterable[Aggregate]:
+    """The collections of what a return opened again, each with the hold."""
+    for invoice in sorted(money.reopened[return_id]):
+        attempts = collection(billing, invoice)
+        attempts.hold(invoice, return_id, on)
+        yield attempts
+
+
+def _release(billing: Billing, money: Receivables, return_id: str, on: date, why: str) -> Iterable[Aggregate]:
+    for invoice in sorted(money.reopened[return_id]):
+        attempts = collection(billing, invoice)
+        attempts.release(invoice, return_id, on, why)
+        yield attempts
+
+
+def _named(name: str, account: UUID) -> tuple[int, str, UUID]:
+    return name_bucket(name), name, account

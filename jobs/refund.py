@@ -1,0 +1,67 @@
+"""Refunds: money is booked as returned before the provider is asked, asked for once, and followed until it is certain.
+
+A refund moves money in one call, so it is looked for by our reference before it is ever asked for again.
+Source: ADR-0018.
+"""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
+from uuid import UUID
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from domain.application import Billing
+from domain.application.payments import receivables
+from domain.application.returns import OpenRefund, RecordRefund
+from domain.provider import Provider
+from domain.receivables import RefundStanding
+
+Pool = ConnectionPool[psycopg.Connection]
+UNDER_WAY = """
+SELECT account, currency, refund FROM refund_v1 WHERE state IN ('open', 'pending') AND opened_at < %s
+ORDER BY opened_at"""
+LONGEST_CALL = timedelta(minutes=2)
+
+
+@dataclass(frozen=True)
+class Refunder:
+    """Providers by name, and the clock."""
+
+    billing: Billing
+    providers: Mapping[str, Provider]
+    now: Callable[[], datetime] = lambda: datetime.now(UTC)
+
+    def begin(self, wanted: OpenRefund, command_id: UUID | None = None) -> RefundStanding | None:
+        """Gives money of a receipt back, as far as it is certain; None when this command was carried out before.
+
+        Raises: Conflict for more than the receipt holds, or money that no provider brought.
+        """
+        opened = self.billing.execute(wanted, command_id=command_id)
+        return self.carry_on(opened) if opened else None
+
+    def carry_on(self, standing: RefundStanding) -> RefundStanding:
+        """Asks for a refund that the provider certainly has not got, else reads where it stands."""
+        opened, provider = standing.opened, self.providers[standing.opened.provider]
+        found = provider.find_refund(standing.order())
+        reply = provider.refund(standing.order()) if found is None else found
+        today = self.now().astimezone(UTC).date()
+        self.billing.execute(RecordRefund(opened.account, opened.currency, opened.refund, reply, today))
+        return receivables(self.billing, opened.account, opened.currency).refund(opened.refund)
+
+
+def follow_refunds(refunder: Refunder, pool: Pool, progress: Callable[[int], None] = lambda done: None) -> Counter[str]:
+    """Takes up refunds that a crash left behind or that are pending; how many stand where."""
+    with pool.connection() as connection:
+        rows = connection.execute(UNDER_WAY, [refunder.now() - LONGEST_CALL]).fetchall()
+    counts: Counter[str] = Counter()
+    for account, currency, refund in rows:
+        standing = receivables(refunder.billing, account, currency).refund(refund)
+        if standing.opened.provider in refunder.providers:
+            counts[refunder.carry_on(standing).state] += 1
+        progress(1)
+    return counts
