@@ -2,13 +2,15 @@
 
 from __future__ import annotations
 
+import time
 from typing import Annotated
 
 import typer
 
 from adapters.cli.session import console
-from adapters.sandbox.books import DECLINES
+from adapters.sandbox.desk import Clock
 from adapters.sandbox.server import Sandbox
+from adapters.sandbox.stripe_books import DECLINES
 
 
 def register(app: typer.Typer) -> None:
@@ -18,7 +20,7 @@ def register(app: typer.Typer) -> None:
 
 def sandbox(port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 12111) -> None:
     """Speaks Stripe's protocol on loopback until Ctrl-C; what it took is told at the end."""
-    running = Sandbox(port)
+    running = Sandbox(port, clock=Clock(time.time))
     lines = (
         "In another terminal:",
         f"  export TALLY_STRIPE_KEY=sk_test_sandbox TALLY_STRIPE_BASE={running.url}",
@@ -31,5 +33,5 @@ def sandbox(port: Annotated[int, typer.Option(min=0, max=65535, help="0: any tha
     try:
         running.serve()
     finally:
-        taken = running.books.captured
+        taken = running.stripe.books.captured
         console.print(f"{taken.total()} minor units of {len(taken)} invoices were taken", highlight=False)

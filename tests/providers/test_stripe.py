@@ -43,14 +43,14 @@ def order(method: str = "pm_card_visa", amount: int = 2380, name: str = "1") -> 
 def test_creating_moves_no_money_and_confirming_moves_it_once(sandbox):
     stripe, wanted = stripe_at(sandbox), order()
     created = stripe.create(wanted)
-    assert (created.state, created.amount, sandbox.books.captured.total()) == ("open", 0, 0)
+    assert (created.state, created.amount, sandbox.stripe.books.captured.total()) == ("open", 0, 0)
     assert stripe.create(wanted).object == created.object
     paid = stripe.confirm(wanted, created.object)
     assert (paid.state, paid.amount, paid.currency) == ("succeeded", 2380, "EUR")
     assert paid == stripe.look(created.object) == stripe.cancel(created.object)
-    sandbox.books.now += 25 * 3600
+    sandbox.clock.ahead += 25 * 3600
     assert stripe.confirm(wanted, created.object).state == "succeeded"
-    assert sandbox.books.captured.total() == 2380
+    assert sandbox.stripe.books.captured.total() == 2380
 
 
 @pytest.mark.parametrize(
@@ -118,13 +118,13 @@ def test_invoices_are_collected_through_a_bad_network_and_nobody_is_charged_twic
         for _ in range(2):
             if (live := collection(tally.billing, invoice).live) is not None:
                 # Keys are gone by now: only reading tells what became of it.
-                sandbox.books.now += 25 * 3600
+                sandbox.clock.ahead += 25 * 3600
                 collector.carry_on(live)
         money = receivables(tally.billing, found.account, "EUR")
         assert collection(tally.billing, invoice).live is None
-        assert sandbox.books.captured[str(invoice)] == found.gross - money.open_amount(invoice, found.gross)
-        assert sandbox.books.captured[str(invoice)] in (0, found.gross)
-    assert sandbox.books.captured.total() > 0
+        assert sandbox.stripe.books.captured[str(invoice)] == found.gross - money.open_amount(invoice, found.gross)
+        assert sandbox.stripe.books.captured[str(invoice)] in (0, found.gross)
+    assert sandbox.stripe.books.captured.total() > 0
 
 
 def test_an_object_whose_answer_was_lost_is_found_and_not_made_again_when_its_key_is_gone(tally, sandbox):
@@ -134,7 +134,7 @@ def test_an_object_whose_answer_was_lost_is_found_and_not_made_again_when_its_ke
     sandbox.fault = lambda: "lost_after"
     assert stripe.create(attempt.order()).state == "unknown"
     sandbox.fault = lambda: ""
-    sandbox.books.now += 25 * 3600
+    sandbox.clock.ahead += 25 * 3600
     collector = Collector(tally.billing, {"stripe": stripe}, lambda: NOW)
     assert work(collector, tally, invoice, "pm_card_visa").state == "succeeded"
-    assert len(sandbox.books.intents) == 1
+    assert len(sandbox.stripe.books.intents) == 1

@@ -1,19 +1,17 @@
-"""The sandbox's own books, the judge of double charges: intents, keys that expire, and money that moved."""
+"""Stripe's books in the sandbox, the judge of double charges: intents, and money that moved."""
 
 from __future__ import annotations
 
 import itertools
-import json
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from dataclasses import dataclass, field
-from datetime import timedelta
 from http import HTTPStatus
 from threading import RLock
 from typing import Any
 
-Answer = tuple[int, dict[str, Any]]
-KEYS_LIVE = timedelta(hours=24)
+from adapters.sandbox.desk import Answer, Clock
+
 DECLINES = {
     "pm_card_chargeDeclined": ("card_declined", "generic_decline"),
     "pm_card_chargeDeclinedInsufficientFunds": ("card_declined", "insufficient_funds"),
@@ -24,32 +22,18 @@ FIELDS = {"amount", "currency", "customer", "payment_method", "description", "me
 
 def refused(code: str, message: str, status: int = 400, kind: str = "invalid_request_error", **more: Any) -> Answer:
     """An error as Stripe words it."""
-    return status, {"error": {"type": kind, "code": code, "message": message, **more}}
+    return Answer(status, {"error": {"type": kind, "code": code, "message": message, **more}})
 
 
 @dataclass
 class Books:
-    """One merchant's account at the sandbox. Units: `now` in seconds; amounts in minor units."""
+    """One merchant's account at the sandbox. Units: amounts in minor units."""
 
-    now: float = 0.0
+    clock: Clock = field(default_factory=Clock)
     intents: dict[str, dict[str, Any]] = field(default_factory=dict)
     captured: Counter[str] = field(default_factory=Counter)
-    keys: dict[str, tuple[float, str, Answer]] = field(default_factory=dict)
     numbers: Any = field(default_factory=lambda: itertools.count(1))
     lock: RLock = field(default_factory=RLock)
-
-    def once(self, key: str, request: Mapping[str, Any], carry_out: Callable[[], Answer]) -> Answer:
-        """Carries a request out under a key: within its window the same answer again, and never another request."""
-        with self.lock:
-            asked = json.dumps(request, sort_keys=True)
-            known = self.keys.get(key)
-            if key and known and self.now - known[0] < KEYS_LIVE.total_seconds():
-                same = known[1] == asked
-                return known[2] if same else refused("", "key of another request", kind="idempotency_error")
-            answer = carry_out()
-            if key:
-                self.keys[key] = (self.now, asked, answer)
-            return answer
 
     def create(self, wanted: Mapping[str, Any]) -> Answer:
         """Makes an intent, which moves no money."""
@@ -63,12 +47,12 @@ class Books:
         status = "requires_confirmation" if wanted.get("payment_method") else "requires_payment_method"
         self.intents[number] = {
             "id": number, "object": "payment_intent", "amount": int(amount), "amount_received": 0,
-            "created": int(self.now), "currency": wanted["currency"], "customer": wanted.get("customer"),
+            "created": int(self.clock.now), "currency": wanted["currency"], "customer": wanted.get("customer"),
             "payment_method": wanted.get("payment_method"), "description": wanted.get("description"),
             "metadata": dict(wanted.get("metadata") or {}), "status": status, "latest_charge": None,
             "last_payment_error": None, "livemode": False,
         }  # fmt: skip
-        return HTTPStatus.OK, self.intents[number]
+        return Answer(HTTPStatus.OK, self.intents[number])
 
     def confirm(self, number: str) -> Answer:
         """Moves the money of an intent, once."""
@@ -83,7 +67,7 @@ class Books:
         charge = f"ch_{next(self.numbers):024d}"
         intent |= {"status": "succeeded", "amount_received": intent["amount"], "latest_charge": charge}
         self.captured[intent["metadata"].get("invoice", "")] += intent["amount"]
-        return HTTPStatus.OK, intent
+        return Answer(HTTPStatus.OK, intent)
 
     def cancel(self, number: str) -> Answer:
         """Makes an intent dead."""
@@ -91,15 +75,15 @@ class Books:
         if intent["status"] in ("succeeded", "canceled"):
             return self._wrong_state(intent, "cancel")
         intent["status"] = "canceled"
-        return HTTPStatus.OK, intent
+        return Answer(HTTPStatus.OK, intent)
 
     def listed(self, customer: str, limit: int, after: str) -> Answer:
         """Intents of a customer, the newest first, in pages."""
         found = [one for one in reversed(self.intents.values()) if one["customer"] == customer]
         names = [one["id"] for one in found]
         page = found[names.index(after) + 1 if after in names else 0 :]
-        return HTTPStatus.OK, {"object": "list", "url": "/v1/payment_intents", "data": page[:limit],
-                               "has_more": len(page) > limit}  # fmt: skip
+        return Answer(HTTPStatus.OK, {"object": "list", "url": "/v1/payment_intents", "data": page[:limit],
+                                      "has_more": len(page) > limit})  # fmt: skip
 
     @staticmethod
     def _wrong_state(intent: Mapping[str, Any], verb: str) -> Answer:
