@@ -18,9 +18,12 @@ from adapters.store.install import install
 from adapters.store.recorder import BucketedRecorder
 from domain.application import Billing
 from domain.application.catalog import published
+from domain.errors import Conflict
 from domain.provider import Provider
 from domain.terms import Packages
 from jobs import DDL as job_tables
+from jobs.collect import Collector
+from jobs.refund import Refunder
 from projections import ALL
 from projections.follower import Follower
 
@@ -85,3 +88,20 @@ def providers_of(chosen: Settings) -> dict[str, Provider]:
     from adapters.providers.stripe import StripePayments
 
     return {"stripe": StripePayments(chosen.stripe_key.get_secret_value(), chosen.stripe_base)}  # type: ignore[dict-item]
+
+
+def collector_of(tally: Tally) -> Collector:
+    """Who collects by the providers that are set up. Raises: Conflict when there are none."""
+    _some_provider(tally)
+    return Collector(tally.billing, tally.providers)
+
+
+def refunder_of(tally: Tally) -> Refunder:
+    """Who gives money back by the providers that are set up. Raises: Conflict when there are none."""
+    _some_provider(tally)
+    return Refunder(tally.billing, tally.providers)
+
+
+def _some_provider(tally: Tally) -> None:
+    if not tally.providers:
+        raise Conflict("no provider of payments is set up: set TALLY_STRIPE_KEY (`tally sandbox` shows how to try it)")

@@ -12,7 +12,7 @@ from typing import Annotated
 import psycopg
 import typer
 
-from adapters.cli import accounts, bank, billing, catalog, counts, licenses, operate, payments
+from adapters.cli import accounts, bank, billing, catalog, counts, licenses, operate, payments, reconcile, returns
 from adapters.cli import demo as demonstration
 from adapters.cli import sandbox as sandboxed
 from adapters.cli.session import errors, session
@@ -37,6 +37,8 @@ app.add_typer(bank.app, name="bank")
 app.add_typer(operate.database, name="db")
 billing.register(app)
 operate.register(app)
+reconcile.register(app)
+returns.register(payments.app)
 sandboxed.register(app)
 demonstration.register(app)
 
