@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -36,6 +37,8 @@ SELECT i.invoice, i.account FROM receivable_v1 i
 LEFT JOIN live_instrument l ON l.bucket = i.bucket AND l.invoice = i.invoice
 LEFT JOIN hold_v1 h ON h.bucket = i.bucket AND h.invoice = i.invoice
 WHERE i.left_open > 0 AND l.invoice IS NULL AND h.invoice IS NULL ORDER BY i.due_on, i.number"""
+AT_ONCE = 8
+"""Invoices that are collected at once: most of the time of each is spent in waiting for the provider."""
 LONGEST_CALL = timedelta(minutes=2)
 """An attempt younger than this may be in the hands of a worker that still waits for its provider."""
 
@@ -53,15 +56,14 @@ class Collector:
 
         Raises: Conflict while another attempt of the invoice is live; Invalid when nothing is owed.
         """
-        opening = OpenAttempt(invoice, provider, self.now(), customer, method)
-        return self.carry_on(self.billing.execute(opening))
+        return self._open(OpenAttempt(invoice, provider, self.now(), customer, method))
 
     def offer(self, invoice: UUID, provider: str, return_url: str) -> Attempt:
         """Opens the provider's own page on which the customer pays an invoice; the attempt says where it is.
 
         Raises: as `begin`.
         """
-        return self.carry_on(self.billing.execute(OpenAttempt(invoice, provider, self.now(), return_url=return_url)))
+        return self._open(OpenAttempt(invoice, provider, self.now(), return_url=return_url))
 
     def authenticate(self, attempt: Attempt) -> Attempt:
         """Brings a payment that the bank wants approved back to the customer: the same object, with where to go."""
@@ -73,11 +75,7 @@ class Collector:
         provider, order = self.providers[attempt.opened.provider], attempt.order()
         if attempt.object:
             return self._go_on(provider, attempt, provider.look(attempt.object))
-        created = provider.find(order) or provider.create(order)
-        if not created.object:
-            return self._end(attempt, created)
-        self.billing.execute(BindObject(order.invoice, order.attempt, created.object, created.url))
-        return self._go_on(provider, self._present(attempt), created)
+        return self._bind(provider, attempt, provider.find(order) or provider.create(order))
 
     def learn(self, attempt: Attempt) -> Attempt:
         """Reads where an attempt stands and goes on from there: what a webhook, a return and the poller come to."""
@@ -87,6 +85,20 @@ class Collector:
         """Makes sure that no money moves by an attempt any more, or learns that it did."""
         provider = self.providers[attempt.opened.provider]
         return self._learn(attempt, provider.cancel(attempt.object) if attempt.object else Reply("cancelled"))
+
+    def _open(self, opening: OpenAttempt) -> Attempt:
+        """An attempt that nobody knew before this commit: its object cannot be at the provider yet."""
+        attempt: Attempt = self.billing.execute(opening)
+        provider = self.providers[opening.provider]
+        return self._bind(provider, attempt, provider.create(attempt.order()))
+
+    def _bind(self, provider: Provider, attempt: Attempt, made: Reply) -> Attempt:
+        """Records the provider's object, and goes on from there."""
+        if not made.object:
+            return self._end(attempt, made)
+        opened = attempt.opened
+        self.billing.execute(BindObject(opened.invoice, opened.attempt, made.object, made.url))
+        return self._go_on(provider, self._present(attempt), made)
 
     def _go_on(self, provider: Provider, attempt: Attempt, seen: Reply) -> Attempt:
         """The last look at the invoice, and then the call that moves money."""
@@ -130,7 +142,9 @@ class Collector:
         return self.now().astimezone(UTC).date()
 
 
-def collect_open(collector: Collector, pool: Pool, progress: Callable[[int], None] = lambda done: None) -> Counter[str]:
+def collect_open(
+    collector: Collector, pool: Pool, progress: Callable[[int], None] = lambda done: None, at_once: int = AT_ONCE
+) -> Counter[str]:
     """Takes up what was left behind, and charges open invoices of accounts with a payment method, once for a method.
 
     A method that was declined is not tried again by itself: a person or another method begins anew. The projections
@@ -140,13 +154,12 @@ def collect_open(collector: Collector, pool: Pool, progress: Callable[[int], Non
     with pool.connection() as connection:
         left = connection.execute(LEFT_BEHIND, [collector.now() - LONGEST_CALL]).fetchall()
         owed = connection.execute(TO_COLLECT).fetchall()
+    work = [partial(_take_up, collector, *row) for row in left] + [partial(_charge, collector, *row) for row in owed]
     counts: Counter[str] = Counter()
-    for invoice, attempt in left:
-        counts[_looked_at(partial(_take_up, collector, invoice, attempt))] += 1
-        progress(1)
-    for invoice, account in owed:
-        counts[_looked_at(partial(_charge, collector, invoice, account))] += 1
-        progress(1)
+    with ThreadPoolExecutor(at_once) as workers:
+        for state in workers.map(_looked_at, work):
+            counts[state] += 1
+            progress(1)
     return counts
 
 

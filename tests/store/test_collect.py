@@ -100,7 +100,7 @@ def killed_at(step: int) -> Callable[[], None]:
     return count
 
 
-@pytest.mark.parametrize(("method", "steps"), [("visa", 12), ("declines", 16)])
+@pytest.mark.parametrize(("method", "steps"), [("visa", 10), ("declines", 14)])
 def test_killed_before_or_after_every_call_and_commit_it_is_taken_up_where_it_was(tally, method, steps):
     for step, invoice in enumerate(invoices(tally, steps + 1)):
         provider = Simulated()
