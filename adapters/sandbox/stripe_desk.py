@@ -139,8 +139,8 @@ class StripeDesk:
             raise Refused("resource_missing", f"Unrecognized request URL: {path}", HTTPStatus.NOT_FOUND)
         only_known(query, {"expand"})
         kind = KINDS[collection]
-        if kind == "customer" and not self.books.objects[kind].get(name, {}).get("deleted"):
-            self.books.customer(name)
+        if kind == "customer" and name not in self.books.objects[kind]:
+            self._standing(name)
         return Answer(HTTPStatus.OK, deepcopy(self.books.get(kind, name)))
 
     def _list(self, kind: str, query: Object) -> Answer:
@@ -176,6 +176,12 @@ class StripeDesk:
 
     def _anywhere(self, name: str) -> Object | str:
         return next((held[name] for held in self.books.objects.values() if name in held), name)
+
+    def _standing(self, name: str) -> None:
+        try:
+            self.books.customer(name)
+        except Refused:
+            raise Refused("resource_missing", f"No such customer: '{name}'", HTTPStatus.NOT_FOUND) from None
 
     def _customer(self, wanted: Mapping[str, Any]) -> Answer:
         fields = {name: wanted[name] for name in CUSTOMER - {"expand"} if name in wanted}

@@ -136,7 +136,8 @@ class Intents:
     def _paid(self, intent: Object, charge: Object, method: Method) -> None:
         amount = intent["amount"]
         charge |= {"status": "succeeded", "paid": True, "captured": True, "amount_captured": amount}
-        charge["balance_transaction"] = self.money.line("charge", amount, fee_of(amount), charge)["id"]
+        fee = fee_of(amount, STEPS.get(intent["currency"], 1))
+        charge["balance_transaction"] = self.money.line("charge", amount, fee, charge)["id"]
         intent |= {"status": "succeeded", "amount_received": amount}
         self.books.captured[intent["metadata"].get("invoice", "")] += amount
         self.books.happened("charge.succeeded", charge)

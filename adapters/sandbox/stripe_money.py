@@ -12,9 +12,10 @@ DISPUTE_FEE = 1500
 TYPES = {"dispute": "adjustment", "dispute_reversal": "adjustment"}
 
 
-def fee_of(amount: int) -> int:
-    """What a payment costs: 1.5 % and 25, halves up."""
-    return (amount * 15 + 500) // 1000 + 25
+def fee_of(amount: int, step: int = 1) -> int:
+    """What a payment costs: 1.5 % and 25, halves up, in whole steps of the currency."""
+    fee = (amount * 15 + 500) // 1000 + 25
+    return -(-fee // step) * step
 
 
 class Money:
