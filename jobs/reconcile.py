@@ -29,6 +29,7 @@ AND (why = %s OR (state = 'suspense' AND (position(lower(%s) IN lower(text || ' 
 ORDER BY state, booked_on LIMIT 1"""
 IS_PAYOUT = "UPDATE bank_transfer SET state = 'payout', why = %s WHERE bucket = %s AND transfer = %s"
 TOUCHING = frozenset({"payment", "refund", "refund_failed", "dispute", "dispute_won"})
+PAID_OUT_WITHIN = timedelta(days=14)
 SETTLING = timedelta(days=2)
 """A receipt may be booked a day before or after the provider's own line of it."""
 
@@ -77,7 +78,7 @@ def reconcile(
     found = Reconciled()
     with pool.connection() as connection:
         found.differences += _payments(_ours(connection, provider.name, since, lines), lines, found, since, until)
-        _payouts(connection, provider.name, lines, found)
+        _payouts(connection, provider.name, lines, since, found)
     return found
 
 
@@ -122,29 +123,32 @@ def _day(at: datetime) -> date:
     return at.astimezone(UTC).date()
 
 
-def _payouts(connection: psycopg.Connection, name: str, lines: list[Movement], found: Reconciled) -> None:
+def _payouts(
+    connection: psycopg.Connection, name: str, lines: list[Movement], since: datetime, found: Reconciled
+) -> None:
     parts: dict[str, int] = defaultdict(int)
     for line in lines:
         if line.kind != "payout":
             parts[line.payout] += line.amount - line.fee
     for payout in (line for line in lines if line.kind == "payout"):
         found.payouts += 1
-        if payout.object in parts and parts[payout.object] != -payout.amount:
-            sums = (parts[payout.object], -payout.amount)
+        told = payout.payout or payout.object
+        # Lines of an early payout may be older than what was asked for.
+        if payout.at >= since + PAID_OUT_WITHIN and parts[told] != -payout.amount:
+            sums = (parts[told], -payout.amount)
             found.differences.append(
-                Difference("payout", payout.object, *sums, payout.currency, "its lines do not add up to it")
+                Difference("payout", told, *sums, payout.currency, "its lines do not add up to it")
             )
-        found.at_bank += _at_bank(connection, name, payout, found)
+        found.at_bank += _at_bank(connection, name, told, payout, found)
 
 
-def _at_bank(connection: psycopg.Connection, name: str, payout: Movement, found: Reconciled) -> bool:
+def _at_bank(connection: psycopg.Connection, name: str, told: str, payout: Movement, found: Reconciled) -> bool:
     """Finds the bank's line of a payout, by its amount and the provider's name in the text, and marks it."""
-    why = f"payout {payout.object} of {name}"
+    why = f"payout {told} of {name}"
     row = connection.execute(AT_BANK, [-payout.amount, payout.currency, why, name]).fetchone()
     if row is None:
         says = "not on any statement of ours yet"
-        gone = Difference("not at the bank", payout.object, None, -payout.amount, payout.currency, says)
-        found.differences.append(gone)
+        found.differences.append(Difference("not at the bank", told, None, -payout.amount, payout.currency, says))
         return False
     connection.execute(IS_PAYOUT, [why, name_bucket(row[0]), row[0]])
     return True

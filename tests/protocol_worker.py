@@ -13,8 +13,11 @@ from uuid import UUID
 
 from adapters.bootstrap import Tally
 from adapters.providers.stripe import StripePayments
-from domain.application.payments import collection
+from domain.application.payments import collection, issued, receivables
+from domain.application.returns import OpenRefund
 from jobs.collect import Collector
+from jobs.news import Reader
+from jobs.refund import Refunder
 from tests.doors import Doors, PoolDoors, Step, at, behind, kill_nine
 
 NOW = datetime(2025, 2, 1, 9, tzinfo=UTC)
@@ -36,6 +39,14 @@ class Worker(NamedTuple):
 Story = Callable[[Worker, UUID], None]
 
 
+class Play(NamedTuple):
+    """A story, what has to be there before it, and how many points it has: another one fails until it is counted."""
+
+    story: Story
+    points: int
+    before: Story = lambda worker, invoice: None
+
+
 def charge(method: str) -> Story:
     """Takes up the live attempt of an invoice, or begins one."""
 
@@ -49,16 +60,40 @@ def charge(method: str) -> Story:
     return story
 
 
-STORIES: dict[str, Story] = {
-    "a card is charged": charge("pm_card_visa"),
-    "a card declines": charge("pm_card_chargeDeclined"),
+def give_back(worker: Worker, invoice: UUID) -> None:
+    """Gives a part of what paid an invoice back, once."""
+    found = issued(worker.tally.billing, invoice)
+    money = receivables(worker.tally.billing, found.account, "EUR")
+    refunder = Refunder(worker.billing, {"stripe": worker.stripe}, lambda: NOW)
+    for standing in money.refunds.values():
+        refunder.carry_on(standing)
+    if not money.refunds:
+        (receipt,) = money.receipts
+        refunder.begin(OpenRefund(found.account, "EUR", receipt, NOW, 500))
+
+
+def hear(worker: Worker, invoice: UUID) -> None:
+    """Takes in all that Stripe has to tell."""
+    worker.tally.follower().catch_up()
+    reader = Reader(worker.collector, worker.pool, "stripe")
+    for hint in worker.stripe.hints(datetime(2025, 1, 31, tzinfo=UTC)):
+        for news in worker.stripe.news(hint):
+            reader.take_in(news)
+
+
+PLAYS = {
+    "a card is charged": Play(charge("pm_card_visa"), 10),
+    "a card declines": Play(charge("pm_card_chargeDeclined"), 14),
+    "a bank wants its customer": Play(charge("pm_card_authenticationRequired"), 10),
+    "a refund": Play(give_back, 6, charge("pm_card_visa")),
+    "a dispute is heard of": Play(hear, 32, charge("pm_card_createDispute")),
 }
 
 
-def live(dsn: str, url: str, story: str, invoice: UUID, step: int) -> None:
-    """Lives a story until its nth point, where the process is killed; −1 lives it to its end."""
+def live(dsn: str, url: str, name: str, invoice: UUID, step: int) -> None:
+    """Lives a story until its nth point, where the process is killed, or to its end."""
     with Tally(dsn) as tally:
-        STORIES[story](behind_doors(tally, url, at(step, kill_nine)), invoice)
+        PLAYS[name].story(behind_doors(tally, url, at(step, kill_nine)), invoice)
 
 
 def behind_doors(tally: Tally, url: str, step: Step = lambda: None) -> Worker:

@@ -58,9 +58,13 @@ class Books:
     heard: Callable[[Object], None] = lambda event: None
     key: str = ""
     lock: RLock = field(default_factory=RLock)
-    _numbers: Any = field(default_factory=lambda: itertools.count(1))
+    _numbers: Any = field(init=False)
     _agenda: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
     _at: float | None = None
+
+    def __post_init__(self) -> None:
+        # A sandbox that is started later numbers on from there: it must not name other money by the same ids.
+        self._numbers = itertools.count(int(self.clock.now * 1000) * 1000 + 1)
 
     @property
     def now(self) -> float:

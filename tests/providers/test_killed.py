@@ -5,23 +5,23 @@ from __future__ import annotations
 import ast
 import multiprocessing
 import signal
+import time
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from uuid import UUID
 
 import pytest
 
-from adapters.bootstrap import Tally
+from adapters.sandbox.desk import Clock
 from adapters.sandbox.server import Sandbox
 from domain.application.payments import collection, issued, receivables
 from jobs.verify import verify
 from tests.doors import CALLS
-from tests.protocol_worker import STORIES, behind_doors, live
+from tests.protocol_worker import PLAYS, Worker, behind_doors, live
 from tests.store.test_collect import invoices
 
 JOBS = Path(__file__).resolve().parents[2] / "jobs"
 HARMLESS = {"__future__", "collections", "concurrent", "dataclasses", "datetime", "functools", "typing", "uuid"}
-POINTS = {"a card is charged": 10, "a card declines": 14}
-"""How many points each story has: another one fails the test until it is counted here."""
 
 
 @pytest.fixture(scope="module")
@@ -31,28 +31,33 @@ def processes() -> multiprocessing.context.ForkServerContext:
     return context
 
 
-@pytest.mark.parametrize("story", STORIES)
-def test_killed_at_each_point_nothing_is_taken_twice_and_nothing_acknowledged_is_lost(tally, dsn, processes, story):
-    with Sandbox() as sandbox:
-        for step, invoice in enumerate(invoices(tally, POINTS[story] + 1)):
-            worker = processes.Process(target=live, args=(dsn, sandbox.url, story, invoice, step))
+@pytest.mark.parametrize("name", PLAYS)
+def test_killed_at_each_point_nothing_is_taken_twice_and_nothing_acknowledged_is_lost(tally, dsn, processes, name):
+    play = PLAYS[name]
+    for step, invoice in enumerate(invoices(tally, play.points + 1)):
+        with Sandbox(clock=Clock(time.time)) as sandbox:
+            successor = behind_doors(tally, sandbox.url)
+            play.before(successor, invoice)
+            worker = processes.Process(target=live, args=(dsn, sandbox.url, name, invoice, step))
             worker.start()
             worker.join()
-            assert worker.exitcode == (-signal.SIGKILL if step < POINTS[story] else 0), f"point {step} of {story!r}"
-            STORIES[story](behind_doors(tally, sandbox.url), invoice)
-            at_rest(tally, sandbox, invoice)
+            assert worker.exitcode == (-signal.SIGKILL if step < play.points else 0), f"point {step} of {name!r}"
+            play.story(successor, invoice)
+            at_rest(successor, invoice)
     tally.follower().catch_up()
     assert [check.name for check in verify(tally.pool) if check.found] == []
 
 
-def at_rest(tally: Tally, sandbox: Sandbox, invoice: UUID) -> None:
-    """Nothing is under way, and what the provider took is what our books have."""
-    found = issued(tally.billing, invoice)
-    money = receivables(tally.billing, found.account, found.currency)
-    assert collection(tally.billing, invoice).live is None
-    taken = sandbox.stripe.books.captured[str(invoice)]
-    assert taken in (0, found.gross)
-    assert sum(one.booked.amount for one in money.receipts.values()) == taken
+def at_rest(worker: Worker, invoice: UUID) -> None:
+    """Nothing moves any more, and what the provider holds for us is what our books have, to the cent."""
+    found = issued(worker.tally.billing, invoice)
+    money = receivables(worker.tally.billing, found.account, found.currency)
+    held = collection(worker.tally.billing, invoice).live
+    assert held is None or held.state == "action_required"
+    lines = list(worker.stripe.movements(datetime(2025, 1, 31, tzinfo=UTC), datetime.now(UTC) + timedelta(days=1)))
+    assert sum(line.kind == "payment" for line in lines) <= 1, "nobody is charged twice"
+    assert sum(line.kind == "refund" for line in lines) <= 1, "nothing goes back twice"
+    assert sum(line.amount for line in lines) == sum(one.kept for one in money.receipts.values())
 
 
 def test_the_jobs_that_move_money_reach_the_world_by_doors_only():

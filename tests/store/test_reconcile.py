@@ -17,7 +17,7 @@ from jobs.reconcile import reconcile
 from tests.simulated_provider import Simulated
 from tests.store.test_payments import an_invoice
 
-SINCE, UNTIL = datetime(2025, 1, 20, tzinfo=UTC), datetime(2025, 2, 20, tzinfo=UTC)
+SINCE, UNTIL = datetime(2025, 1, 10, tzinfo=UTC), datetime(2025, 2, 20, tzinfo=UTC)
 FEBRUARY = date(2025, 2, 1)
 
 
@@ -87,5 +87,5 @@ def test_a_payout_is_the_sum_of_its_lines_and_a_line_of_the_bank_that_nobody_all
     assert state == "payout"
     with pytest.raises(Exception, match="is payout"):
         allocate_transfer(booked.billing, booked.pool, name, ["INV-000001"])
-    wrong = line("payout", -1941, "", "po_1")
+    wrong = line("payout", -1941, "", "t2", "po_1")
     assert ("payout", "po_1", 1940, 1941) in differences(booked, *taken, wrong)
