@@ -6,9 +6,10 @@ READY  := $(VENV)/.ready
 CASES  ?= ../shared/conformance
 SEEDS  ?= 5
 STEPS  ?= 40
+CALLS  ?= 20000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup run test lint fmt lock bench conformance opponent clean
+.PHONY: help setup run test lint fmt lock bench conformance opponent provider-faults clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -38,6 +39,9 @@ conformance: $(READY) ## other systems' test cases, played against the domain (C
 
 opponent: $(READY) ## random months, calm and rough: kills, twins, re-imports, odd zones (SEEDS=5 STEPS=40)
 	$(BIN)/python -m tests.scenario.opponent $(SEEDS) $(STEPS)
+
+provider-faults: $(READY) ## calls to a provider through a bad network: nobody is charged or refunded twice (CALLS=20000)
+	$(BIN)/python -m tests.providers.faults $(CALLS)
 
 bench: $(READY) ## every figure beside a floor of the same run; names and options: python -m bench --help
 	$(BIN)/python -m bench
