@@ -27,7 +27,7 @@ def read_object(body: bytes) -> dict[str, Any]:
         found = json.loads(
             text, object_pairs_hook=_once, parse_constant=_no_constant, parse_int=_integer, parse_float=_decimal
         )
-    except (ValueError, ArithmeticError, RecursionError) as error:
+    except (ValueError, RecursionError) as error:
         raise Rejected("not_json", "the body is not JSON") from error
     if not isinstance(found, dict):
         raise Rejected("not_an_object", "the body is not a JSON object")
@@ -69,7 +69,10 @@ def _integer(digits: str) -> int:
 
 
 def _decimal(digits: str) -> Decimal:
-    return Decimal(_short(digits))
+    found = Decimal(_short(digits))
+    if abs(found.adjusted()) > DIGITS:
+        raise Rejected("number_too_long", f"a number is beyond {DIGITS} digits")
+    return found
 
 
 def _short(digits: str) -> str:
