@@ -88,9 +88,14 @@ class Processor:
             if row is None:
                 return None
             claimed = Claimed(*row)
-            became = self._taken_in(claimed.hint)
+            became = self._given_up(claimed, self._taken_in(claimed.hint))
             self._mark(connection, claimed, became)
             return became
+
+    def _given_up(self, claimed: Claimed, became: Became) -> Became:
+        """What could not be matched for so long waits for a person."""
+        too_long = self.collector.now() - claimed.received_at > PARKED_FOR
+        return became._replace(again=False) if became.state == "parked" and too_long else became
 
     def _taken_in(self, hint: Hint) -> Became:
         try:
@@ -128,9 +133,8 @@ class Processor:
         return Became("foreign", verdicts.get("foreign", "tells of nothing that is kept here"))
 
     def _mark(self, connection: psycopg.Connection, claimed: Claimed, became: Became) -> None:
-        now, tries = self.collector.now(), claimed.tries + 1
-        given_up = became.state == "parked" and now - claimed.received_at > PARKED_FOR
-        next_at = now + _wait(tries) if became.again and not given_up else None
+        tries = claimed.tries + 1
+        next_at = self.collector.now() + _wait(tries) if became.again else None
         key = [name_bucket(claimed.event), claimed.provider, claimed.event]
         connection.execute(MARK, [became.state, became.why, tries, next_at, *key])
 

@@ -62,13 +62,14 @@ async def ask(
     app: Any, headers: Headers, body: bytes | Sequence[bytes], path: str = "/webhooks/stripe", method: str = "POST"
 ) -> Delivered:
     """One request by ASGI as a server would pass it on; a body may come in parts."""
-    parts = [body] if isinstance(body, bytes) else list(body)
-    coming = [{"type": "http.request", "body": one, "more_body": True} for one in parts[:-1]]
-    coming.append({"type": "http.request", "body": parts[-1], "more_body": False})
+    parts = [body] if isinstance(body, bytes) else body
+    coming = iter([(one, True) for one in parts[:-1]] + [(parts[-1], False)])
     answer: dict[str, Any] = {"body": b""}
 
     async def receive() -> dict[str, Any]:
-        return coming.pop(0) if coming else {"type": "http.disconnect"}
+        for part, more in coming:
+            return {"type": "http.request", "body": part, "more_body": more}
+        return {"type": "http.disconnect"}
 
     async def send(message: Any) -> None:
         answer.update(message, body=answer["body"] + message.get("body", b""))
