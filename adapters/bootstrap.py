@@ -88,7 +88,7 @@ def providers_of(chosen: Settings) -> dict[str, Provider]:
     # The SDK is heavy to load, and most commands ask no provider.
     from adapters.providers.stripe import StripePayments
 
-    return {"stripe": StripePayments(chosen.stripe_key.get_secret_value(), chosen.stripe_base)}  # type: ignore[dict-item]
+    return {"stripe": StripePayments(chosen.stripe_key.get_secret_value(), chosen.stripe_base)}
 
 
 def verifiers_of(chosen: Settings) -> dict[str, Verifier]:
