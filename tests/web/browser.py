@@ -8,6 +8,7 @@ import os
 import shutil
 import signal
 import subprocess
+import sys
 import tempfile
 import time
 from pathlib import Path
@@ -18,7 +19,10 @@ import pytest
 PROGRAMS = ("chromium", "chromium-browser", "google-chrome")
 WORDS = ("--headless=new", "--no-sandbox", "--disable-gpu", "--disable-dev-shm-usage", "--no-first-run",
          "--disable-background-networking", "--no-proxy-server", "--remote-debugging-pipe",
-         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--window-size=520,900", "--hide-scrollbars")  # fmt: skip
+         "--host-resolver-rules=MAP * ~NOTFOUND, EXCLUDE 127.0.0.1", "--window-size=520,900",
+         "--hide-scrollbars")  # fmt: skip
+LAUNCH = "import os, sys; [os.dup2(int(sys.argv[n]), n + 2) for n in (1, 2)]; os.execvp(sys.argv[3], sys.argv[3:])"
+"""The browser reads commands from descriptor 3 and answers on 4."""
 PATIENCE = 60
 
 
@@ -32,7 +36,7 @@ class Browser:
         self._profile = tempfile.mkdtemp(prefix="tally-browser-")
         (to_read, self._write), (self._read, to_write) = os.pipe(), os.pipe()
         self._process = subprocess.Popen(
-            ["sh", "-c", f'exec "$@" 3<&{to_read} 4>&{to_write}', "sh", program, *WORDS,
+            [sys.executable, "-c", LAUNCH, str(to_read), str(to_write), program, *WORDS,
              f"--user-data-dir={self._profile}", "about:blank"],
             pass_fds=(to_read, to_write), stderr=subprocess.DEVNULL, stdout=subprocess.DEVNULL, start_new_session=True,
         )  # fmt: skip

@@ -40,10 +40,8 @@ def provider() -> Telling:
 @pytest.fixture
 def invoice(tally: Tally) -> UUID:
     publish(tally, declared_package())
-    remittance = ("IBAN DE02 1203 0000 0000 2020 51", "<b>Bank</b>")
-    tally.billing.execute(
-        OpenAccount("acme", Party(name=SNEAKY), "EUR", tax_percent=Decimal(19), remittance=remittance)
-    )
+    how = ("IBAN DE02 1203 0000 0000 2020 51", "<b>Bank</b>")
+    tally.billing.execute(OpenAccount("acme", Party(name=SNEAKY), "EUR", tax_percent=Decimal(19), remittance=how))
     start(tally, "acme-license", "acme", "declared", FEBRUARY, quantities={"seats": 1000})
     run_billing(tally, FEBRUARY, FEBRUARY)
     tally.follower().catch_up()
@@ -164,9 +162,8 @@ def test_what_was_declined_may_be_tried_again_and_what_is_on_hold_may_not(app, t
     assert "declined. Nothing was taken" in declined
     assert "Pay by card" in declined
     found = issued(tally.billing, invoice)
-    tally.billing.execute(
-        BookReceipt(found.account, "EUR", "bank:1", "bank", found.gross, FEBRUARY, invoices=(invoice,))
-    )
+    money = (found.account, "EUR", "bank:1")
+    tally.billing.execute(BookReceipt(*money, "bank", found.gross, FEBRUARY, invoices=(invoice,)))
     tally.billing.execute(GiveBack(*money, "rt_1", "refund", found.gross, FEBRUARY))
     held = page(app, invoice)
     assert "being looked at" in held
