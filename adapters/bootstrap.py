@@ -78,10 +78,16 @@ def open_tally(chosen: Settings) -> Tally:
 
 
 def providers_of(chosen: Settings) -> dict[str, Provider]:
-    """The providers of payments that there are keys for."""
-    if chosen.stripe_key is None:
-        return {}
-    # The SDK is heavy to load, and most commands ask no provider.
-    from adapters.providers.stripe import StripePayments
+    """The providers of payments that there are keys for. Their SDKs are heavy to load, and most commands ask none."""
+    found: dict[str, Provider] = {}
+    if chosen.stripe_key is not None:
+        from adapters.providers.stripe import StripePayments
 
-    return {"stripe": StripePayments(chosen.stripe_key.get_secret_value(), chosen.stripe_base)}  # type: ignore[dict-item]
+        stripe = StripePayments(chosen.stripe_key.get_secret_value(), chosen.stripe_base)
+        found["stripe"] = stripe  # type: ignore[assignment]
+    if chosen.paypal_secret is not None:
+        from adapters.providers.paypal import PayPalPayments, Transport
+
+        secret = chosen.paypal_secret.get_secret_value()
+        found["paypal"] = PayPalPayments(Transport(chosen.paypal_client, secret, chosen.paypal_base))
+    return found

@@ -24,7 +24,7 @@ KINDS: dict[str, Kind] = {
 }  # fmt: skip
 """By event code, or the first part of it."""
 BOOKED = {"S", "V"}
-"""Statuses of what really moved, even when it was turned back later by a line of its own; others are pending or denied."""
+"""Statuses of what really moved, also what another line turned back later; others are pending or denied."""
 SPAN = timedelta(days=31)
 PAGE = 500
 

@@ -8,7 +8,6 @@ headers with the token in its log. Source: ADR-0029.
 from __future__ import annotations
 
 import json
-import re
 import time
 from collections.abc import Mapping
 from threading import Lock, local
@@ -18,12 +17,9 @@ import paypalrestsdk
 import requests
 from paypalrestsdk import exceptions
 
+from adapters.settings import PAYPAL, PAYPAL_OR_LOOPBACK, PAYPAL_SANDBOX
 from domain.errors import Invalid
 
-LIVE, SANDBOX = "https://api-m.paypal.com", "https://api-m.sandbox.paypal.com"
-PAYPAL_OR_LOOPBACK = re.compile(
-    r"https://api-m\.paypal\.com|https://api-m\.sandbox\.paypal\.com|http://127\.0\.0\.1:[0-9]{1,5}(/paypal)?"
-)
 EARLY = 0.8
 """A token is renewed when this part of its life is over, so that none expires on its way."""
 
@@ -55,10 +51,10 @@ class Told(NamedTuple):
 class Transport(paypalrestsdk.Api):  # type: ignore[misc]
     """A merchant's connection to PayPal, for any number of threads. Units: `timeout` in seconds for each call."""
 
-    def __init__(self, client: str, secret: str, base: str = LIVE, timeout: float = 60) -> None:
+    def __init__(self, client: str, secret: str, base: str = PAYPAL, timeout: float = 60) -> None:
         if not PAYPAL_OR_LOOPBACK.fullmatch(base):
-            raise Invalid(f"PayPal is at {LIVE}, {SANDBOX} or on loopback, not at {base!r}")
-        mode = "live" if base == LIVE else "sandbox"
+            raise Invalid(f"PayPal is at {PAYPAL}, {PAYPAL_SANDBOX} or on loopback, not at {base!r}")
+        mode = "live" if base == PAYPAL else "sandbox"
         super().__init__(mode=mode, client_id=client, client_secret=secret, endpoint=base)
         self._timeout, self._local, self._lock, self._renew_at = timeout, local(), Lock(), 0.0
 

@@ -24,7 +24,7 @@ class Vault:
         self._to = transport
 
     def set_up(self, wanted: SetUp) -> SetUpReply:
-        """Opens the page; asked again after the customer was there, it keeps the method and says what may be charged."""
+        """Opens the page; asked again when the customer has been there, it keeps the method and says what to charge."""
         if not ACCOUNT.fullmatch(wanted.account):
             return SetUpReply("over", text=f"PayPal does not take {wanted.account!r} as the name of a customer")
         key = request_id(SET_UPS, f"{wanted.account} {wanted.customer} {wanted.return_url}")
