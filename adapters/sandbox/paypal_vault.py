@@ -30,7 +30,7 @@ class Tokens:
         page = link(f"{self.events.base}/agreements/approve?approval_session_id={number}", "approve")
         body = {
             "id": number, "status": "PAYER_ACTION_REQUIRED", "payment_source": {"paypal": wallet},
-            "customer": self._customer(wanted.get("customer", {})), "links": [page],
+            "customer": self._customer(wanted.get("customer", {})), "links": [self._itself(number), page],
         }  # fmt: skip
         self.set_ups[number] = {"body": body, "return_url": wallet.get("experience_context", {}).get("return_url", "")}
         return Answer(201, body)
@@ -39,7 +39,7 @@ class Tokens:
         """The customer agrees."""
         held = self.set_ups[number]
         if held["body"]["status"] == "PAYER_ACTION_REQUIRED":
-            held["body"]["status"], held["payer"], held["body"]["links"] = "APPROVED", payer, []
+            held["body"]["status"], held["payer"], held["body"]["links"] = "APPROVED", payer, [self._itself(number)]
 
     def keep(self, wanted: Mapping[str, Any]) -> Answer:
         """Makes a token of an approved set-up, once."""
@@ -62,6 +62,9 @@ class Tokens:
         if held:
             of = {"id": token, "customer": held["customer"]}
             self.events.tell("VAULT.PAYMENT-TOKEN.DELETED", "payment_token", of)
+
+    def _itself(self, number: str) -> Json:
+        return link(f"{self.events.base}/v3/vault/setup-tokens/{number}", "self")
 
     def _customer(self, given: Mapping[str, str]) -> Json:
         return {"id": f"customer-{next(self.numbers)}", **given}
