@@ -82,13 +82,18 @@ def open_tally(chosen: Settings) -> Tally:
 
 
 def providers_of(chosen: Settings) -> dict[str, Provider]:
-    """The providers of payments that there are keys for."""
-    if chosen.stripe_key is None:
-        return {}
-    # The SDK is heavy to load, and most commands ask no provider.
-    from adapters.providers.stripe import StripePayments
+    """The providers of payments that there are keys for. Their SDKs are heavy to load, and most commands ask none."""
+    found: dict[str, Provider] = {}
+    if chosen.stripe_key is not None:
+        from adapters.providers.stripe import StripePayments
 
-    return {"stripe": StripePayments(chosen.stripe_key.get_secret_value(), chosen.stripe_base)}
+        found["stripe"] = StripePayments(chosen.stripe_key.get_secret_value(), chosen.stripe_base)
+    if chosen.paypal_secret is not None:
+        from adapters.providers.paypal import PayPalPayments, Transport
+
+        secret = chosen.paypal_secret.get_secret_value()
+        found["paypal"] = PayPalPayments(Transport(chosen.paypal_client, secret, chosen.paypal_base))
+    return found
 
 
 def verifiers_of(chosen: Settings) -> dict[str, Verifier]:
@@ -101,6 +106,12 @@ def verifiers_of(chosen: Settings) -> dict[str, Verifier]:
         found["stripe"] = StripeVerifier(secrets, chosen.is_stripe_live)
     if chosen.stripe_key and "stripe" not in found:
         raise Invalid("TALLY_STRIPE_KEY is set and TALLY_STRIPE_WEBHOOK_SECRET is not: set it to the endpoint's secret")
+    if chosen.paypal_webhook_id:
+        from adapters.webhooks.paypal import paypal_verifier
+
+        found["paypal"] = paypal_verifier(chosen.paypal_webhook_id, chosen.paypal_base)
+    if chosen.paypal_secret and "paypal" not in found:
+        raise Invalid("TALLY_PAYPAL_SECRET is set and TALLY_PAYPAL_WEBHOOK_ID is not: set it to the id of our webhook")
     return found
 
 
