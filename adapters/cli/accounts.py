@@ -121,15 +121,17 @@ def show_account(reference: Reference) -> None:
 @app.command("pay-by")
 def pay_by(
     reference: Reference,
-    provider: Annotated[str, typer.Argument(help="stripe")],
-    customer: Annotated[str, typer.Argument(help="its id of the customer (cus_…)")],
-    token: Annotated[str, typer.Argument(help="its id of the method (pm_…); card numbers never come here")],
+    provider: Annotated[str, typer.Argument(help="stripe or paypal")],
+    customer: Annotated[str, typer.Argument(help="its id of the customer (cus_… at Stripe)")],
+    token: Annotated[
+        str, typer.Argument(help="its id of the method (pm_…, at PayPal a vault id); card numbers never come here")
+    ],
     label: Annotated[str, typer.Option(help="for people: visa …4242")] = "",
     remove: Annotated[bool, typer.Option("--remove", help="take the method away")] = False,
 ) -> None:
     """Lets open invoices of an account be charged by a provider; the latest method is used."""
-    if provider != "stripe":
-        raise Invalid(f"{provider!r} is not a provider that can charge: stripe is")
+    if provider not in ("stripe", "paypal"):
+        raise Invalid(f"{provider!r} is not a provider that can charge: stripe and paypal are")
     command = RemovePaymentMethod(reference, token, "by hand") if remove else None
     with opened() as tally:
         tally.billing.execute(command or AddPaymentMethod(reference, provider, customer, token, label))

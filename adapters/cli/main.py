@@ -24,6 +24,8 @@ from adapters.cli import (
     providers,
     reconcile,
     returns,
+    serve,
+    webhooks,
 )
 from adapters.cli import demo as demonstration
 from adapters.cli import sandbox as sandboxed
@@ -47,11 +49,13 @@ app.add_typer(billing.invoices, name="invoices")
 app.add_typer(payments.app, name="payments")
 app.add_typer(bank.app, name="bank")
 app.add_typer(providers.app, name="providers")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(operate.database, name="db")
 billing.register(app)
 operate.register(app)
 reconcile.register(app)
 returns.register(payments.app)
+serve.register(app)
 sandboxed.register(app)
 demonstration.register(app)
 

@@ -1,4 +1,4 @@
-"""`tally sandbox`: a provider of payments on loopback, to try collecting without an account anywhere."""
+"""`tally sandbox`: providers of payments on loopback, to try collecting without an account anywhere."""
 
 from __future__ import annotations
 
@@ -11,6 +11,8 @@ import typer
 
 from adapters.cli.session import console
 from adapters.sandbox.desk import Clock
+from adapters.sandbox.paypal_events import WEBHOOK_ID
+from adapters.sandbox.paypal_words import PAYERS
 from adapters.sandbox.server import Sandbox
 from adapters.sandbox.stripe_methods import METHODS
 
@@ -26,9 +28,9 @@ def sandbox(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 12111,
     webhook_url: Annotated[str, typer.Option(help=ADDRESS)] = "",
 ) -> None:
-    """Speaks Stripe's protocol on loopback until Ctrl-C, with pages for customers; what it took is told at the end."""
+    """Speaks Stripe's and PayPal's protocols on loopback, with pages for customers; at the end it says what it took."""
     running = Sandbox(port, clock=Clock(time.time))
-    for line in (*_stripe(running, webhook_url), "Ready; Ctrl-C ends it."):
+    for line in (*_stripe(running, webhook_url), *_paypal(running), "Ready; Ctrl-C ends it."):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     over = Event()
     Thread(target=_keep_time, args=(running, over), daemon=True).start()
@@ -36,7 +38,7 @@ def sandbox(
         running.serve()
     finally:
         over.set()
-        for line in _stripe_end(running):
+        for line in _end(running):
             console.print(line, highlight=False, markup=False)
 
 
@@ -54,9 +56,18 @@ def _stripe(running: Sandbox, webhook_url: str) -> Iterator[str]:
     yield from (f"  {name:{width}}  {one.what}" for name, one in METHODS.items())
 
 
-def _stripe_end(running: Sandbox) -> Iterator[str]:
+def _paypal(running: Sandbox) -> Iterator[str]:
+    yield "For PayPal:"
+    yield "  export TALLY_PAYPAL_CLIENT=sandbox TALLY_PAYPAL_SECRET=sandbox \\"
+    yield f"    TALLY_PAYPAL_BASE={running.url}/paypal TALLY_PAYPAL_WEBHOOK_ID={WEBHOOK_ID}"
+    yield "  tally accounts pay-by ACCOUNT paypal customer-1 payer-good"
+    yield from (f"  {name}: {payer.about}" for name, payer in PAYERS.items())
+
+
+def _end(running: Sandbox) -> Iterator[str]:
     books = running.stripe.books
-    yield f"{books.captured.total()} minor units of {len(books.captured)} invoices were taken"
+    taken = books.captured + running.paypal.books.captured
+    yield f"{taken.total()} minor units of {len(taken)} invoices were taken"
     disputes = books.objects["dispute"].values()
     if books.returned or disputes:
         yield f"{books.returned.total()} minor units were given back by refunds; {len(disputes)} payments were disputed"

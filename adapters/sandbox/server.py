@@ -12,6 +12,7 @@ from urllib.parse import parse_qsl, urlsplit
 
 from adapters.sandbox.courier import Courier
 from adapters.sandbox.desk import Answer, Asked, Clock, Desk
+from adapters.sandbox.paypal_desk import PayPalDesk
 from adapters.sandbox.stripe_desk import StripeDesk
 
 Fault = Literal["", "lost_before", "lost_after", "server_error", "saved_error", "busy", "rate_limit", "truncated"]
@@ -43,6 +44,7 @@ class Sandbox:
         self._server = ThreadingHTTPServer(("127.0.0.1", port), Handler)
         self._server.daemon_threads = False
         self.url = f"http://127.0.0.1:{self._server.server_port}"
+        self.paypal = self.desks["/paypal"] = PayPalDesk(self.clock, self.courier, f"{self.url}/paypal")
 
     def desk(self, path: str) -> tuple[str, Desk]:
         """Who answers a path, by its prefix, which is taken off."""
