@@ -71,7 +71,7 @@ def run(tally: Tally, verifiers: Mapping[str, Verifier], links: Links | None, ho
     """Serves until the process is told to stop; what came in is dealt with beside it."""
     collector = Collector(tally.billing, tally.providers)
     worker = Worker(Processor(collector, tally.pool, tally.follower().catch_up))
-    with open_pool(tally.dsn, CONNECTIONS) as pool, worker:
+    with open_pool(tally.dsn, CONNECTIONS, autocommit=True) as pool, worker:
         app = make_app(Door(verifiers, pool, worker.wake), Pages(collector, links) if links else None)
         _server(app, host, port).run()
 

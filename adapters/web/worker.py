@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import logging
+import time
 from collections.abc import Callable
 from threading import Event, Thread
 from typing import Self
@@ -19,6 +20,8 @@ WORKERS = 2
 LOOK_EVERY = 2.0
 ASK_EVERY = 900.0
 """Seconds: how long what is parked may wait beyond its time, and between two looks at a provider's list of events."""
+QUIET, MOST_PATIENCE = 0.2, 2.0
+"""Seconds without a new webhook before what came is dealt with, and the most of them: acknowledging comes first."""
 
 
 class Worker:
@@ -61,7 +64,15 @@ class Worker:
                 continue
             except Exception:
                 log.exception("a fault of this program; tried again in %g seconds", every)
-            bell.wait(every)
+            if bell.wait(every):
+                self._let_pass(bell)
+
+    def _let_pass(self, bell: Event) -> None:
+        """Waits until a burst is over, or has lasted."""
+        until = time.monotonic() + MOST_PATIENCE
+        while bell.is_set() and time.monotonic() < until and not self._stop.is_set():
+            bell.clear()
+            bell.wait(QUIET)
 
     def _process(self) -> None:
         while self._processor.process(limit=100) and not self._stop.is_set():
