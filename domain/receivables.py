@@ -85,6 +85,10 @@ class Receivables(Aggregate):
         """What an invoice of this gross is still owed."""
         return gross - self.settled[invoice]
 
+    def sources(self, invoice: UUID) -> set[str]:
+        """How the money came that pays for an invoice."""
+        return {receipt.booked.source for receipt in self.receipts.values() if invoice in receipt.paid}
+
     def book(self, booked: ReceiptBooked) -> bool:
         """Books a receipt once; False when it is there already.
 

@@ -48,12 +48,13 @@ class Collector:
     providers: Mapping[str, Provider]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def begin(self, invoice: UUID, provider: str, customer: str, method: str) -> Attempt:
+    def begin(self, invoice: UUID, provider: str, customer: str, method: str, after: int | None = None) -> Attempt:
         """Collects an invoice by a provider, as far as it goes without anybody's help; where the attempt stands.
 
-        Raises: Conflict while another attempt of the invoice is live; Invalid when nothing is owed.
+        Raises: Conflict while another attempt of the invoice is live, or others were `after` what was known of them;
+        Invalid when nothing is owed.
         """
-        opening = OpenAttempt(invoice, provider, self.now(), customer, method)
+        opening = OpenAttempt(invoice, provider, self.now(), customer, method, after=after)
         return self.carry_on(self.billing.execute(opening))
 
     def offer(self, invoice: UUID, provider: str, return_url: str) -> Attempt:
@@ -133,9 +134,9 @@ class Collector:
 def collect_open(collector: Collector, pool: Pool, progress: Callable[[int], None] = lambda done: None) -> Counter[str]:
     """Takes up what was left behind, and charges open invoices of accounts with a payment method, once for a method.
 
-    A method that was declined is not tried again by itself: a person or another method begins anew. The projections
-    have caught up before. Shapes: how many attempts ended up in which state; "skipped" had nobody to charge, and what
-    "does not fit" is money other than what was asked for.
+    A method that was declined is not tried again here: the ladder of dunning, a person or another method begins anew.
+    The projections have caught up before. Shapes: how many attempts ended up in which state; "skipped" had nobody to
+    charge, and what "does not fit" is money other than what was asked for.
     """
     with pool.connection() as connection:
         left = connection.execute(LEFT_BEHIND, [collector.now() - LONGEST_CALL]).fetchall()
@@ -173,10 +174,13 @@ def _charge(collector: Collector, invoice: UUID, account: UUID) -> str:
     return charge(collector, invoice, method)
 
 
-def charge(collector: Collector, invoice: UUID, method: PaymentMethodAdded) -> str:
-    """Charges an invoice by a method now; where the attempt stands, or "skipped" when others were faster."""
+def charge(collector: Collector, invoice: UUID, method: PaymentMethodAdded, after: int | None = None) -> str:
+    """Charges an invoice by a method now; where the attempt stands, or "skipped" when others were faster.
+
+    Shapes: `after` how many attempts there were when this was decided.
+    """
     try:
-        attempt = collector.begin(invoice, method.provider, method.customer, method.token)
+        attempt = collector.begin(invoice, method.provider, method.customer, method.token, after)
     except (Conflict, Invalid):
         return "skipped"
     return attempt.state
