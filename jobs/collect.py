@@ -22,7 +22,7 @@ from domain.account import Account
 from domain.application import Billing
 from domain.application.payments import BindObject, OpenAttempt, RecordOutcome, collection, issued, receivables
 from domain.collection import Attempt
-from domain.errors import Conflict, IntegrityError, Invalid
+from domain.errors import Conflict, IntegrityError, Invalid, Unavailable
 from domain.events.account import PaymentMethodAdded
 from domain.payment import Reply
 from domain.provider import Provider
@@ -157,6 +157,8 @@ def _looked_at(doing: Callable[[], str]) -> str:
         return doing()
     except IntegrityError:
         return "does not fit"
+    except Unavailable:
+        return "unavailable"
 
 
 def _take_up(collector: Collector, invoice: UUID, attempt: UUID) -> str:

@@ -157,3 +157,21 @@ def dun(
             done.faults[wanted.number] = str(error)
         progress(1)
     return done
+
+
+def dun_zones(
+    billing: Billing,
+    pool: Pool,
+    collector: Collector | None,
+    day_in: Callable[[str], date],
+    progress: Callable[[int], None] = lambda done: None,
+) -> Dunned:
+    """Overdue invoices of all zones take their turns, each on the day that it is there. The projections as in `dun`."""
+    with pool.connection() as connection:
+        zones = [zone for (zone,) in connection.execute("SELECT DISTINCT zone FROM account_v1 ORDER BY 1").fetchall()]
+    done = Dunned()
+    for zone in zones:
+        found = dun(billing, pool, collector, day_in(zone), zone, progress)
+        done.counts.update(found.counts)
+        done.faults.update(found.faults)
+    return done
