@@ -20,7 +20,7 @@ from psycopg_pool import ConnectionPool
 from domain.account import Account
 from domain.application import Billing
 from domain.application.dunning import ChaseInvoice
-from domain.application.payments import collection
+from domain.application.payments import collection, receivables
 from domain.calendar import after_business_days, works
 from domain.collection import Collection
 from domain.dunning import Dunning
@@ -120,8 +120,9 @@ class Dunner:
         assert self.collector
         today = self.collector.now().astimezone(UTC).date()
         tried_today = any(one.opened.opened_at.astimezone(UTC).date() >= today for one in attempts.attempts.values())
-        owed = held.retry is not None and held.retry.attempts >= len(attempts.attempts)
-        return owed and attempts.live is None and not tried_today
+        if tried_today or held.started is None:
+            return False
+        return held.owes_charge(attempts, receivables(self.billing, held.started.account, held.started.currency))
 
     def _charge(self, held: Dunning, attempts: Collection, invoice: UUID) -> str:
         assert self.collector

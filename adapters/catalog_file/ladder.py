@@ -21,4 +21,4 @@ def ladder_of(found: shape.LadderShape) -> Ladder:
 def _step(found: shape.StepShape) -> Step:
     effect: Effect = found.effect.replace(" ", "_")  # type: ignore[assignment]
     restores = found.restores or ("configuration" if effect == "removed" else "service")
-    return Step(found.name, found.after, found.retry, found.remind, effect, restores)
+    return Step(found.name, found.after, found.retry, found.remind, effect, restores, found.pauses_billing)

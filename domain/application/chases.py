@@ -63,14 +63,18 @@ def stopped(billing: Billing, held: Dunning, known: dict[UUID, License]) -> tupl
 
 
 def stop(billing: Billing, held: Dunning, on: date, ends: bool) -> Iterator[License]:
-    """The licenses of a chase, stopped as far as it has come; with `ends` for good."""
+    """The licenses of a chase, stopped as far as it has come; with `ends` for good.
+
+    Billing pauses when a step that was taken says so, or the package for whatever is unpaid.
+    """
     known: dict[UUID, License] = {}
     for one in stopped(billing, held, known):
         license = known[one]
         current = license.current(on)
         rules = version_of(billing, current.package, current.version).changes
         assert held.started is not None
-        if license.demand(held.started.invoice, held.effect, on, UNPAID in rules.pausing_reasons):
+        pauses = held.pauses_billing or UNPAID in rules.pausing_reasons
+        if license.demand(held.started.invoice, held.effect, on, pauses):
             if ends and license.end_on is None:
                 license.cancel(on, on, f"unpaid: {held.started.document}")
             yield license

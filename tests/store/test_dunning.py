@@ -16,7 +16,7 @@ from adapters.bootstrap import Tally
 from domain.application.accounts import AddPaymentMethod, RemovePaymentMethod, SetLadder
 from domain.application.chases import dunning
 from domain.application.dunning import ClaimTransfer, PauseDunning, ResumeDunning, WriteOff
-from domain.application.licensing import ReactivateLicense, ResumeLicense, SuspendLicense, license_named
+from domain.application.licensing import ChangeLicense, ReactivateLicense, ResumeLicense, SuspendLicense, license_named
 from domain.application.payments import BookReceipt, collection, issued
 from domain.application.returns import GiveBack, ReleaseHold
 from domain.errors import Conflict, Unavailable
@@ -388,3 +388,20 @@ def test_one_invoice_that_cannot_be_charged_does_not_stop_the_others(desk):
     told = desk.day(FIRST)
     assert list(told.faults.values()) == ["the provider hung up"]
     assert [desk.stages(one) for one in (first, second)] == [[("reminder", FIRST)]] * 2
+
+
+def test_a_step_that_pauses_billing_gives_back_the_days_without_service_and_no_change_is_sold_meanwhile(desk):
+    pausing = Ladder(
+        steps=(Step("slow", 1, effect="read_only"), Step("off", 9, effect="filter_off", pauses_billing=True)),
+        calendar="every_day",
+    )
+    (invoice,) = desk.sell(terms_days=0)
+    desk.tally.billing.execute(SetLadder("a0", pausing))
+    desk.days(FEBRUARY, date(2025, 2, 10))
+    assert desk.serves("l0", date(2025, 2, 10)) == ["unpaid: filter off"]
+    with pytest.raises(Conflict, match="unpaid"):
+        desk.tally.billing.execute(ChangeLicense("l0", date(2025, 2, 10), quantities={"seats": 20}))
+    desk.pay(invoice, date(2025, 2, 17))
+    run_billing(desk.tally, date(2025, 2, 17), date(2025, 2, 17))
+    assert desk.ask("SELECT net FROM document_v1 WHERE kind = 'credit_note'") == [(-500,)], "7 of 28 days at 20.00"
+    desk.verified()
