@@ -9,6 +9,7 @@ from datetime import UTC, date, datetime, time, timedelta
 from typing import Any
 from uuid import UUID
 
+import msgspec
 import pytest
 
 from adapters.billing_workers import run_billing
@@ -404,4 +405,37 @@ def test_a_step_that_pauses_billing_gives_back_the_days_without_service_and_no_c
     desk.pay(invoice, date(2025, 2, 17))
     run_billing(desk.tally, date(2025, 2, 17), date(2025, 2, 17))
     assert desk.ask("SELECT net FROM document_v1 WHERE kind = 'credit_note'") == [(-500,)], "7 of 28 days at 20.00"
+    desk.verified()
+
+
+def test_an_overdue_invoice_with_nothing_to_do_costs_no_command(desk):
+    desk.sell(5)
+    assert desk.day(DUE).counts == {"chased": 5}
+    commands: list[int] = []
+    desk.step = lambda: commands.append(1)
+    for number in (1, 2):
+        assert desk.day(DUE + timedelta(days=number), collects=False).counts == {}
+    assert commands == []
+
+
+def test_a_charge_that_took_less_than_was_owed_is_not_repeated_by_the_ladder_until_it_is_taken_back(desk):
+    (invoice,) = desk.sell()
+    desk.tally.billing.execute(AddPaymentMethod("a0", "stripe", "cus", "visa"))
+    asked = desk.provider._answer
+
+    def less(object_id: str) -> Reply:
+        answer = asked(object_id)
+        return msgspec.structs.replace(answer, amount=1000) if answer.state == "succeeded" else answer
+
+    desk.provider._answer = less  # type: ignore[method-assign]
+    desk.days(FEBRUARY, FIRST)
+    assert desk.stages(invoice) == [("reminder", FIRST)]
+    assert len(collection(desk.tally.billing, invoice).attempts) == 1, "why it took less, a person has to see"
+    (attempt,) = collection(desk.tally.billing, invoice).attempts.values()
+    account = issued(desk.tally.billing, invoice).account
+    desk.tally.billing.execute(GiveBack(account, "EUR", attempt.receipt, "r1", "reversal", 1000, FIRST))
+    desk.provider._answer = asked  # type: ignore[method-assign]
+    desk.days(FIRST + timedelta(days=1), date(2025, 2, 24))
+    assert dunning(desk.tally.billing, invoice).ended == "paid"
+    assert desk.provider.captures[invoice] == 2
     desk.verified()
