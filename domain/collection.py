@@ -38,6 +38,11 @@ class Attempt:
         """Whether money may still move by it."""
         return self.state not in OVER
 
+    @property
+    def receipt(self) -> str:
+        """The name under which its money is booked."""
+        return f"{self.opened.provider}:{self.payment}"
+
     def order(self) -> Order:
         """What the provider is asked for: the same words however often the attempt is taken up again."""
         names = (

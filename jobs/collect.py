@@ -23,7 +23,7 @@ from domain.account import Account
 from domain.application import Billing
 from domain.application.payments import BindObject, OpenAttempt, RecordOutcome, collection, issued, receivables
 from domain.collection import Attempt
-from domain.errors import Conflict, IntegrityError, Invalid
+from domain.errors import Conflict, IntegrityError, Invalid, Unavailable
 from domain.events.account import PaymentMethodAdded
 from domain.payment import Reply
 from domain.provider import Provider
@@ -51,12 +51,13 @@ class Collector:
     providers: Mapping[str, Provider]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def begin(self, invoice: UUID, provider: str, customer: str, method: str) -> Attempt:
+    def begin(self, invoice: UUID, provider: str, customer: str, method: str, after: int | None = None) -> Attempt:
         """Collects an invoice by a provider, as far as it goes without anybody's help; where the attempt stands.
 
-        Raises: Conflict while another attempt of the invoice is live; Invalid when nothing is owed.
+        Raises: Conflict while another attempt of the invoice is live, or others were `after` what was known of them;
+        Invalid when nothing is owed.
         """
-        return self._open(OpenAttempt(invoice, provider, self.now(), customer, method))
+        return self._open(OpenAttempt(invoice, provider, self.now(), customer, method, after=after))
 
     def offer(self, invoice: UUID, provider: str, return_url: str) -> Attempt:
         """Opens the provider's own page on which the customer pays an invoice; the attempt says where it is.
@@ -147,9 +148,9 @@ def collect_open(
 ) -> Counter[str]:
     """Takes up what was left behind, and charges open invoices of accounts with a payment method, once for a method.
 
-    A method that was declined is not tried again by itself: a person or another method begins anew. The projections
-    have caught up before. Shapes: how many attempts ended up in which state; "skipped" had nobody to charge, and what
-    "does not fit" is money other than what was asked for.
+    A method that was declined is not tried again here: the ladder of dunning, a person or another method begins anew.
+    The projections have caught up before. Shapes: how many attempts ended up in which state; "skipped" had nobody to
+    charge, and what "does not fit" is money other than what was asked for.
     """
     with pool.connection() as connection:
         left = connection.execute(LEFT_BEHIND, [collector.now() - LONGEST_CALL]).fetchall()
@@ -169,6 +170,8 @@ def _looked_at(doing: Callable[[], str]) -> str:
         return doing()
     except IntegrityError:
         return "does not fit"
+    except Unavailable:
+        return "unavailable"
 
 
 def _take_up(collector: Collector, invoice: UUID, attempt: UUID) -> str:
@@ -186,10 +189,13 @@ def _charge(collector: Collector, invoice: UUID, account: UUID) -> str:
     return charge(collector, invoice, method)
 
 
-def charge(collector: Collector, invoice: UUID, method: PaymentMethodAdded) -> str:
-    """Charges an invoice by a method now; where the attempt stands, or "skipped" when others were faster."""
+def charge(collector: Collector, invoice: UUID, method: PaymentMethodAdded, after: int | None = None) -> str:
+    """Charges an invoice by a method now; where the attempt stands, or "skipped" when others were faster.
+
+    Shapes: `after` how many attempts there were when this was decided.
+    """
     try:
-        attempt = collector.begin(invoice, method.provider, method.customer, method.token)
+        attempt = collector.begin(invoice, method.provider, method.customer, method.token, after)
     except (Conflict, Invalid):
         return "skipped"
     return attempt.state

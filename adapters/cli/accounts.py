@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Annotated
 
 import typer
 
+from adapters.catalog_file.read import read_ladder
 from adapters.cli.session import After, CommandId, Day, Limit, command_id, opened, show, table_of
-from domain.application.accounts import AddPaymentMethod, ChangeAccount, OpenAccount, RemovePaymentMethod
+from domain.application.accounts import AddPaymentMethod, ChangeAccount, OpenAccount, RemovePaymentMethod, SetLadder
 from domain.errors import Invalid, NotFound
 from domain.events.account import Party
 
@@ -137,3 +139,19 @@ def pay_by(
         tally.billing.execute(command or AddPaymentMethod(reference, provider, customer, token, label))
     answer = {"account": reference, "method": token, "removed": remove}
     show(answer, f"{reference} is {'not ' if remove else ''}charged by {label or token} at {provider}")
+
+
+@app.command("dunning")
+def chased_by(
+    reference: Reference,
+    ladder: Annotated[str, typer.Option(help="a file with a `dunning` section; see docs/dunning.md")] = "",
+    packages: Annotated[bool, typer.Option("--packages", help="the ladder of its packages again")] = False,
+) -> None:
+    """Gives an account a ladder of its own for its overdue invoices; a chase that runs keeps the one it began with."""
+    if bool(ladder) == packages:
+        raise Invalid("say --ladder FILE or --packages")
+    command = SetLadder(reference, read_ladder(Path(ladder)) if ladder else None)
+    with opened() as tally:
+        tally.billing.execute(command)
+    answer = {"account": reference, "ladder": command.ladder}
+    show(answer, f"{reference} is chased by {ladder or 'the ladder of its packages'}")

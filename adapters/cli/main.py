@@ -18,6 +18,7 @@ from adapters.cli import (
     billing,
     catalog,
     counts,
+    dunning,
     licenses,
     operate,
     payments,
@@ -50,6 +51,7 @@ app.add_typer(payments.app, name="payments")
 app.add_typer(bank.app, name="bank")
 app.add_typer(providers.app, name="providers")
 app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(dunning.app, name="dunning")
 app.add_typer(operate.database, name="db")
 billing.register(app)
 operate.register(app)
