@@ -14,6 +14,22 @@ STRIPE = "https://api.stripe.com"
 STRIPE_OR_LOOPBACK = re.compile(r"https://api\.stripe\.com|http://127\.0\.0\.1:[0-9]{1,5}")
 
 
+class Outgoing(BaseModel):
+    """What others are told by.
+
+    Shapes: `key` derives the secrets of endpoints; `loopback` lets endpoints be http://127.0.0.1:PORT, for tests and
+    trials only; `smtp` is smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://…:465; `sender` a mail address, with or
+    without a name. What is not set is not told.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: SecretStr | None = None
+    loopback: bool = False
+    smtp: SecretStr | None = None
+    sender: str = ""
+
+
 class Settings(BaseModel):
     """What was configured; read once, at the start.
 
@@ -27,6 +43,7 @@ class Settings(BaseModel):
     home: Path
     stripe_key: SecretStr | None = None
     stripe_base: str = STRIPE
+    outgoing: Outgoing = Outgoing()
 
 
 def settings(home: Path | None = None) -> Settings:
@@ -41,4 +58,18 @@ def settings(home: Path | None = None) -> Settings:
         home=chosen,
         stripe_key=SecretStr(key) if (key := os.environ.get("TALLY_STRIPE_KEY")) else None,
         stripe_base=base,
+        outgoing=outgoing(),
+    )
+
+
+def outgoing() -> Outgoing:
+    """What is told, and by what. Raises: Invalid for half of a setting."""
+    smtp, sender = os.environ.get("TALLY_SMTP_URL"), os.environ.get("TALLY_MAIL_FROM", "")
+    if smtp and not sender:
+        raise Invalid("TALLY_SMTP_URL is set, and TALLY_MAIL_FROM is not: who writes?")
+    return Outgoing(
+        key=SecretStr(key) if (key := os.environ.get("TALLY_OUTGOING_KEY")) else None,
+        loopback=os.environ.get("TALLY_OUTGOING_LOOPBACK") == "1",
+        smtp=SecretStr(smtp) if smtp else None,
+        sender=sender,
     )

@@ -47,12 +47,14 @@ def open_account(
     address: Annotated[list[str] | None, typer.Option(help="a line of the address; repeat it")] = None,
     country: Annotated[str, typer.Option(help="ISO 3166 code")] = "",
     tax_id: Annotated[str, typer.Option(help="VAT number or the like")] = "",
-    email: str = "",
+    email: Annotated[str, typer.Option(help="where mails to it go")] = "",
+    language: Annotated[str, typer.Option(help="of mails to it: en, de")] = "",
     remittance: Annotated[list[str] | None, typer.Option(help="a line of payment details; repeat it")] = None,
     id: CommandId = "",
 ) -> None:
     """Opens an account."""
-    party = Party(name=name, address=tuple(address or ()), country=country, tax_id=tax_id, email=email)
+    contact = {"email": email, "language": language}
+    party = Party(name=name, address=tuple(address or ()), country=country, tax_id=tax_id, **contact)
     command = OpenAccount(
         reference=reference, party=party, currency=currency, parent=parent, payer=payer, billing_day=billing_day,
         zone=zone, tax_percent=percent(tax_percent), terms_days=terms_days, series=series,
