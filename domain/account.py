@@ -11,6 +11,7 @@ from domain.errors import Conflict, Invalid
 from domain.events import Event
 from domain.events import account as events
 from domain.events.account import Party
+from domain.ladder import Ladder, check
 from domain.money import exponent
 
 
@@ -34,6 +35,8 @@ class Account(Aggregate):
         self.remittance: tuple[str, ...] = ()
         self.pools: dict[str, int] = {}
         self.methods: dict[str, events.PaymentMethodAdded] = {}
+        self.lost_method = False
+        self.ladder: Ladder | None = None
 
     def open(self, opened: events.AccountOpened) -> None:
         """Records the account.
@@ -69,6 +72,12 @@ class Account(Aggregate):
         if limit is not None and limit < 0:
             raise Invalid("a pool cannot be below zero")
         self.trigger(events.PoolSet(counter=counter, limit=limit))
+
+    def set_ladder(self, ladder: Ladder | None) -> None:
+        """Another ladder for its overdue invoices; None: that of the packages. Raises: Invalid."""
+        if ladder is not None:
+            check(ladder)
+        self.trigger(events.LadderSet(ladder=ladder))
 
     @property
     def method(self) -> events.PaymentMethodAdded | None:
@@ -113,8 +122,12 @@ class Account(Aggregate):
                 self.payer = event.payer
             case events.PaymentMethodAdded():
                 self.methods[event.token] = event
+                self.lost_method = False
             case events.PaymentMethodRemoved():
                 self.methods.pop(event.token, None)
+                self.lost_method = not self.methods
+            case events.LadderSet():
+                self.ladder = event.ladder
             case events.PoolSet(limit=None):
                 self.pools.pop(event.counter, None)
             case events.PoolSet():

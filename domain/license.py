@@ -14,18 +14,22 @@ from domain.errors import Conflict, Invalid
 from domain.events import Event
 from domain.events import license as events
 from domain.events.license import LicenseType
+from domain.ladder import harshest
 from domain.package_version import PackageVersion
 
 Direction = Literal["upgrade", "downgrade", "other"]
 TRIAL_ENDED = "trial_ended"
 """The reason of a suspension that converting the license clears."""
+UNPAID = "unpaid"
+"""The reason of a suspension that invoices ask for, and that their payment clears."""
 
 
 class License(Aggregate):
     """One license as it was agreed.
 
     Shapes: `package`, `license_version`, `quantities` and `type` are those of the change with the latest effective
-    date that is not in the future of the last command; `scheduled` are changes by id, in order of their dates.
+    date that is not in the future of the last command; `scheduled` are changes by id, in order of their dates;
+    `demands` are who asks for a suspension, and for which effect: invoices, or None for a person.
     """
 
     NAME = "license"
@@ -41,6 +45,7 @@ class License(Aggregate):
         self.changes: dict[str, events.LicenseStarted | events.LicenseChanged] = {}
         self.changes_made = 0
         self.suspended: dict[str, date] = {}
+        self.demands: dict[str, dict[UUID | None, str]] = {}
         self.discounts: set[str] = set()
 
     def start(self, started: events.LicenseStarted) -> None:
@@ -65,6 +70,20 @@ class License(Aggregate):
     def serves(self, on: date) -> bool:
         """Whether the license serves on a day: begun, not ended, and suspended for no reason."""
         return self.start_on <= on and (self.end_on is None or on < self.end_on) and not self.suspended
+
+    def stopped_by(self, on: date) -> list[str]:
+        """Why the license does not serve on a day, in words: `unpaid: filter off`, `fair_use`, `ended 2025-03-01`."""
+        why = [f"{reason}: {effect}" if (effect := self.effect(reason)) else reason for reason in self.suspended]
+        if on < self.start_on:
+            why.append(f"starts {self.start_on}")
+        if self.end_on is not None and on >= self.end_on:
+            why.append(f"ended {self.end_on}")
+        return why
+
+    def effect(self, reason: str) -> str:
+        """How far a suspension stops service: the harshest effect that anybody asks for, empty for wholly."""
+        effects = set(self.demands.get(reason, {}).values())
+        return "" if "" in effects or not effects else harshest(effects).replace("_", " ")
 
     def scheduled_after(self, on: date) -> list[events.LicenseChanged]:
         """The changes that take effect after a day, in order."""
@@ -122,23 +141,57 @@ class License(Aggregate):
     def suspend(self, reason: str, from_on: date, pauses_billing: bool) -> None:
         """Stops service for one reason.
 
-        Raises: Conflict when it is suspended for that reason already.
+        Raises: Conflict when a person asked for that already.
         """
         self._in_service(from_on)
-        if reason in self.suspended:
+        if None in self.demands.get(reason, {}):
             raise Conflict(f"{self.reference} is suspended for {reason} already")
-        self.trigger(events.LicenseSuspended(reason=reason, from_on=from_on, pauses_billing=pauses_billing))
+        self._demand(reason, from_on, pauses_billing, "", None)
+
+    def demand(self, invoice: UUID, effect: str, on: date, pauses_billing: bool) -> bool:
+        """An unpaid invoice stops service as far as `effect`; False when it asked for that before, or nothing serves."""
+        serving = self.start_on <= on and (self.end_on is None or on < self.end_on)
+        if not serving or self.demands.get(UNPAID, {}).get(invoice) == effect:
+            return False
+        self._demand(UNPAID, on, pauses_billing, effect, invoice)
+        return True
+
+    def _demand(self, reason: str, on: date, pauses_billing: bool, effect: str, invoice: UUID | None) -> None:
+        if reason in self.suspended:
+            self.trigger(events.SuspensionDemanded(reason=reason, effect=effect, on=on, invoice=invoice))
+            return
+        self.trigger(
+            events.LicenseSuspended(
+                reason=reason, from_on=on, pauses_billing=pauses_billing, effect=effect, invoice=invoice
+            )
+        )
 
     def resume(self, reason: str, on: date) -> None:
-        """Clears one reason; service returns when all are cleared.
+        """A person clears one reason; service returns when all are cleared.
 
-        Raises: Conflict when it is not suspended for it; Invalid when the day lies before the suspension.
+        Raises: Conflict when it is not suspended for it, or only unpaid invoices ask for it; Invalid when the day lies
+        before the suspension.
         """
         if reason not in self.suspended:
             raise Conflict(f"{self.reference} is not suspended for {reason}")
+        if None not in self.demands[reason]:
+            raise Conflict(f"{self.reference} is suspended by invoices: pay them, or `tally dunning pause --restore`")
         if on < self.suspended[reason]:
             raise Invalid(f"it was suspended on {self.suspended[reason]}, after {on}")
-        self.trigger(events.LicenseResumed(reason=reason, on=on))
+        self._release(reason, None, on)
+
+    def settle(self, invoice: UUID, on: date) -> bool:
+        """An invoice does not ask for a suspension any more; False when it did not."""
+        if invoice not in self.demands.get(UNPAID, {}):
+            return False
+        self._release(UNPAID, invoice, max(on, self.suspended[UNPAID]))
+        return True
+
+    def _release(self, reason: str, invoice: UUID | None, on: date) -> None:
+        if len(self.demands[reason]) > 1:
+            self.trigger(events.SuspensionReleased(reason=reason, on=on, invoice=invoice))
+        else:
+            self.trigger(events.LicenseResumed(reason=reason, on=on))
 
     def cancel(self, notice_on: date, end_on: date, why: str = "") -> None:
         """Ends the license on a day.
@@ -217,8 +270,14 @@ class License(Aggregate):
                 self.changes.pop(event.change, None)
             case events.LicenseSuspended():
                 self.suspended[event.reason] = event.from_on
+                self.demands[event.reason] = {event.invoice: event.effect}
+            case events.SuspensionDemanded():
+                self.demands[event.reason][event.invoice] = event.effect
+            case events.SuspensionReleased():
+                self.demands[event.reason].pop(event.invoice, None)
             case events.LicenseResumed():
                 self.suspended.pop(event.reason, None)
+                self.demands.pop(event.reason, None)
             case events.LicenseCancelled():
                 self.end_on = event.end_on
             case events.CancellationWithdrawn() | events.LicenseReactivated():

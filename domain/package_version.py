@@ -12,6 +12,7 @@ from typing import Literal
 import msgspec
 
 from domain.grid import MONTHLY, Cadence
+from domain.ladder import Ladder
 from domain.price import Price
 
 Measure = Literal["snapshot", "last", "peak", "average", "distinct", "sum", "declared"]
@@ -180,7 +181,7 @@ class PackageVersion(msgspec.Struct, frozen=True):
     """One version of a package, as published.
 
     Shapes: `term_months` 0 = no term; `trial_days` 0 = no trial; `nfr_included` = units that an NFR license has free
-    (None: all of them). Versions count from 1 without gaps.
+    (None: all of them); `dunning` None = the default ladder. Versions count from 1 without gaps.
     """
 
     package: str
@@ -196,6 +197,7 @@ class PackageVersion(msgspec.Struct, frozen=True):
     trial_days: int = 0
     nfr_included: int | None = None
     rank: int = 0
+    dunning: Ladder | None = None
 
     def component(self, component_id: str) -> Component | None:
         """The component with this id, if the version has it."""

@@ -14,6 +14,7 @@ from domain.application import Billing, Outcome
 from domain.errors import Conflict, Invalid, NotFound
 from domain.events.account import AccountOpened, Party, PaymentMethodAdded
 from domain.identity import Kind, account_bucket, bucket_of, make_id, name_bucket
+from domain.ladder import Ladder
 
 
 def account_named(billing: Billing, reference: str) -> Account:
@@ -168,4 +169,16 @@ class RemovePaymentMethod(msgspec.Struct, frozen=True):
     def handle(self, billing: Billing) -> Outcome:
         account = account_named(billing, self.account)
         account.remove_method(self.token, self.why)
+        return Outcome((account,))
+
+
+class SetLadder(msgspec.Struct, frozen=True):
+    """Chases overdue invoices of an account by a ladder of its own; None: by that of the packages again."""
+
+    account: str
+    ladder: Ladder | None
+
+    def handle(self, billing: Billing) -> Outcome:
+        account = account_named(billing, self.account)
+        account.set_ladder(self.ladder)
         return Outcome((account,))

@@ -9,6 +9,7 @@ from uuid import UUID
 import msgspec
 
 from domain.events import Event
+from domain.ladder import Ladder
 
 
 class Party(msgspec.Struct, frozen=True):
@@ -105,3 +106,10 @@ class PoolSet(Event):
     TOPIC = "account.pool_set"
     counter: str
     limit: int | None
+
+
+class LadderSet(Event):
+    """Invoices of the account that fall overdue are chased by a ladder of its own; None ends it."""
+
+    TOPIC = "account.ladder_set"
+    ladder: Ladder | None

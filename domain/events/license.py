@@ -60,12 +60,36 @@ class ChangeRefused(Event):
 
 
 class LicenseSuspended(Event):
-    """Service stopped for one reason; reasons are kept apart and service returns when all are cleared."""
+    """Service stopped for one reason; reasons are kept apart and service returns when all are cleared.
+
+    Shapes: `effect` is how far it stopped, empty for wholly; `invoice` the one that asks for it, None for a person.
+    """
 
     TOPIC = "license.suspended"
     reason: str
     from_on: date
     pauses_billing: bool
+    effect: str = ""
+    invoice: UUID | None = None
+
+
+class SuspensionDemanded(Event):
+    """One more asks for a suspension that is there, or asks for another effect of it."""
+
+    TOPIC = "license.suspension_demanded"
+    reason: str
+    effect: str
+    on: date
+    invoice: UUID | None = None
+
+
+class SuspensionReleased(Event):
+    """One does not ask for a suspension any more; others still do."""
+
+    TOPIC = "license.suspension_released"
+    reason: str
+    on: date
+    invoice: UUID | None = None
 
 
 class LicenseResumed(Event):
