@@ -17,6 +17,7 @@ import msgspec
 from domain.events import Event, topics
 from domain.events import collection as collection_events
 from domain.events import documents as document_events
+from domain.events import dunning as dunning_events
 from domain.events import license as license_events
 from domain.events import receivables as money_events
 from domain.events.account import AccountOpened
@@ -127,6 +128,18 @@ def _dispute(event: money_events.DisputeLearned, stream: UUID, facts: Facts) -> 
     return _made(name, event.account, facts, {one: getattr(event, one) for one in names})
 
 
+def _dunning(name: str, *names: str) -> Callable[[Any, UUID, Facts], Announcement]:
+    """What became of the chase of an overdue invoice, with some fields of the event."""
+
+    def make(event: Any, stream: UUID, facts: Facts) -> Announcement:
+        data = {one: getattr(event, one) for one in names}
+        return _made(
+            f"dunning.{name}", event.account, facts, {"invoice": event.invoice, "number": event.document, **data}
+        )
+
+    return make
+
+
 def _started(event: license_events.LicenseStarted, stream: UUID, facts: Facts) -> Announcement:
     names = ("package", "version", "type", "start_on", "currency", "quantities")
     return _license("license.started", stream, event, facts, {one: getattr(event, one) for one in names})
@@ -154,12 +167,18 @@ ANNOUNCED: Mapping[type[Event], Callable[[Any, UUID, Facts], Announcement | None
     money_events.RefundLearned: _refund,
     money_events.DisputeLearned: _dispute,
     collection_events.OutcomeLearned: _outcome,
+    dunning_events.DunningStarted: _dunning("started", "amount", "currency", "due_on", "on", "next_on"),
+    dunning_events.StageReached: _dunning("stage_reached", "stage", "effect", "remind", "wants_method", "licenses",
+                                          "amount", "currency", "on", "next_on"),
+    dunning_events.DunningEnded: _dunning("ended", "why", "on", "restored"),
     license_events.LicenseStarted: _started,
     license_events.LicenseChanged: _later("changed", "change", "effective_on", "package", "version", "type",
                                           "quantities", "direction"),
     license_events.ChangeWithdrawn: _later("change_withdrawn", "change", "why"),
     license_events.ChangeRefused: _later("change_refused", "requested", "reason", "on"),
-    license_events.LicenseSuspended: _later("suspended", "reason", "from_on", "pauses_billing"),
+    license_events.LicenseSuspended: _later("suspended", "reason", "from_on", "pauses_billing", "effect", "invoice"),
+    license_events.SuspensionDemanded: _later("suspension_changed", "reason", "on", "invoice", "effect"),
+    license_events.SuspensionReleased: _later("suspension_changed", "reason", "on", "invoice"),
     license_events.LicenseResumed: _later("resumed", "reason", "on"),
     license_events.LicenseCancelled: _later("cancelled", "notice_on", "end_on", "why"),
     license_events.CancellationWithdrawn: _later("cancellation_withdrawn", "on"),
@@ -170,7 +189,9 @@ ANNOUNCED: Mapping[type[Event], Callable[[Any, UUID, Facts], Announcement | None
 TYPES = (
     "invoice.issued", "invoice.paid", "invoice.reopened", "credit_note.issued", "payment.failed",
     "payment.action_required", "refund.succeeded", "refund.failed", "dispute.opened", "dispute.closed",
+    "dunning.started", "dunning.stage_reached", "dunning.ended",
     "license.started", "license.changed", "license.change_withdrawn", "license.change_refused", "license.suspended",
+    "license.suspension_changed",
     "license.resumed", "license.cancelled", "license.cancellation_withdrawn", "license.reactivated",
 )  # fmt: skip
 """Every type that there is."""

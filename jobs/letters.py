@@ -1,12 +1,12 @@
 """Letters: which announcements an account is written about, to whom, and what stands in them.
 
-What is said is read when the letter goes out, so that nobody is asked for money that came meanwhile, and a license that
-is suspended for another reason is not called restored. Source: ADR-0027.
+What is said is read when the letter goes out: nobody is asked for money that came meanwhile, and a license that is
+suspended for another reason is not called restored. Source: ADR-0027.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
 from datetime import date
 from types import MappingProxyType
@@ -16,29 +16,29 @@ from uuid import UUID
 from domain.account import Account
 from domain.application import Billing
 from domain.application.payments import issued, receivables
-from domain.license import License
+from domain.license import UNPAID, License
 
 Data = Mapping[str, Any]
 
-TEMPLATES: Mapping[str, str] = MappingProxyType({
+WRITTEN: Mapping[str, str] = MappingProxyType({
     "invoice.issued": "invoice_issued",
     "invoice.paid": "receipt",
     "payment.failed": "payment_failed",
     "payment.action_required": "action_required",
     "refund.succeeded": "refund",
+    "dunning.stage_reached": "reminder",
+    "dunning.ended": "restored",
     "license.suspended": "suspended",
     "license.resumed": "restored",
 })  # fmt: skip
-"""Which letter tells of which type; others are for machines only."""
-ASKING = frozenset({"payment_failed", "action_required", "reminder"})
-"""Letters that ask for money: they are not sent when none is open."""
+"""The types that accounts are written about, with the letter; others are for machines only."""
 
 
 class Letter(NamedTuple):
     """One letter before it is put into words.
 
-    Shapes: `fields` are those of the announcement, the invoice's, `name`, and `link` ("" for none).
-    Units: amounts in minor units of `currency`.
+    Shapes: `fields` are those of the announcement and of the invoice, `licenses` their references, `name` the reader's,
+    and `link` where to act, "" for nowhere. Units: amounts in minor units of `currency`.
     """
 
     template: str
@@ -55,35 +55,43 @@ class Letters:
     billing: Billing
     pay_link: Callable[[UUID], str] = lambda invoice: ""
 
-    def write(self, template: str, data: Data) -> Letter | None:
-        """The letter about an announcement; None when there is nothing to say any more."""
-        letter = self._letter(template, data)
-        return None if self._over(template, letter.fields) else letter
+    def write(self, name: str, data: Data) -> Letter | None:
+        """The letter about an announcement of a type; None when there is nothing to say (any more)."""
+        template = _template(name, data)
+        letter = self._letter(template, data) if template else None
+        return None if letter is None or self._over(name, letter.fields) else letter
 
-    def sample(self, template: str, invoice: UUID, stage: str, on: date) -> Letter:
+    def sample(self, template: str, invoice: UUID, on: date) -> Letter:
         """A letter as it could be written about an invoice, whatever became of it."""
         found = issued(self.billing, invoice)
-        license = found.lines[0].license
-        reference = self.billing.find(License, license, "license").reference
-        days = dict.fromkeys(("on", "paid_on", "from_on"), on)
-        data = {"account_id": found.account, "invoice": invoice, "amount": found.gross, "reason": "", "stage": stage}
-        return self._letter(template, {**data, **days, "license": reference, "license_id": license})
+        data = {"account_id": found.account, "invoice": invoice, "amount": found.gross, "reason": ""}
+        more = {"licenses": list(dict.fromkeys(line.license for line in found.lines)), "wants_method": False}
+        return self._letter(template, {**data, **more, **dict.fromkeys(("on", "paid_on", "from_on"), on)})
 
     def _letter(self, template: str, data: Data) -> Letter:
         account = self.billing.find(Account, UUID(str(data["account_id"])), "account")
         to = self._reader(account)
         fields: dict[str, Any] = {"name": to.party.name, "link": "", "code": "", **data}
-        if "invoice" in data:
-            fields |= self._invoice(account, UUID(str(data["invoice"])), fields)
+        if data.get("invoice"):
+            fields |= self._invoice(account, UUID(str(data["invoice"])))
         fields["link"] = data.get("url") or fields["link"]
+        fields["licenses"] = [one.reference for one in self._licenses(template, data)]
         return Letter(template, to.party.language, to.party.name, to.party.email, fields)
 
-    def _over(self, template: str, fields: Data) -> bool:
+    def _over(self, name: str, fields: Data) -> bool:
         """Whether what the letter is about is not so any more."""
-        if template in ("suspended", "restored"):
-            license = self.billing.find(License, UUID(str(fields["license_id"])), "license")
-            return bool(license.suspended) == (template == "restored")
-        return template in ASKING and fields.get("open") == 0
+        if name.startswith("license.") or name == "dunning.ended":
+            return not fields["licenses"]
+        return name in ("payment.failed", "payment.action_required", "dunning.stage_reached") and not fields["open"]
+
+    def _licenses(self, template: str, data: Data) -> Iterable[License]:
+        """The licenses that a letter is about, of which it is still true."""
+        named = [data["license_id"]] if "license_id" in data else data.get("restored", data.get("licenses", ()))
+        for one in named:
+            license = self.billing.find(License, UUID(str(one)), "license")
+            gone = template == "suspended" and data["reason"] and data["reason"] not in license.suspended
+            if not gone and not (template == "restored" and license.suspended):
+                yield license
 
     def _reader(self, account: Account) -> Account:
         """The account itself, or who pays for it when it has no address."""
@@ -91,7 +99,7 @@ class Letters:
             return account
         return self.billing.find(Account, account.payer, "account")
 
-    def _invoice(self, payer: Account, invoice: UUID, fields: Data) -> dict[str, Any]:
+    def _invoice(self, payer: Account, invoice: UUID) -> dict[str, Any]:
         found = issued(self.billing, invoice)
         left = receivables(self.billing, found.account, found.currency).open_amount(invoice, found.gross)
         return {
@@ -100,3 +108,12 @@ class Letters:
             "remittance": found.remittance, "link": self.pay_link(invoice) if left else "",
             "method": payer.method.label or payer.method.provider if payer.method else "",
         }  # fmt: skip
+
+
+def _template(name: str, data: Data) -> str:
+    """The letter to write; "" for none. The chase of an invoice tells of its licenses in one letter, not in many."""
+    if name == "dunning.stage_reached":
+        return str(data["remind"])
+    if name in ("license.suspended", "license.resumed") and data["reason"] == UNPAID:
+        return ""
+    return WRITTEN.get(name, "")

@@ -13,7 +13,7 @@ from adapters.bootstrap import Tally
 from adapters.cli.session import opened, show
 from domain.errors import Invalid, NotFound, Unavailable
 from jobs.bank import owed
-from jobs.letters import TEMPLATES, Letters
+from jobs.letters import WRITTEN, Letters
 
 if TYPE_CHECKING:
     from adapters.mail.smtp import Mails
@@ -31,11 +31,11 @@ def enable() -> None:
     with opened() as tally:
         _mails(tally)
         if any(one.id == MAIL for one in tally.destinations.all()):
-            tally.destinations.listen(MAIL, list(TEMPLATES))
+            tally.destinations.listen(MAIL, list(WRITTEN))
             tally.destinations.enable(MAIL)
         else:
             tally.deliverer  # noqa: B018 - its follower is there before the first destination is
-            tally.destinations.add(MAIL, "mail", tally.outgoing.sender, list(TEMPLATES), None, datetime.now(UTC))
+            tally.destinations.add(MAIL, "mail", tally.outgoing.sender, list(WRITTEN), None, datetime.now(UTC))
     show({"mail": "enabled"}, "mails are written from now on; `tally deliver` or `tally scheduler` sends them")
 
 
@@ -52,14 +52,13 @@ def preview(
     number: Annotated[str, typer.Argument(help="the number of an invoice")],
     template: Annotated[str, typer.Option(help="invoice_issued, receipt, reminder, …")] = "invoice_issued",
     language: Annotated[str, typer.Option(help="en, de; else the account's")] = "",
-    stage: Annotated[str, typer.Option(help="of a reminder: friendly, firm or last")] = "friendly",
     html: Annotated[Path | None, typer.Option(help="write the HTML to this file too")] = None,
 ) -> None:
     """Shows the letter that an account would get about an invoice, without sending it."""
     from adapters.mail.render import render
 
     with opened() as tally:
-        letter = Letters(tally.billing).sample(template, _invoice(tally, number), stage, datetime.now(UTC).date())
+        letter = Letters(tally.billing).sample(template, _invoice(tally, number), datetime.now(UTC).date())
         words = render(letter._replace(language=language or letter.language), "")
     if html:
         html.write_text(words.html)

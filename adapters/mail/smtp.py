@@ -20,9 +20,9 @@ from urllib.parse import unquote, urlsplit
 import msgspec
 
 from adapters.mail.render import Rendered, render
-from domain.errors import Invalid
+from domain.errors import Invalid, NotFound
 from jobs.deliver import Message, Verdict
-from jobs.letters import TEMPLATES, Letters
+from jobs.letters import Letters
 
 SECONDS = 10
 ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}")
@@ -69,13 +69,16 @@ class Mails:
     def carry(self, message: Message, now: datetime) -> Verdict:
         """Writes and sends; an address that the server refuses for good is not tried again."""
         told = msgspec.json.decode(message.body)
-        template = TEMPLATES.get(message.type)
-        letter = self.letters.write(template, told["data"]) if template else None
+        letter = self.letters.write(message.type, told["data"])
         if letter is None:
             return Verdict("skipped", "there is nothing to say any more")
         if not ADDRESS.fullmatch(letter.address):
             return Verdict("skipped", "the account has no usable mail address")
-        return self.send(self.written(message.id, now, letter.name, letter.address, render(letter, self._name())))
+        try:
+            words = render(letter, parseaddr(self.sender)[0])
+        except NotFound as error:
+            return Verdict("refused", str(error))
+        return self.send(self.written(message.id, now, letter.name, letter.address, words))
 
     def probe(self, message: str, now: datetime, to: str) -> Verdict:
         """Sends a mail of one sentence. Raises: Invalid for an address that cannot be one."""
@@ -126,9 +129,6 @@ class Mails:
         if self.server.user:
             line.login(self.server.user, self.server.password)
         return line
-
-    def _name(self) -> str:
-        return parseaddr(self.sender)[0]
 
 
 class Line(smtplib.SMTP):
