@@ -116,7 +116,7 @@ class Destinations:
 
     def disable(self, name: str, why: str) -> Destination:
         """Delivers nothing until it is enabled; what is to be told waits."""
-        self._update(name, "state = 'disabled', why = %s", [why])
+        self._update(name, "state = 'disabled', why = %s, failing_since = NULL", [why])
         return self.named(name)
 
     def remove(self, name: str) -> None:

@@ -96,7 +96,8 @@ def money(amount: int, currency: str, language: str) -> str:
     pattern = copy(locale.currency_formats["standard"])
     pattern.frac_prec = (exponent(currency), exponent(currency))
     value = Decimal(written(amount, currency))
-    return str(pattern.apply(value, locale, currency=currency, currency_digits=False))
+    shown = str(pattern.apply(value, locale, currency=currency, currency_digits=False))
+    return re.sub(r"(?<=[A-Z])(?=\d)|(?<=\d)(?=[A-Z])", "\xa0", shown)
 
 
 def day(value: date | str, language: str) -> str:
@@ -106,7 +107,7 @@ def day(value: date | str, language: str) -> str:
 
 def wrapped(text: str) -> str:
     """A paragraph of a plain text, in lines that every reader shows whole."""
-    return textwrap.fill(" ".join(text.split()), WIDTH, break_long_words=False, break_on_hyphens=False)
+    return textwrap.fill(re.sub(r"[ \t\n]+", " ", text), WIDTH, break_long_words=False, break_on_hyphens=False)
 
 
 def _environment(autoescape: bool) -> Environment:

@@ -97,9 +97,9 @@ class Mails:
         mail["Date"] = format_datetime(now)
         mail["Message-ID"] = f"<{message}@{sender.partition('@')[2]}>"
         mail["Auto-Submitted"] = "auto-generated"
-        mail["Content-Language"] = words.language
         mail.set_content(words.text, cte="quoted-printable")
         mail.add_alternative(words.html, subtype="html", cte="quoted-printable")
+        mail["Content-Language"] = words.language
         return mail
 
     def send(self, mail: EmailMessage) -> Verdict:
@@ -119,16 +119,26 @@ class Mails:
         return Verdict("sent", "250")
 
     def _line(self) -> Line:
-        if self.server.tls:
-            line: Line = TLSLine(self.server.host, self.server.port, timeout=SECONDS, context=self.trust)
-        else:
-            line = Line(self.server.host, self.server.port, timeout=SECONDS)
-            line.ehlo()
-            if self.server.host != LOOPBACK or line.has_extn("starttls"):
-                line.starttls(context=self.trust)
+        host, port = self.server.host, self.server.port
+        line = (
+            TLSLine(host, port, timeout=SECONDS, context=self.trust)
+            if self.server.tls
+            else Line(host, port, timeout=SECONDS)
+        )
+        try:
+            self._secure(line)
+        except BaseException:
+            line.close()
+            raise
+        return line
+
+    def _secure(self, line: Line) -> None:
+        """Turns the line to TLS, unless it is, or the server is on this machine and does not offer it; and logs in."""
+        line.ehlo()
+        if not self.server.tls and (self.server.host != LOOPBACK or line.has_extn("starttls")):
+            line.starttls(context=self.trust)
         if self.server.user:
             line.login(self.server.user, self.server.password)
-        return line
 
 
 class Line(smtplib.SMTP):

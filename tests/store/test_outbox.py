@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
+from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
@@ -66,7 +67,9 @@ def a_history(tally: Tally, account: str = "acme") -> UUID:
     refund = tally.billing.execute(OpenRefund(found.account, "EUR", receipt, NOW, 380, "a gift"))
     reply = RefundReply("succeeded", "re_1", 380, "EUR")
     tally.billing.execute(RecordRefund(found.account, "EUR", refund.opened.refund, reply, FEBRUARY))
-    tally.billing.execute(GiveBack(found.account, "EUR", f"bank:{account}", f"ret:{account}", "reversal", 1000, FEBRUARY))
+    tally.billing.execute(
+        GiveBack(found.account, "EUR", f"bank:{account}", f"ret:{account}", "reversal", 1000, FEBRUARY)
+    )
     tally.billing.execute(SuspendLicense(f"{account}-license", "fair_use", FEBRUARY))
     tally.billing.execute(ResumeLicense(f"{account}-license", "fair_use", FEBRUARY))
     return invoice
@@ -163,7 +166,7 @@ def test_however_the_log_is_cut_and_repeated_the_same_messages_come_of_it(tally)
     @given(borders, st.integers(0, len(entries)), st.integers(0, len(entries)))
     def cut(at: list[int], again_from: int, again_to: int) -> None:
         ends = [0, *at, len(entries)]
-        parts = [entries[a:b] for a, b in zip(ends, ends[1:], strict=False)]
+        parts = [entries[a:b] for a, b in pairwise(ends)]
         assert take_in(tally, [*parts, entries[again_from:again_to]]) == whole
 
     cut()
