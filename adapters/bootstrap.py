@@ -114,5 +114,10 @@ def carriers_of(tally: Tally) -> dict[str, Carrier]:
         # Templates and languages are heavy to load, and most commands write to nobody.
         from adapters.mail.smtp import Mails, server
 
-        carriers["mail"] = Mails(Letters(tally.billing), server(chosen.smtp.get_secret_value()), chosen.sender)
+        carriers["mail"] = Mails(letters_of(tally), server(chosen.smtp.get_secret_value()), chosen.sender)
     return carriers
+
+
+def letters_of(tally: Tally) -> Letters:
+    """Who writes letters."""
+    return Letters(tally.billing)

@@ -146,7 +146,8 @@ class Dunning(Aggregate):
 
     def _moved(self, on: date) -> date:
         """The day that the ladder counts from when it goes on on a day."""
-        assert self.started is not None and self.stopped_on is not None
+        assert self.started is not None
+        assert self.stopped_on is not None
         return self.started.from_on + self.shift + max(on - self.stopped_on, timedelta(0))
 
     def over(self, on: date) -> Iterator[str]:

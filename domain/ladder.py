@@ -110,13 +110,16 @@ def counted_from(ladder: Ladder, due_on: date, on: date) -> date:
 
     One that begins late is late as a whole: nobody's service stops without the reminders that come before.
     """
-    first = step_on(ladder, ladder.steps[0], due_on)
-    return due_on + max(on - first, timedelta(0))
+    first, from_on = ladder.steps[0], due_on
+    while (late := on - step_on(ladder, first, from_on)) > timedelta(0):
+        from_on += late
+    return from_on
 
 
 def harshest(effects: Iterable[str]) -> Effect:
     """The harshest of some effects."""
-    return max((effect for effect in EFFECTS if effect in set(effects)), key=EFFECTS.index, default="none")
+    found = set(effects)
+    return next((effect for effect in reversed(EFFECTS) if effect in found), "none")
 
 
 def mildest(ladders: Iterable[Ladder]) -> Ladder:

@@ -73,12 +73,16 @@ class License(Aggregate):
 
     def stopped_by(self, on: date) -> list[str]:
         """Why the license does not serve on a day, in words: `unpaid: filter off`, `fair_use`, `ended 2025-03-01`."""
-        why = [f"{reason}: {effect}" if (effect := self.effect(reason)) else reason for reason in self.suspended]
+        why = self.suspensions()
         if on < self.start_on:
             why.append(f"starts {self.start_on}")
         if self.end_on is not None and on >= self.end_on:
             why.append(f"ended {self.end_on}")
         return why
+
+    def suspensions(self) -> list[str]:
+        """The reasons of its suspension, each with its effect: `unpaid: filter off`."""
+        return [f"{reason}: {effect}" if (effect := self.effect(reason)) else reason for reason in self.suspended]
 
     def effect(self, reason: str) -> str:
         """How far a suspension stops service: the harshest effect that anybody asks for, empty for wholly."""
@@ -149,7 +153,7 @@ class License(Aggregate):
         self._demand(reason, from_on, pauses_billing, "", None)
 
     def demand(self, invoice: UUID, effect: str, on: date, pauses_billing: bool) -> bool:
-        """An unpaid invoice stops service as far as `effect`; False when it asked for that before, or nothing serves."""
+        """An unpaid invoice stops service as far as `effect`; False when it did before, or there is no service."""
         serving = self.start_on <= on and (self.end_on is None or on < self.end_on)
         if not serving or self.demands.get(UNPAID, {}).get(invoice) == effect:
             return False

@@ -9,11 +9,11 @@ from uuid import UUID, uuid4
 
 import typer
 
-from adapters.bootstrap import Tally
+from adapters.bootstrap import Tally, letters_of
 from adapters.cli.session import opened, show
 from domain.errors import Invalid, NotFound, Unavailable
 from jobs.bank import owed
-from jobs.letters import WRITTEN, Letters
+from jobs.letters import WRITTEN
 
 if TYPE_CHECKING:
     from adapters.mail.smtp import Mails
@@ -50,7 +50,7 @@ def disable() -> None:
 @app.command("preview")
 def preview(
     number: Annotated[str, typer.Argument(help="the number of an invoice")],
-    template: Annotated[str, typer.Option(help="invoice_issued, receipt, reminder, …")] = "invoice_issued",
+    template: Annotated[str, typer.Option(help="invoice_issued, receipt, payment_failed, reminder, …")] = "invoice_issued",
     language: Annotated[str, typer.Option(help="en, de; else the account's")] = "",
     html: Annotated[Path | None, typer.Option(help="write the HTML to this file too")] = None,
 ) -> None:
@@ -58,7 +58,7 @@ def preview(
     from adapters.mail.render import render
 
     with opened() as tally:
-        letter = Letters(tally.billing).sample(template, _invoice(tally, number), datetime.now(UTC).date())
+        letter = letters_of(tally).sample(template, _invoice(tally, number), datetime.now(UTC).date())
         words = render(letter._replace(language=language or letter.language), "")
     if html:
         html.write_text(words.html)

@@ -86,7 +86,9 @@ def _show_secret(key: str, made: Destination) -> None:
 def _key(tally: Tally) -> str:
     if tally.outgoing.key is None:
         raise Invalid("set TALLY_OUTGOING_KEY, from which secrets are derived: try `openssl rand -hex 32`, and keep it")
-    return tally.outgoing.key.get_secret_value()
+    key = tally.outgoing.key.get_secret_value()
+    signature.check(key)
+    return key
 
 
 @endpoints.command("list")

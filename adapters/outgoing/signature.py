@@ -16,10 +16,15 @@ from domain.errors import Invalid
 SHORTEST_KEY = 32
 
 
-def secret(key: str, endpoint: str, generation: int) -> bytes:
-    """The secret of an endpoint, 32 bytes. Raises: Invalid for a key too short to keep one."""
+def check(key: str) -> None:
+    """Raises: Invalid for a key too short to keep a secret."""
     if len(key) < SHORTEST_KEY:
         raise Invalid(f"TALLY_OUTGOING_KEY has fewer than {SHORTEST_KEY} characters: try `openssl rand -hex 32`")
+
+
+def secret(key: str, endpoint: str, generation: int) -> bytes:
+    """The secret of an endpoint, 32 bytes. Raises: Invalid for a key too short to keep one."""
+    check(key)
     return hmac.digest(key.encode(), f"tallystick endpoint\0{endpoint}\0{generation}".encode(), sha256)
 
 
