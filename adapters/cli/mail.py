@@ -50,7 +50,7 @@ def disable() -> None:
 @app.command("preview")
 def preview(
     number: Annotated[str, typer.Argument(help="the number of an invoice")],
-    template: Annotated[str, typer.Option(help="invoice_issued, receipt, payment_failed, reminder, …")] = "invoice_issued",
+    template: Annotated[str, typer.Option(help="receipt, payment_failed, reminder, …")] = "invoice_issued",
     language: Annotated[str, typer.Option(help="en, de; else the account's")] = "",
     html: Annotated[Path | None, typer.Option(help="write the HTML to this file too")] = None,
 ) -> None:

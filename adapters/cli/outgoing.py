@@ -61,10 +61,7 @@ def add(
         name, wanted = f"ep_{uuid4().hex[:12]}", [one.strip() for one in types.split(",") if one.strip()]
         tally.deliverer  # noqa: B018 - its follower is there before the first destination is
         made = tally.destinations.add(name, "webhook", url, wanted, whose, datetime.now(UTC))
-    if tally.outgoing.loopback:
-        errors.print(
-            "[bold red]TALLY_OUTGOING_LOOPBACK is set: endpoints on this machine are allowed. Never in production.[/]"
-        )
+    _warn(tally)
     _show_secret(key, made)
 
 
@@ -81,6 +78,13 @@ def _show_secret(key: str, made: Destination) -> None:
     secret = signature.shown(signature.secret(key, made.id, made.generation))
     answer = {"endpoint": made.id, "url": made.url, "types": list(made.types), "secret": secret}
     show(answer, f"{made.id} is told of {', '.join(made.types)}; its secret, shown this once:\n{secret}")
+
+
+def _warn(tally: Tally) -> None:
+    if tally.outgoing.loopback:
+        errors.print(
+            "[bold red]TALLY_OUTGOING_LOOPBACK is set: endpoints on this machine are allowed. Never in production.[/]"
+        )
 
 
 def _key(tally: Tally) -> str:
@@ -198,6 +202,7 @@ def deliver() -> None:
     """Sends what is due to endpoints and mailboxes, now; `tally scheduler` does it by itself. Any number may run."""
     with opened() as tally, progress("delivering", None) as done:
         counts = tally.deliverer.deliver_due(done)
+    _warn(tally)
     told = ", ".join(f"{number} {state}" for state, number in sorted(counts.items()))
     show(dict(counts), told or "nothing is due")
     if not tally.outgoing.key and not tally.outgoing.smtp and not session.as_json:

@@ -15,6 +15,8 @@ from adapters.outgoing.webhooks import Webhooks
 from domain.errors import Invalid, Unavailable
 from jobs.deliver import Message
 from jobs.destinations import Destination
+from tests.certificate import contexts
+from tests.receiver import Receiver
 
 NOW = datetime(2025, 2, 1, tzinfo=UTC)
 
@@ -120,6 +122,20 @@ def test_over_tls_the_name_is_asked_for_and_a_certificate_of_another_is_refused(
     assert names == ["hooks.example"]
     assert received == [b""]
     assert verdict == ("failed", "TLS failed: the certificate or the handshake")
+
+
+def test_over_tls_a_message_comes_to_the_host_of_that_name_and_to_no_other(monkeypatch, tmp_path):
+    own, trusting = contexts(tmp_path, "DNS:hooks.example")
+    real = socket.create_connection
+    with Receiver() as receiver:
+        receiver.server.socket = own.wrap_socket(receiver.server.socket, server_side=True)
+        address = receiver.server.server_address
+        monkeypatch.setattr(socket, "create_connection", lambda _, timeout: real(address, timeout))
+        webhooks = Webhooks("k" * 32, resolve=lambda host, port: ["93.184.215.14"], trust=trusting)
+        assert webhooks.carry(message("https://hooks.example/x?y=z"), NOW) == ("sent", "204")
+        assert webhooks.carry(message("https://other.example/x"), NOW).status.startswith("TLS failed")
+    (request,) = receiver.requests
+    assert (request.path, request.headers["host"]) == ("/x?y=z", "hooks.example")
 
 
 @pytest.mark.parametrize("reply", [b"not http at all\r\n\r\n", b"HTTP/1.1 302 Found\r\nLocation: http://127.0.0.1/\r\n\r\n",

@@ -4,10 +4,8 @@ from __future__ import annotations
 
 import multiprocessing
 import os
-import shutil
 import signal
 import ssl
-import subprocess
 import threading
 from collections import Counter
 from dataclasses import replace
@@ -15,7 +13,9 @@ from datetime import UTC, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+import msgspec
 import pytest
+from eventsourcing.persistence import StoredEvent
 from pydantic import SecretStr
 
 from adapters.billing_workers import run_billing
@@ -26,11 +26,15 @@ from domain.application.accounts import OpenAccount
 from domain.application.licensing import ResumeLicense, SuspendLicense
 from domain.application.payments import BookReceipt, OpenAttempt, RecordOutcome, issued
 from domain.errors import Invalid
+from domain.events import encode
 from domain.events.account import Party
+from domain.events.dunning import StageReached
+from domain.identity import Kind, bucket_of, make_id
 from domain.payment import Reply
 from jobs.deliver import Message, Verdict
 from jobs.letters import WRITTEN, Letters
 from tests.builders import declared_package, publish, start
+from tests.certificate import contexts
 from tests.mailbox import Mailbox
 from tests.store.test_deliver import Clock, states
 from tests.store.test_payments import FEBRUARY, NOW
@@ -153,6 +157,30 @@ def test_what_is_not_so_any_more_is_not_written(dsn):
     assert {mail["subject"] for mail in mailbox.mails} == {"Paid: invoice INV-000001", "Suspended: acme"}
 
 
+def test_a_step_of_the_ladder_writes_one_letter_for_all_its_licenses(dsn):
+    with Mailbox() as mailbox, opened(dsn, mailbox.url) as tally:
+        invoice = an_invoice(tally)
+        write_to_accounts(tally)
+        found = issued(tally.billing, invoice)
+        stream = make_id(Kind.DUNNING, bucket_of(invoice), None, invoice)
+        reached = StageReached(
+            invoice=invoice, document=found.document, account=found.account, number=1, stage="filter off",
+            effect="filter_off", remind="filter_off", retry=False, wants_method=False, attempts=0,
+            licenses=tuple({line.license for line in found.lines}), amount=found.gross, currency="EUR",
+            due_on=FEBRUARY, on=FEBRUARY,
+        )  # fmt: skip
+        quiet = msgspec.structs.replace(reached, number=2, remind="")
+        unknown = msgspec.structs.replace(reached, number=3, remind="by_pigeon")
+        for version, event in enumerate((reached, quiet, unknown), start=1):
+            tally.log.insert_events([StoredEvent(stream, version, event.stored_as, encode(event))])
+        assert tally.deliverer.deliver_due() == {"sent": 1, "skipped": 1, "dead": 1}
+        ((_, _, why),) = (row for row in states(tally) if row[0] == "dead")
+        assert "by_pigeon" in why
+    (mail,) = mailbox.mails
+    assert mail["subject"] == "Filtering is off: invoice INV-000001 is not paid"
+    assert "for: acme." in " ".join(next(mail.iter_parts()).get_content().split())
+
+
 class Doomed:
     """Sends, and is killed before that is committed."""
 
@@ -204,29 +232,9 @@ def test_it_logs_in_where_it_is_told_to_and_a_wrong_password_is_tried_again_late
 
 def test_a_password_goes_only_behind_tls_to_a_certificate_that_is_trusted(tmp_path):
     """Who offers STARTTLS gets it; whose certificate nobody vouches for gets neither name nor mail."""
-    openssl = shutil.which("openssl")
-    if not openssl:
-        pytest.skip("openssl is not here")
-    key, certificate = tmp_path / "key.pem", tmp_path / "certificate.pem"
-    words = [
-        "req",
-        "-x509",
-        "-newkey",
-        "rsa:2048",
-        "-nodes",
-        "-days",
-        "2",
-        "-subj",
-        "/CN=mail",
-        "-addext",
-        "subjectAltName=IP:127.0.0.1",
-    ]
-    subprocess.run([openssl, *words, "-keyout", key, "-out", certificate], check=True, capture_output=True)
-    own = ssl.create_default_context(ssl.Purpose.CLIENT_AUTH)
-    own.load_cert_chain(certificate, key)
+    own, trusting = contexts(tmp_path, "IP:127.0.0.1")
     with Mailbox(tls_context=own) as mailbox:
         where = server(mailbox.url.replace("smtp://", "smtp://user:right@"))
-        trusting = ssl.create_default_context(cafile=str(certificate))
         mails = Mails(Letters(None), where, SENDER, trusting)  # type: ignore[arg-type] - it reads nothing
         assert mails.probe("msg_1", NOW, "someone@else.example").what == "sent"
         assert replace(mails, trust=ssl.create_default_context()).probe("msg_2", NOW, "a@b.example").what == "failed"

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import threading
 from collections.abc import Sequence
 from datetime import UTC, date, datetime
 from itertools import pairwise
@@ -126,6 +127,43 @@ def test_a_destination_of_an_account_hears_of_it_and_of_those_below_it_only(tall
     for name in ("reseller", "below", "other"):
         start(tally, name, name, "declared", quantities={"seats": 1})
     assert [data["license"] for _, data in told(tally, "ep_reseller")] == ["reseller", "below"]
+
+
+def test_a_destination_made_while_events_come_and_are_followed_misses_none_and_gets_none_from_before(tally):
+    publish(tally, declared_package())
+    subscribe(tally, "ep_first")
+    for number in range(8):
+        open_account(tally, f"a{number}")
+    stop = threading.Event()
+
+    def sell(part: int) -> None:
+        for number in range(40):
+            start(tally, f"l{part}-{number}", f"a{number % 8}", "declared", quantities={"seats": 1})
+
+    def follow() -> None:
+        while not stop.is_set():
+            tally.deliverer.follower.step()
+
+    workers = [threading.Thread(target=sell, args=(part,)) for part in range(2)]
+    follower = threading.Thread(target=follow)
+    for thread in (*workers, follower):
+        thread.start()
+    for number in range(6):
+        subscribe(tally, f"ep_{number}")
+    for thread in workers:
+        thread.join()
+    stop.set()
+    follower.join()
+    tally.deliverer.follower.catch_up()
+    with tally.pool.connection() as connection:
+        wrong = connection.execute(
+            "SELECT d.destination, e.position, o.message FROM destination d CROSS JOIN event e LEFT JOIN outbox o "
+            "ON o.bucket = e.bucket AND o.position = e.position AND o.destination = d.destination "
+            "WHERE e.topic = 'license.started' AND (e.position > d.since[e.bucket + 1]) <> (o.message IS NOT NULL)"
+        ).fetchall()
+        heard = connection.execute("SELECT count(*) FROM outbox WHERE destination = 'ep_first'").fetchone()
+    assert wrong == []
+    assert heard == (80,)
 
 
 def rows(tally: Tally) -> list[tuple[Any, ...]]:
