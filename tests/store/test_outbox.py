@@ -22,6 +22,7 @@ from domain.errors import Invalid
 from domain.identity import Kind
 from domain.news import DisputeNews
 from domain.payment import RefundReply, Reply
+from jobs import destinations
 from jobs.outbox import Outbox
 from projections.follower import Entry
 from tests.builders import declared_package, open_account, publish, start
@@ -164,6 +165,26 @@ def test_a_destination_made_while_events_come_and_are_followed_misses_none_and_g
         heard = connection.execute("SELECT count(*) FROM outbox WHERE destination = 'ep_first'").fetchone()
     assert wrong == []
     assert heard == (80,)
+
+
+def test_what_happens_while_a_destination_is_being_made_is_not_lost(tally, monkeypatch):
+    """Its row stays uncommitted for a while after the heads were read: the follower has to wait for it."""
+    publish(tally, declared_package())
+    subscribe(tally, "ep_first")
+    open_account(tally)
+    tally.deliverer.follower.catch_up()
+    slow = destinations.ADD.replace("FROM bucket_head", "FROM bucket_head, (SELECT pg_sleep(1)) AS slept")
+    monkeypatch.setattr(destinations, "ADD", slow)
+    making = threading.Thread(target=subscribe, args=(tally, "ep_slow"))
+    making.start()
+    with tally.pool.connection() as connection:
+        asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
+        while connection.execute(asleep).fetchone() != (1,):
+            connection.rollback()
+    start(tally, "l", "acme", "declared", quantities={"seats": 1})
+    tally.deliverer.follower.step()
+    making.join()
+    assert types(tally, "ep_slow") == types(tally, "ep_first") == ["license.started"]
 
 
 def rows(tally: Tally) -> list[tuple[Any, ...]]:
