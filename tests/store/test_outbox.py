@@ -10,6 +10,7 @@ from itertools import pairwise
 from typing import Any
 from uuid import UUID
 
+import psycopg
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -177,10 +178,10 @@ def test_what_happens_while_a_destination_is_being_made_is_not_lost(tally, monke
     monkeypatch.setattr(destinations, "ADD", slow)
     making = threading.Thread(target=subscribe, args=(tally, "ep_slow"))
     making.start()
-    with tally.pool.connection() as connection:
+    with psycopg.connect(tally.dsn, autocommit=True) as connection:
         asleep = "SELECT count(*) FROM pg_stat_activity WHERE wait_event = 'PgSleep' AND datname = current_database()"
-        while connection.execute(asleep).fetchone() != (1,):
-            connection.rollback()
+        while making.is_alive() and connection.execute(asleep).fetchone() != (1,):
+            pass
     start(tally, "l", "acme", "declared", quantities={"seats": 1})
     tally.deliverer.follower.step()
     making.join()
