@@ -18,7 +18,7 @@ import psycopg
 
 from domain.errors import NotFound
 from domain.identity import digest
-from jobs.destinations import COLUMNS, Destination, Destinations, Pool
+from jobs.destinations import COLUMNS, OUTBOX, Destination, Destinations, Pool
 from projections.follower import Follower
 
 SCHEDULE = tuple(
@@ -28,6 +28,7 @@ SCHEDULE = tuple(
 """How long to wait after each failure, a tenth more or less: three days together. Then the message is dead."""
 GIVEN_UP_AFTER = timedelta(days=3)
 THREADS = 4
+"""At most; and half of the connections that there are, because a letter is read while its message is locked."""
 
 CLAIM = f"""SELECT o.bucket, o.message, o.type, o.body, o.attempts, {", ".join(f"d.{c}" for c in COLUMNS.split(", "))}
 FROM outbox o JOIN destination d USING (destination)
@@ -100,14 +101,13 @@ class Deliverer:
                 progress(1)
 
         with ThreadPoolExecutor(THREADS) as threads:
-            list(threads.map(work, range(THREADS)))
+            list(threads.map(work, range(max(min(THREADS, self.pool.max_size // 2), 1))))
         return counts
 
     def _follow(self) -> None:
         """Events that could not be announced are tried again: the program may have been mended meanwhile."""
-        name = next(iter(self.follower.projections))
-        if any(parked == name for parked, *_ in self.follower.parked()):
-            self.follower.retry(name)
+        if any(name == OUTBOX for name, *_ in self.follower.parked()):
+            self.follower.retry(OUTBOX)
         self.follower.catch_up()
 
     def _one(self, due: datetime, resting: set[str]) -> str:

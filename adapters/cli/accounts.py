@@ -6,9 +6,10 @@ from decimal import Decimal, InvalidOperation
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from adapters.cli.session import After, CommandId, Day, Limit, command_id, opened, show, table_of
-from domain.application.accounts import AddPaymentMethod, ChangeAccount, OpenAccount, RemovePaymentMethod
+from domain.application.accounts import AddPaymentMethod, ChangeAccount, OpenAccount, RemovePaymentMethod, account_named
 from domain.errors import Invalid, NotFound
 from domain.events.account import Party
 
@@ -73,14 +74,18 @@ def change_account(
     tax_percent: Annotated[str | None, typer.Option(help="another rate of tax")] = None,
     payer: Annotated[str | None, typer.Option(help="an account above, or self")] = None,
     pool: Annotated[str | None, typer.Option(help="counter=limit shared by everything below; counter= ends it")] = None,
+    email: Annotated[str | None, typer.Option(help="where mails to it go from now on")] = None,
+    language: Annotated[str | None, typer.Option(help="of mails to it: en, de")] = None,
     id: CommandId = "",
 ) -> None:
     """Changes how an account is billed, from a day on."""
-    command = ChangeAccount(
-        reference=reference, effective_on=on, billing_day=billing_day, payer=payer, pool=_pool(pool),
-        tax_percent=None if tax_percent is None else percent(tax_percent),
-    )  # fmt: skip
+    contact = {name: value for name, value in (("email", email), ("language", language)) if value is not None}
     with opened() as tally:
+        party = replace(account_named(tally.billing, reference).party, **contact) if contact else None
+        command = ChangeAccount(
+            reference=reference, effective_on=on, billing_day=billing_day, payer=payer, pool=_pool(pool),
+            tax_percent=None if tax_percent is None else percent(tax_percent), party=party,
+        )  # fmt: skip
         tally.billing.execute(command, command_id=command_id(id))
     show({"account": reference}, f"changed account {reference} from {on}")
 

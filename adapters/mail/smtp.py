@@ -19,7 +19,7 @@ from urllib.parse import unquote, urlsplit
 
 import msgspec
 
-from adapters.mail.render import Rendered, render
+from adapters.mail.render import CONTROL, Rendered, render
 from domain.errors import Invalid, NotFound
 from jobs.deliver import Message, Verdict
 from jobs.letters import Letters
@@ -92,7 +92,7 @@ class Mails:
         sender_name, sender = parseaddr(self.sender)
         mail = EmailMessage()
         mail["From"] = Address(sender_name, addr_spec=sender)
-        mail["To"] = Address(" ".join(name.split()), addr_spec=address)
+        mail["To"] = Address(CONTROL.sub(" ", name), addr_spec=address)
         mail["Subject"] = words.subject
         mail["Date"] = format_datetime(now)
         mail["Message-ID"] = f"<{message}@{sender.partition('@')[2]}>"

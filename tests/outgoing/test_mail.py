@@ -11,6 +11,7 @@ from collections import Counter
 from dataclasses import replace
 from datetime import UTC, datetime, timedelta
 from decimal import Decimal
+from email import message_from_bytes, policy
 from uuid import UUID
 
 import msgspec
@@ -20,6 +21,7 @@ from pydantic import SecretStr
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
+from adapters.mail.render import Rendered
 from adapters.mail.smtp import Mails, server
 from adapters.settings import Outgoing
 from domain.application.accounts import OpenAccount
@@ -179,6 +181,18 @@ def test_a_step_of_the_ladder_writes_one_letter_for_all_its_licenses(dsn):
     (mail,) = mailbox.mails
     assert mail["subject"] == "Filtering is off: invoice INV-000001 is not paid"
     assert "for: acme." in " ".join(next(mail.iter_parts()).get_content().split())
+
+
+def test_a_name_can_not_bring_headers_of_its_own():
+    name = 'Evil "Corp"\r\nBcc: victim@example.com\r\n\r\n<b>\u202e, two@example.com'
+    words = Rendered("en", "Subject", "text", "<p>html</p>")
+    written = Mails(Letters(None), server("smtp://mail.example"), SENDER).written(  # type: ignore[arg-type]
+        "msg_1", NOW, name, "books@acme.example", words
+    )
+    read = message_from_bytes(written.as_bytes(), policy=policy.default)
+    assert [address.addr_spec for address in read["to"].addresses] == ["books@acme.example"]
+    assert read["bcc"] is None
+    assert not set(read["to"].addresses[0].display_name) & {"\r", "\n", "\u202e"}
 
 
 class Doomed:

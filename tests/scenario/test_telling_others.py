@@ -37,8 +37,8 @@ def run(dsn, monkeypatch, capsys) -> Run:
 
 def a_business(run: Run, tally: Any) -> None:
     publish(tally, declared_package())
-    contact = ["--email", "books@acme.example", "--language", "de"]
-    run("accounts", "open", "acme", "--name", "Acme", "--tax-percent", "19", *contact)
+    run("accounts", "open", "acme", "--name", "Acme", "--tax-percent", "19", "--language", "de")
+    run("accounts", "change", "acme", "--on", "2025-01-01", "--email", "books@acme.example")
 
 
 def test_an_operator_tells_an_endpoint_and_the_accounts_and_sees_what_became_of_it(run, tally, monkeypatch):
