@@ -12,7 +12,8 @@ from eventsourcing.utils import get_topic
 from psycopg_pool import ConnectionPool
 
 from adapters.embedded import Embedded
-from adapters.settings import Settings
+from adapters.outgoing.webhooks import Webhooks
+from adapters.settings import Outgoing, Settings
 from adapters.store import factory
 from adapters.store.install import install
 from adapters.store.recorder import BucketedRecorder
@@ -26,6 +27,10 @@ from domain.provider import Provider
 from domain.terms import Packages
 from jobs import DDL as job_tables
 from jobs.collect import Collector
+from jobs.deliver import Carrier, Deliverer
+from jobs.destinations import Destinations
+from jobs.letters import Letters
+from jobs.outbox import Outbox
 from jobs.refund import Refunder
 from projections import ALL
 from projections.follower import Follower
@@ -42,8 +47,10 @@ class Tally:
     Shapes: `dsn` is the owner's; everything but installing works as the role that may only add to the log.
     """
 
-    def __init__(self, dsn: str, providers: Mapping[str, Provider] = MappingProxyType({})) -> None:
-        self.dsn, self.providers = dsn, providers
+    def __init__(
+        self, dsn: str, providers: Mapping[str, Provider] = MappingProxyType({}), outgoing: Outgoing | None = None
+    ) -> None:
+        self.dsn, self.providers, self.outgoing = dsn, providers, outgoing or Outgoing()
         install(dsn, all_ddl())
         self.billing = Billing(env={"PERSISTENCE_MODULE": MODULE, "TALLY_DSN": dsn})
         assert isinstance(self.billing.recorder, BucketedRecorder)
@@ -62,6 +69,16 @@ class Tally:
     def follower(self) -> Follower:
         """Brings all projections up to the log."""
         return Follower(self.pool, ALL)
+
+    @property
+    def destinations(self) -> Destinations:
+        """Endpoints and mail."""
+        return Destinations(self.pool)
+
+    @cached_property
+    def deliverer(self) -> Deliverer:
+        """Tells endpoints and mailboxes what happened, as far as it is set up."""
+        return Deliverer(self.pool, Follower(self.pool, [Outbox()]), carriers_of(self))
 
     def close(self) -> None:
         """Gives everything back; the embedded server goes on."""
@@ -83,7 +100,7 @@ def all_ddl() -> list[str]:
 
 def open_tally(chosen: Settings) -> Tally:
     """Connects to the configured database, starting and installing what is needed."""
-    return Tally(chosen.database_url or Embedded(chosen.home).start(), providers_of(chosen))
+    return Tally(chosen.database_url or Embedded(chosen.home).start(), providers_of(chosen), chosen.outgoing)
 
 
 def assumptions_of(chosen: Settings, patience: float) -> Iterator[Finding]:
@@ -156,3 +173,22 @@ def links_of(chosen: Settings, public_url: str = "") -> Links | None:
     if not address:
         raise Invalid("TALLY_LINK_SECRET is set and TALLY_PUBLIC_URL is not: links would lead nowhere")
     return Links([secret.get_secret_value() for secret in chosen.link_secrets], address)
+
+
+def carriers_of(tally: Tally) -> dict[str, Carrier]:
+    """What brings messages to destinations, by kind: what there is a key or a server for."""
+    chosen = tally.outgoing
+    carriers: dict[str, Carrier] = {}
+    if chosen.key is not None:
+        carriers["webhook"] = Webhooks(chosen.key.get_secret_value(), chosen.loopback)
+    if chosen.smtp is not None:
+        # Templates and languages are heavy to load, and most commands write to nobody.
+        from adapters.mail.smtp import Mails, server
+
+        carriers["mail"] = Mails(letters_of(tally), server(chosen.smtp.get_secret_value()), chosen.sender)
+    return carriers
+
+
+def letters_of(tally: Tally) -> Letters:
+    """Who writes letters."""
+    return Letters(tally.billing)

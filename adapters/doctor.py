@@ -17,12 +17,21 @@ SHARDED = frozenset(
     {"bucket_head", "event", "command", "tracking", "parked_event", "directory", "billed_line", "coverage"}
     | {"live_instrument", "receipt_name", "settlement_v1", "receipt_v1", "attempt_v1"}
     | {"refund_v1", "dispute_v1", "hold_v1", "method_v1"}
-    | {"bank_statement", "bank_transfer", "webhook_inbox"}
+    | {"bank_statement", "bank_transfer", "webhook_inbox", "outbox"}
     | {"billing_generation", "billing_exception", "reading", "observation", "subject", "to_close"}
     | {"basis_v1", "account_v1", "pool_v1", "document_v1", "change_v1", "limit_v1"}
 )
 LOCAL = frozenset(
-    {"follower_slot", "billing_run", "billing_chunk", "wake", "installed", "counting_key", "webhook_poll"}
+    {
+        "follower_slot",
+        "billing_run",
+        "billing_chunk",
+        "wake",
+        "installed",
+        "counting_key",
+        "webhook_poll",
+        "destination",
+    }
 )
 
 
@@ -60,12 +69,17 @@ HEADS = """
 SELECT h.bucket, h.position, count(e.position), coalesce(max(e.position), 0) FROM bucket_head h
 LEFT JOIN event e ON e.bucket = h.bucket GROUP BY h.bucket, h.position
 HAVING h.position <> count(e.position) OR h.position <> coalesce(max(e.position), 0) LIMIT 20"""
+DEAD = """SELECT destination, count(*) FROM outbox JOIN destination d USING (destination)
+WHERE outbox.state = 'dead' AND d.state <> 'removed' GROUP BY 1 ORDER BY 1"""
+GIVEN_UP = """SELECT destination, why FROM destination
+WHERE state = 'disabled' AND failing_since IS NOT NULL ORDER BY 1"""
 AHEAD = "SELECT bucket, recorded_at FROM bucket_head WHERE recorded_at > now() + interval '1 minute' LIMIT 20"
 
 
 def inspect(connection: psycopg.Connection) -> list[Finding]:
     """Everything found; nothing is a good answer."""
-    return [*_tables(connection), *_keys(connection), *_parts(connection), *_log(connection), *_role(connection)]
+    ours = [*_tables(connection), *_keys(connection), *_parts(connection), *_log(connection), *_role(connection)]
+    return [*ours, *_untold(connection)]
 
 
 def _ours(table: str) -> bool:
@@ -102,6 +116,14 @@ def _log(connection: psycopg.Connection) -> Iterator[Finding]:
         yield Finding("heads", f"bucket {bucket}", f"head {head}, {count} events up to {last}")
     for bucket, at in connection.execute(AHEAD).fetchall():
         yield Finding("clock", f"bucket {bucket}", f"was last written at {at}, which is still to come")
+
+
+def _untold(connection: psycopg.Connection) -> Iterator[Finding]:
+    """What others were to be told and were not: somebody has to look."""
+    for name, count in connection.execute(DEAD).fetchall():
+        yield Finding("told", name, f"{count} dead messages: `tally deliveries list --state dead`, then replay or drop")
+    for name, why in connection.execute(GIVEN_UP).fetchall():
+        yield Finding("told", name, f"is disabled: {why}; `tally endpoints enable` sends what waits")
 
 
 def _role(connection: psycopg.Connection) -> Iterator[Finding]:

@@ -33,6 +33,7 @@ LEADER_LOCK = 0x7A11E4D
 QUEUE = "billing"
 CATCH_UP_DAYS = 62
 STALLED_SECONDS = 60
+DELIVER_SECONDS = 5
 
 DUE_ACCOUNTS = """
 SELECT a.account FROM account_v1 a
@@ -115,6 +116,7 @@ class Scheduler:
             self.wake, "interval", seconds=self.interval, coalesce=True, max_instances=1, misfire_grace_time=None,
             next_run_time=datetime.now(ZoneInfo("UTC")),
         )  # fmt: skip
+        scheduler.add_job(self.deliver, "interval", seconds=DELIVER_SECONDS, coalesce=True, max_instances=1)
         scheduler.start()
         end = None if seconds is None else time.monotonic() + seconds
         try:
@@ -160,6 +162,10 @@ class Scheduler:
         queued = sum(self._wake_zone(zone) for zone in self._zones())
         asyncio.run(_revive(self.tally.dsn))
         return queued
+
+    def deliver(self) -> None:
+        """Tells endpoints and mailboxes what is due; every scheduler does, whoever leads."""
+        self.tally.deliverer.deliver_due()
 
     def _zones(self) -> list[str]:
         with self.tally.pool.connection() as connection:

@@ -24,6 +24,22 @@ PAYPAL_OR_LOOPBACK = re.compile(
 )
 
 
+class Outgoing(BaseModel):
+    """What others are told by.
+
+    Shapes: `key` derives the secrets of endpoints; `loopback` lets endpoints be http://127.0.0.1:PORT, for tests and
+    trials only; `smtp` is smtp://USER:PASSWORD@HOST:587 (STARTTLS) or smtps://…:465; `sender` a mail address, with or
+    without a name. What is not set is not told.
+    """
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    key: SecretStr | None = None
+    loopback: bool = False
+    smtp: SecretStr | None = None
+    sender: str = ""
+
+
 class Settings(BaseModel):
     """What was configured; read once, at the start.
 
@@ -45,6 +61,7 @@ class Settings(BaseModel):
     stripe_webhook_secrets: tuple[SecretStr, ...] = ()
     public_url: str | None = None
     link_secrets: tuple[SecretStr, ...] = ()
+    outgoing: Outgoing = Outgoing()
 
     @property
     def is_stripe_live(self) -> bool:
@@ -68,6 +85,20 @@ def settings(home: Path | None = None) -> Settings:
         stripe_webhook_secrets=_secrets("TALLY_STRIPE_WEBHOOK_SECRET"),
         public_url=_public_url(),
         link_secrets=_secrets("TALLY_LINK_SECRET"),
+        outgoing=outgoing(),
+    )
+
+
+def outgoing() -> Outgoing:
+    """What is told, and by what. Raises: Invalid for half of a setting."""
+    smtp, sender = os.environ.get("TALLY_SMTP_URL"), os.environ.get("TALLY_MAIL_FROM", "")
+    if smtp and not sender:
+        raise Invalid("TALLY_SMTP_URL is set, and TALLY_MAIL_FROM is not: who writes?")
+    return Outgoing(
+        key=SecretStr(key) if (key := os.environ.get("TALLY_OUTGOING_KEY")) else None,
+        loopback=os.environ.get("TALLY_OUTGOING_LOOPBACK") == "1",
+        smtp=SecretStr(smtp) if smtp else None,
+        sender=sender,
     )
 
 

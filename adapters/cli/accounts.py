@@ -7,10 +7,18 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from msgspec.structs import replace
 
 from adapters.catalog_file.read import read_ladder
 from adapters.cli.session import After, CommandId, Day, Limit, command_id, opened, show, table_of
-from domain.application.accounts import AddPaymentMethod, ChangeAccount, OpenAccount, RemovePaymentMethod, SetLadder
+from domain.application.accounts import (
+    AddPaymentMethod,
+    ChangeAccount,
+    OpenAccount,
+    RemovePaymentMethod,
+    SetLadder,
+    account_named,
+)
 from domain.errors import Invalid, NotFound
 from domain.events.account import Party
 
@@ -49,12 +57,14 @@ def open_account(
     address: Annotated[list[str] | None, typer.Option(help="a line of the address; repeat it")] = None,
     country: Annotated[str, typer.Option(help="ISO 3166 code")] = "",
     tax_id: Annotated[str, typer.Option(help="VAT number or the like")] = "",
-    email: str = "",
+    email: Annotated[str, typer.Option(help="where mails to it go")] = "",
+    language: Annotated[str, typer.Option(help="of mails to it: en, de")] = "",
     remittance: Annotated[list[str] | None, typer.Option(help="a line of payment details; repeat it")] = None,
     id: CommandId = "",
 ) -> None:
     """Opens an account."""
-    party = Party(name=name, address=tuple(address or ()), country=country, tax_id=tax_id, email=email)
+    contact = {"email": email, "language": language}
+    party = Party(name=name, address=tuple(address or ()), country=country, tax_id=tax_id, **contact)
     command = OpenAccount(
         reference=reference, party=party, currency=currency, parent=parent, payer=payer, billing_day=billing_day,
         zone=zone, tax_percent=percent(tax_percent), terms_days=terms_days, series=series,
@@ -73,14 +83,18 @@ def change_account(
     tax_percent: Annotated[str | None, typer.Option(help="another rate of tax")] = None,
     payer: Annotated[str | None, typer.Option(help="an account above, or self")] = None,
     pool: Annotated[str | None, typer.Option(help="counter=limit shared by everything below; counter= ends it")] = None,
+    email: Annotated[str | None, typer.Option(help="where mails to it go from now on")] = None,
+    language: Annotated[str | None, typer.Option(help="of mails to it: en, de")] = None,
     id: CommandId = "",
 ) -> None:
     """Changes how an account is billed, from a day on."""
-    command = ChangeAccount(
-        reference=reference, effective_on=on, billing_day=billing_day, payer=payer, pool=_pool(pool),
-        tax_percent=None if tax_percent is None else percent(tax_percent),
-    )  # fmt: skip
+    contact = {name: value for name, value in (("email", email), ("language", language)) if value is not None}
     with opened() as tally:
+        party = replace(account_named(tally.billing, reference).party, **contact) if contact else None
+        command = ChangeAccount(
+            reference=reference, effective_on=on, billing_day=billing_day, payer=payer, pool=_pool(pool),
+            tax_percent=None if tax_percent is None else percent(tax_percent), party=party,
+        )  # fmt: skip
         tally.billing.execute(command, command_id=command_id(id))
     show({"account": reference}, f"changed account {reference} from {on}")
 

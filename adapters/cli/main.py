@@ -20,7 +20,9 @@ from adapters.cli import (
     counts,
     dunning,
     licenses,
+    mail,
     operate,
+    outgoing,
     payments,
     providers,
     reconcile,
@@ -52,8 +54,10 @@ app.add_typer(bank.app, name="bank")
 app.add_typer(providers.app, name="providers")
 app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(dunning.app, name="dunning")
+app.add_typer(mail.app, name="mail")
 app.add_typer(operate.database, name="db")
 billing.register(app)
+outgoing.register(app)
 operate.register(app)
 reconcile.register(app)
 returns.register(payments.app)

@@ -13,13 +13,17 @@ from domain.ladder import Ladder
 
 
 class Party(msgspec.Struct, frozen=True):
-    """Name and address as they are printed on a document."""
+    """Name and address as they are printed on a document.
+
+    Shapes: `language` is the one of mails, ISO 639 ("de"); "" is English.
+    """
 
     name: str
     address: tuple[str, ...] = ()
     country: str = ""
     tax_id: str = ""
     email: str = ""
+    language: str = ""
 
 
 class AccountOpened(Event):

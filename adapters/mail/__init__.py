@@ -1,0 +1,1 @@
+"""Mails: letters from announcements, rendered by language, sent by SMTP."""

@@ -1,0 +1,1 @@
+"""Outgoing webhooks: signed, posted, and kept away from our own network."""
