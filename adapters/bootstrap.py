@@ -16,8 +16,12 @@ from adapters.settings import Settings
 from adapters.store import factory
 from adapters.store.install import install
 from adapters.store.recorder import BucketedRecorder
+from adapters.web.links import Links
+from adapters.webhooks.stripe import StripeVerifier
+from adapters.webhooks.verifier import Verifier
 from domain.application import Billing
 from domain.application.catalog import published
+from domain.errors import Invalid
 from domain.provider import Provider
 from domain.terms import Packages
 from jobs import DDL as job_tables
@@ -83,11 +87,39 @@ def providers_of(chosen: Settings) -> dict[str, Provider]:
     if chosen.stripe_key is not None:
         from adapters.providers.stripe import StripePayments
 
-        stripe = StripePayments(chosen.stripe_key.get_secret_value(), chosen.stripe_base)
-        found["stripe"] = stripe  # type: ignore[assignment]
+        found["stripe"] = StripePayments(chosen.stripe_key.get_secret_value(), chosen.stripe_base)
     if chosen.paypal_secret is not None:
         from adapters.providers.paypal import PayPalPayments, Transport
 
         secret = chosen.paypal_secret.get_secret_value()
         found["paypal"] = PayPalPayments(Transport(chosen.paypal_client, secret, chosen.paypal_base))
     return found
+
+
+def verifiers_of(chosen: Settings) -> dict[str, Verifier]:
+    """The endpoints for webhooks that there are secrets for.
+
+    Raises: Invalid when a provider has a key and no secret: its webhooks could not be told from forged ones.
+    """
+    found: dict[str, Verifier] = {}
+    if secrets := [secret.get_secret_value() for secret in chosen.stripe_webhook_secrets]:
+        found["stripe"] = StripeVerifier(secrets, chosen.is_stripe_live)
+    if chosen.stripe_key and "stripe" not in found:
+        raise Invalid("TALLY_STRIPE_KEY is set and TALLY_STRIPE_WEBHOOK_SECRET is not: set it to the endpoint's secret")
+    if chosen.paypal_webhook_id:
+        from adapters.webhooks.paypal import paypal_verifier
+
+        found["paypal"] = paypal_verifier(chosen.paypal_webhook_id, chosen.paypal_base)
+    if chosen.paypal_secret and "paypal" not in found:
+        raise Invalid("TALLY_PAYPAL_SECRET is set and TALLY_PAYPAL_WEBHOOK_ID is not: set it to the id of our webhook")
+    return found
+
+
+def links_of(chosen: Settings, public_url: str = "") -> Links | None:
+    """Links to invoices' pages, when there is a secret to seal them. Raises: Invalid without an address."""
+    address = chosen.public_url or public_url
+    if not chosen.link_secrets:
+        return None
+    if not address:
+        raise Invalid("TALLY_LINK_SECRET is set and TALLY_PUBLIC_URL is not: links would lead nowhere")
+    return Links([secret.get_secret_value() for secret in chosen.link_secrets], address)

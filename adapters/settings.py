@@ -12,6 +12,11 @@ from pydantic import BaseModel, ConfigDict, Field, SecretStr
 from domain.errors import Invalid
 
 STRIPE = "https://api.stripe.com"
+SIMULATOR = "WEBHOOK_ID"
+"""What PayPal's simulator signs for: an endpoint that took it would take what anybody had PayPal sign."""
+PUBLIC = re.compile(
+    r"https://[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?|http://(127\.0\.0\.1|localhost):[0-9]{1,5}/?"
+)
 STRIPE_OR_LOOPBACK = re.compile(r"https://api\.stripe\.com|http://127\.0\.0\.1:[0-9]{1,5}")
 PAYPAL, PAYPAL_SANDBOX = "https://api-m.paypal.com", "https://api-m.sandbox.paypal.com"
 PAYPAL_OR_LOOPBACK = re.compile(
@@ -23,7 +28,8 @@ class Settings(BaseModel):
     """What was configured; read once, at the start.
 
     Shapes: `database_url` of the schema's owner, or None: embedded, in `home`. `stripe_base` is Stripe's own or the
-    sandbox's on loopback, so that a key goes nowhere else; `paypal_base` likewise, or PayPal's own sandbox.
+    sandbox's on loopback, so that a key goes nowhere else; `paypal_base` likewise, or PayPal's own sandbox. Secrets in
+    the plural are all valid, so that they can be rotated. `public_url` is where customers reach `tally serve`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -36,6 +42,14 @@ class Settings(BaseModel):
     paypal_secret: SecretStr | None = None
     paypal_base: str = PAYPAL
     paypal_webhook_id: str = ""
+    stripe_webhook_secrets: tuple[SecretStr, ...] = ()
+    public_url: str | None = None
+    link_secrets: tuple[SecretStr, ...] = ()
+
+    @property
+    def is_stripe_live(self) -> bool:
+        """Whether the key moves real money; webhooks of the other mode are refused."""
+        return self.stripe_key is not None and "_live_" in self.stripe_key.get_secret_value()
 
 
 def settings(home: Path | None = None) -> Settings:
@@ -51,6 +65,9 @@ def settings(home: Path | None = None) -> Settings:
         home=chosen,
         stripe_key=SecretStr(key) if (key := os.environ.get("TALLY_STRIPE_KEY")) else None,
         stripe_base=base,
+        stripe_webhook_secrets=_secrets("TALLY_STRIPE_WEBHOOK_SECRET"),
+        public_url=_public_url(),
+        link_secrets=_secrets("TALLY_LINK_SECRET"),
     )
 
 
@@ -62,7 +79,26 @@ def _paypal() -> dict[str, Any]:
         raise Invalid(f"TALLY_PAYPAL_BASE is {places}, not {base!r}")
     if bool(client) != bool(secret):
         raise Invalid("TALLY_PAYPAL_CLIENT and TALLY_PAYPAL_SECRET belong together")
+    if (webhook := os.environ.get("TALLY_PAYPAL_WEBHOOK_ID") or "") == SIMULATOR:
+        raise Invalid(f"TALLY_PAYPAL_WEBHOOK_ID is {SIMULATOR}, the name that PayPal's simulator uses for everybody")
     return {
         "paypal_client": client, "paypal_secret": SecretStr(secret) if secret else None, "paypal_base": base or PAYPAL,
-        "paypal_webhook_id": os.environ.get("TALLY_PAYPAL_WEBHOOK_ID") or "",
+        "paypal_webhook_id": webhook,
     }  # fmt: skip
+
+
+def _secrets(name: str) -> tuple[SecretStr, ...]:
+    """One secret or several with commas between them. Raises: Invalid when one of several is empty."""
+    parts = [part.strip() for part in os.environ.get(name, "").split(",")]
+    if parts == [""]:
+        return ()
+    if not all(parts):
+        raise Invalid(f"{name} has an empty secret between its commas")
+    return tuple(map(SecretStr, parts))
+
+
+def _public_url() -> str | None:
+    found = os.environ.get("TALLY_PUBLIC_URL") or None
+    if found and not PUBLIC.fullmatch(found):
+        raise Invalid(f"TALLY_PUBLIC_URL is https://HOST or http://127.0.0.1:PORT, not {found!r}")
+    return found

@@ -40,7 +40,9 @@ class Attempt:
 
     def order(self) -> Order:
         """What the provider is asked for: the same words however often the attempt is taken up again."""
-        names = ("attempt", "invoice", "document", "amount", "currency", "customer", "method", "return_url")
+        names = (
+            "attempt", "invoice", "document", "amount", "currency", "customer", "method", "return_url", "opened_at"
+        )  # fmt: skip
         return Order(account=self.opened.reference, **{name: getattr(self.opened, name) for name in names})
 
 

@@ -1,6 +1,6 @@
 """When things happen: counting, billing runs, following the log, schedules."""
 
-from jobs import bank, bill, import_counts
+from jobs import bank, bill, import_counts, inbox
 
-DDL: tuple[str, ...] = (*bill.DDL, *import_counts.DDL, *bank.DDL)
+DDL: tuple[str, ...] = (*bill.DDL, *import_counts.DDL, *bank.DDL, *inbox.DDL)
 """Tables of the jobs: runs and their chunks are local work lists, not history."""

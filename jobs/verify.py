@@ -60,6 +60,9 @@ SQL_CHECKS = (
     ("bank", "every bank transfer that is settled is a receipt of its amount, or took one back", """
         SELECT t.transfer FROM bank_transfer t LEFT JOIN receipt_v1 r ON r.receipt = 'bank:' || t.transfer
         WHERE t.state = 'settled' AND t.amount > 0 AND r.amount IS DISTINCT FROM t.amount"""),
+    ("inbox", "nothing that a provider told was set aside, or waits for days, without anybody having looked", """
+        SELECT provider || ' ' || event || ' is ' || state || ': ' || why FROM webhook_inbox
+        WHERE seen_at IS NULL AND (state = 'quarantined' OR (state = 'parked' AND next_at IS NULL))"""),
     ("parked", "no event waits for a mend", """
         SELECT projection || ' ' || stream || ': ' || error FROM parked_event"""),
 )  # fmt: skip

@@ -12,7 +12,7 @@ from typing import Annotated
 import psycopg
 import typer
 
-from adapters.cli import accounts, bank, billing, catalog, counts, licenses, operate, payments
+from adapters.cli import accounts, bank, billing, catalog, counts, licenses, operate, payments, serve, webhooks
 from adapters.cli import demo as demonstration
 from adapters.cli import sandbox as sandboxed
 from adapters.cli.session import errors, session
@@ -34,9 +34,11 @@ app.add_typer(counts.app, name="counts")
 app.add_typer(billing.invoices, name="invoices")
 app.add_typer(payments.app, name="payments")
 app.add_typer(bank.app, name="bank")
+app.add_typer(webhooks.app, name="webhooks")
 app.add_typer(operate.database, name="db")
 billing.register(app)
 operate.register(app)
+serve.register(app)
 sandboxed.register(app)
 demonstration.register(app)
 

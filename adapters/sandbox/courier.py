@@ -27,6 +27,7 @@ class Delivery(NamedTuple):
     url: str
     body: bytes
     sign: Sign
+    arrived: Callable[[], None]
     tries: int = 0
 
 
@@ -44,13 +45,17 @@ class Courier:
     numbers: itertools.count[int] = field(default_factory=itertools.count)
     lock: RLock = field(default_factory=RLock)
 
-    def send(self, url: str, body: bytes, sign: Sign) -> None:
-        """Takes an event in for delivery. Raises: Invalid for an address that is not on loopback."""
+    def send(self, url: str, body: bytes, sign: Sign, arrived: Callable[[], None] = lambda: None) -> None:
+        """Takes an event in for delivery; `arrived` is called once for each copy that was taken.
+
+        Raises: Invalid for an address that is not on loopback.
+        """
         if urlsplit(url).hostname != "127.0.0.1":
             raise Invalid(f"the sandbox delivers to 127.0.0.1 only, not to {url}")
         with self.lock:
             for delay in self.delays():
-                heapq.heappush(self.waiting, Delivery(self.clock.now + delay, next(self.numbers), url, body, sign))
+                at, number = self.clock.now + delay, next(self.numbers)
+                heapq.heappush(self.waiting, Delivery(at, number, url, body, sign, arrived))
 
     def deliver_due(self, retry_after: float = 60.0, tries: int = 25) -> int:
         """Delivers what is due; what is not answered with 2xx is tried again later. How many arrived."""
@@ -72,7 +77,9 @@ class Courier:
         except requests.RequestException:
             status = 0
         arrived = 200 <= status < 300
-        if not arrived and one.tries + 1 < tries:
+        if arrived:
+            one.arrived()
+        elif one.tries + 1 < tries:
             again = one._replace(at=self.clock.now + retry_after, tries=one.tries + 1)
             with self.lock:
                 heapq.heappush(self.waiting, again)

@@ -32,7 +32,7 @@ class Sandbox:
     def __init__(self, port: int = 0, fault: Callable[[], Fault] = lambda: "", clock: Clock | None = None) -> None:
         self.clock = clock or Clock()
         self.fault, self.courier = fault, Courier(self.clock)
-        self.stripe = StripeDesk(self.clock)
+        self.stripe = StripeDesk(self.clock, self.courier)
         self.desks: dict[str, Desk] = {"": self.stripe}
         sandbox = self
 
@@ -50,6 +50,11 @@ class Sandbox:
         """Who answers a path, by its prefix, which is taken off."""
         prefix = max((one for one in self.desks if path.startswith(f"{one}/")), key=len)
         return path.removeprefix(prefix), self.desks[prefix]
+
+    def tick(self) -> int:
+        """Lets happen what the clock has passed, and delivers what is due; how many webhooks arrived."""
+        self.stripe.tick()
+        return self.courier.deliver_due()
 
     def __enter__(self) -> Self:
         Thread(target=self.serve, daemon=True).start()

@@ -1,91 +1,182 @@
-"""Stripe's books in the sandbox, the judge of double charges: intents, and money that moved."""
+"""Stripe's books in the sandbox, the judge of double charges: objects, money that moved, and what happens in time."""
 
 from __future__ import annotations
 
+import heapq
 import itertools
-from collections import Counter
-from collections.abc import Mapping
+import re
+from collections import Counter, defaultdict
+from collections.abc import Callable, Mapping
+from copy import deepcopy
 from dataclasses import dataclass, field
-from http import HTTPStatus
 from threading import RLock
 from typing import Any
 
 from adapters.sandbox.desk import Answer, Clock
+from adapters.sandbox.stripe_methods import DAY, METHODS, Method
+from adapters.sandbox.stripe_shapes import shaped
 
-DECLINES = {
-    "pm_card_chargeDeclined": ("card_declined", "generic_decline"),
-    "pm_card_chargeDeclinedInsufficientFunds": ("card_declined", "insufficient_funds"),
-    "pm_card_authenticationRequired": ("authentication_required", "authentication_required"),
-}
-FIELDS = {"amount", "currency", "customer", "payment_method", "description", "metadata", "confirm", "off_session"}
+API_VERSION = "2026-10-28.endive"
+KEEPS_EVENTS = 30 * DAY
+STANDING = re.compile(r"cus_[0-9]{1,6}")
+"""Customers that are in the books from the beginning, so that a first try needs none to be made."""
+Object = dict[str, Any]
+COMPARE: dict[str, Callable[[int, int], bool]] = {
+    "gt": int.__gt__, "gte": int.__ge__, "lt": int.__lt__, "lte": int.__le__
+}  # fmt: skip
 
 
-def refused(code: str, message: str, status: int = 400, kind: str = "invalid_request_error", **more: Any) -> Answer:
+class Refused(Exception):
+    """A request that Stripe does not take: nothing was done, and nothing is saved under its key."""
+
+    def __init__(self, code: str, message: str, status: int = 400, kind: str = "", **more: Any) -> None:
+        super().__init__(message)
+        self.answer = fault(code, message, status, kind or "invalid_request_error", **more)
+
+
+def fault(code: str, message: str, status: int, kind: str, **more: Any) -> Answer:
     """An error as Stripe words it."""
-    return Answer(status, {"error": {"type": kind, "code": code, "message": message, **more}})
+    named = {"code": code} if code else {}
+    return Answer(status, {"error": {"type": kind, **named, "message": message, **more}})
 
 
 @dataclass
 class Books:
-    """One merchant's account at the sandbox. Units: amounts in minor units."""
+    """One merchant's account at the sandbox.
+
+    Shapes: `captured` is what each invoice of ours brought and `returned` what each refund of ours gave back, both as
+    really moved; `heard` is told of every event. Units: amounts as Stripe counts them.
+    """
 
     clock: Clock = field(default_factory=Clock)
-    intents: dict[str, dict[str, Any]] = field(default_factory=dict)
+    objects: dict[str, dict[str, Object]] = field(default_factory=lambda: defaultdict(dict))
     captured: Counter[str] = field(default_factory=Counter)
-    numbers: Any = field(default_factory=lambda: itertools.count(1))
+    returned: Counter[str] = field(default_factory=Counter)
+    behaves: dict[str, str] = field(default_factory=dict)
+    detached: set[str] = field(default_factory=set)
+    set_up: set[str] = field(default_factory=set)
+    heard: Callable[[Object], None] = lambda event: None
+    key: str = ""
     lock: RLock = field(default_factory=RLock)
+    _numbers: Any = field(default_factory=lambda: itertools.count(1))
+    _agenda: list[tuple[float, int, Callable[[], None]]] = field(default_factory=list)
+    _at: float | None = None
 
-    def create(self, wanted: Mapping[str, Any]) -> Answer:
-        """Makes an intent, which moves no money."""
-        unknown = sorted(set(wanted) - FIELDS)
-        if unknown:
-            return refused("parameter_unknown", f"Received unknown parameter: {unknown[0]}", param=unknown[0])
-        amount = str(wanted.get("amount", ""))
-        if not amount.isdigit() or int(amount) < 50:
-            return refused("amount_too_small", "Amount must be at least 0.50", param="amount")
-        number = f"pi_{next(self.numbers):024d}"
-        status = "requires_confirmation" if wanted.get("payment_method") else "requires_payment_method"
-        self.intents[number] = {
-            "id": number, "object": "payment_intent", "amount": int(amount), "amount_received": 0,
-            "created": int(self.clock.now), "currency": wanted["currency"], "customer": wanted.get("customer"),
-            "payment_method": wanted.get("payment_method"), "description": wanted.get("description"),
-            "metadata": dict(wanted.get("metadata") or {}), "status": status, "latest_charge": None,
-            "last_payment_error": None, "livemode": False,
-        }  # fmt: skip
-        return Answer(HTTPStatus.OK, self.intents[number])
+    @property
+    def now(self) -> float:
+        """The time, which is that of the appointment while one is kept. Units: seconds since 1970."""
+        return self.clock.now if self._at is None else self._at
 
-    def confirm(self, number: str) -> Answer:
-        """Moves the money of an intent, once."""
-        intent = self.intents[number]
-        if intent["status"] != "requires_confirmation":
-            return self._wrong_state(intent, "confirm")
-        if decline := DECLINES.get(intent["payment_method"]):
-            code, why = decline
-            fault = {"type": "card_error", "code": code, "decline_code": why, "message": "Your card was declined."}
-            intent |= {"status": "requires_payment_method", "payment_method": None, "last_payment_error": fault}
-            return refused(code, fault["message"], 402, "card_error", decline_code=why, payment_intent=intent)
-        charge = f"ch_{next(self.numbers):024d}"
-        intent |= {"status": "succeeded", "amount_received": intent["amount"], "latest_charge": charge}
-        self.captured[intent["metadata"].get("invoice", "")] += intent["amount"]
-        return Answer(HTTPStatus.OK, intent)
+    @property
+    def intents(self) -> dict[str, Object]:
+        """All PaymentIntents by id."""
+        return self.objects["payment_intent"]
 
-    def cancel(self, number: str) -> Answer:
-        """Makes an intent dead."""
-        intent = self.intents[number]
-        if intent["status"] in ("succeeded", "canceled"):
-            return self._wrong_state(intent, "cancel")
-        intent["status"] = "canceled"
-        return Answer(HTTPStatus.OK, intent)
+    def new(self, kind: str, **fields: Any) -> Object:
+        """Enters an object."""
+        made = shaped(kind, next(self._numbers), int(self.now), fields)
+        self.objects[kind][made["id"]] = made
+        return made
 
-    def listed(self, customer: str, limit: int, after: str) -> Answer:
-        """Intents of a customer, the newest first, in pages."""
-        found = [one for one in reversed(self.intents.values()) if one["customer"] == customer]
-        names = [one["id"] for one in found]
-        page = found[names.index(after) + 1 if after in names else 0 :]
-        return Answer(HTTPStatus.OK, {"object": "list", "url": "/v1/payment_intents", "data": page[:limit],
-                                      "has_more": len(page) > limit})  # fmt: skip
+    def get(self, kind: str, name: object) -> Object:
+        """An object. Raises: Refused (404)."""
+        found = self.objects[kind].get(str(name))
+        if found is None:
+            raise Refused("resource_missing", f"No such {kind}: '{name}'", 404, param="id")
+        return found
 
-    @staticmethod
-    def _wrong_state(intent: Mapping[str, Any], verb: str) -> Answer:
-        message = f"You cannot {verb} this PaymentIntent because it has a status of {intent['status']}."
-        return refused("payment_intent_unexpected_state", message, payment_intent=intent)
+    def customer(self, name: object) -> str:
+        """The id of a customer, who may be one of those that stand in the books. Raises: Refused."""
+        held = self.objects["customer"]
+        if str(name) not in held and STANDING.fullmatch(str(name)):
+            held[str(name)] = self.new("customer") | {"id": str(name)}
+        if held.get(str(name), {"deleted": True}).get("deleted"):
+            raise Refused("resource_missing", f"No such customer: '{name}'", param="customer")
+        return str(name)
+
+    def method(self, name: object, customer: object = None) -> str:
+        """The id of a method that may be used for a customer: a test method gives a new one. Raises: Refused."""
+        if str(name) in METHODS:
+            return self._copied(str(name))
+        held = self.objects["payment_method"].get(str(name))
+        if held is None:
+            raise Refused("resource_missing", f"No such PaymentMethod: '{name}'", param="payment_method")
+        if str(name) in self.detached or held["customer"] not in (None, customer):
+            raise Refused("payment_method_unexpected_state", "This PaymentMethod is not attached to the customer")
+        return str(name)
+
+    def behaviour(self, method: str) -> Method:
+        """How a method behaves."""
+        return METHODS[self.behaves[method]]
+
+    def _copied(self, name: str) -> str:
+        test = METHODS[name]
+        made = self.new("payment_method", type=test.kind, **{test.kind: test.details()})
+        self.behaves[made["id"]] = name
+        return str(made["id"])
+
+    def happened(self, what: str, about: Object, before: Mapping[str, Any] | None = None) -> None:
+        """Enters an event, with the object as it is now, and tells it."""
+        data: Object = {"object": deepcopy(about)}
+        if before is not None:
+            data["previous_attributes"] = dict(before)
+        event = self.new("event", type=what, api_version=API_VERSION, data=data,
+                         request={"id": None, "idempotency_key": self.key or None})  # fmt: skip
+        self.heard(event)
+
+    def later(self, seconds: float, action: Callable[[], None]) -> None:
+        """Makes an appointment."""
+        heapq.heappush(self._agenda, (self.now + seconds, next(self._numbers), action))
+
+    def tick(self) -> None:
+        """Keeps the appointments whose time has come, each at its own time."""
+        with self.lock:
+            while self._agenda and self._agenda[0][0] <= self.clock.now:
+                self._at, _, action = heapq.heappop(self._agenda)
+                try:
+                    action()
+                finally:
+                    self._at = None
+
+    def listed(
+        self, kind: str, query: Mapping[str, Any], *filters: str, where: Callable[[Object], bool] = lambda one: True
+    ) -> Answer:
+        """Objects, the newest first, in pages. Raises: Refused for a filter that the list has not."""
+        only_known(query, {"limit", "starting_after", "created", "expand", *filters})
+        found = [one for one in reversed(self.objects[kind].values()) if _fits(one, query, filters) and where(one)]
+        if after := query.get("starting_after"):
+            names = [one["id"] for one in found]
+            if after not in names:
+                raise Refused("resource_missing", f"No such {kind}: '{after}'", param="starting_after")
+            found = found[names.index(after) + 1 :]
+        limit = int(query.get("limit", 10))
+        page = {"object": "list", "url": f"/v1/{kind}s", "data": deepcopy(found[:limit]),
+                "has_more": len(found) > limit}  # fmt: skip
+        return Answer(200, page)
+
+    def events(self, query: Mapping[str, Any]) -> Answer:
+        """Events of the last 30 days, all or those that did not arrive."""
+
+        def kept(event: Object) -> bool:
+            arrived = {"true": not event["pending_webhooks"], "false": event["pending_webhooks"] > 0}
+            wanted = str(query.get("delivery_success", ""))
+            return bool(self.now - event["created"] < KEEPS_EVENTS) and arrived.get(wanted, True)
+
+        asked = {name: value for name, value in query.items() if name != "delivery_success"}
+        return self.listed("event", asked, "type", where=kept)
+
+
+def only_known(wanted: Mapping[str, Any], known: set[str]) -> None:
+    """Raises: Refused for a parameter that a request has not."""
+    for name in sorted(set(wanted) - known):
+        raise Refused("parameter_unknown", f"Received unknown parameter: {name}", param=name)
+
+
+def _fits(one: Object, query: Mapping[str, Any], filters: tuple[str, ...]) -> bool:
+    created = dict(query.get("created") or {})
+    inside = all(COMPARE[how](int(one["created"]), int(limit)) for how, limit in created.items())
+    return (
+        inside
+        and not one.get("deleted")
+        and all(name not in query or name not in one or one[name] == query[name] for name in filters)
+    )

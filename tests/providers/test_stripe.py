@@ -4,40 +4,23 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
 from uuid import UUID
 
 import pytest
 
 from adapters.bootstrap import Tally
-from adapters.providers.stripe import StripePayments
-from adapters.sandbox.server import Fault, Sandbox
+from adapters.sandbox.server import Sandbox
 from domain.application.payments import OpenAttempt, collection, issued, receivables
 from domain.collection import Attempt
-from domain.identity import Kind, make_id
-from domain.payment import Order
 from jobs.collect import Collector
+from tests.providers.stripe_world import FAULTS, NOW, WITH_EFFECT, order, sandbox_now, stripe_at
 from tests.store.test_collect import invoices
-
-NOW = datetime(2025, 2, 1, 9, tzinfo=UTC)
-FAULTS: tuple[Fault, ...] = (
-    "lost_before", "lost_after", "server_error", "saved_error", "busy", "rate_limit", "truncated"
-)  # fmt: skip
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
+    with sandbox_now() as running:
         yield running
-
-
-def stripe_at(sandbox: Sandbox) -> StripePayments:
-    return StripePayments("sk_test_1", sandbox.url, timeout=5)
-
-
-def order(method: str = "pm_card_visa", amount: int = 2380, name: str = "1") -> Order:
-    attempt, invoice = (make_id(kind, 1, date(2025, 2, 1), name) for kind in (Kind.ATTEMPT, Kind.INVOICE))
-    return Order(attempt, invoice, "INV-000001", "acme", amount, "EUR", customer="cus_1", method=method)
 
 
 def test_creating_moves_no_money_and_confirming_moves_it_once(sandbox):
@@ -58,7 +41,7 @@ def test_creating_moves_no_money_and_confirming_moves_it_once(sandbox):
     [
         ("pm_card_chargeDeclined", "generic_decline"),
         ("pm_card_chargeDeclinedInsufficientFunds", "insufficient_funds"),
-        ("pm_card_authenticationRequired", "authentication_required"),
+        ("pm_card_chargeDeclinedExpiredCard", "expired_card"),
     ],
 )
 def test_a_decline_says_why_and_its_intent_can_be_made_dead(sandbox, method, code):
@@ -95,7 +78,7 @@ def test_what_the_network_lost_is_unknown_and_never_a_guess(sandbox, fault):
         assert stripe.look(object_id).state == "unknown"
     assert stripe.create(order(name="2")).state == "unknown"
     sandbox.fault = lambda: ""
-    effect = "succeeded" if fault in ("lost_after", "saved_error", "truncated") else "open"
+    effect = "succeeded" if fault in WITH_EFFECT else "open"
     assert stripe.look(object_id).state == effect
 
 
