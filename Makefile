@@ -7,9 +7,10 @@ CASES  ?= ../shared/conformance
 SEEDS  ?= 5
 STEPS  ?= 40
 CASES_OF ?= 50000
+CALLS  ?= 20000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup run test lint fmt lock bench conformance opponent fuzz-webhooks clean
+.PHONY: help setup run test lint fmt lock bench conformance opponent fuzz-webhooks provider-faults clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -42,6 +43,9 @@ opponent: $(READY) ## random months, calm and rough: kills, twins, re-imports, o
 
 fuzz-webhooks: $(READY) ## genuine webhooks with one thing changed: none accepted, no server error (CASES_OF=50000)
 	$(BIN)/python -W error -m tests.providers.fuzz_webhooks $(CASES_OF)
+
+provider-faults: $(READY) ## calls to a provider through a bad network: nobody is charged or refunded twice (CALLS=20000)
+	$(BIN)/python -m tests.providers.faults $(CALLS)
 
 bench: $(READY) ## every figure beside a floor of the same run; names and options: python -m bench --help
 	$(BIN)/python -m bench

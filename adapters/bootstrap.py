@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import psycopg
 from eventsourcing.utils import get_topic
@@ -21,12 +21,15 @@ from adapters.webhooks.stripe import StripeVerifier
 from adapters.webhooks.verifier import Verifier
 from domain.application import Billing
 from domain.application.catalog import published
-from domain.errors import Invalid
+from domain.errors import Conflict, Invalid
 from domain.provider import Provider
 from domain.terms import Packages
 from jobs import DDL as job_tables
 from projections import ALL
 from projections.follower import Follower
+
+if TYPE_CHECKING:
+    from adapters.providers.stripe.assumptions import Finding
 
 MODULE = get_topic(factory.Factory).partition(":")[0]
 
@@ -79,6 +82,17 @@ def all_ddl() -> list[str]:
 def open_tally(chosen: Settings) -> Tally:
     """Connects to the configured database, starting and installing what is needed."""
     return Tally(chosen.database_url or Embedded(chosen.home).start(), providers_of(chosen))
+
+
+def assumptions_of(chosen: Settings, patience: float) -> Iterator[Finding]:
+    """Tries what we assume of Stripe. Raises: Conflict without a key; Invalid for one that is not for tests."""
+    if chosen.stripe_key is None:
+        raise Conflict("set TALLY_STRIPE_KEY to a key of a test account")
+    from adapters.providers.stripe import StripePayments
+    from adapters.providers.stripe.assumptions import confirm_assumptions
+
+    key = chosen.stripe_key.get_secret_value()
+    return confirm_assumptions(StripePayments(key, chosen.stripe_base), key, patience)
 
 
 def providers_of(chosen: Settings) -> dict[str, Provider]:

@@ -12,7 +12,9 @@ from typing import Annotated
 import psycopg
 import typer
 
-from adapters.cli import accounts, bank, billing, catalog, counts, licenses, operate, payments, serve, webhooks
+from adapters.cli import (
+    accounts, bank, billing, catalog, counts, licenses, operate, payments, providers, serve, webhooks,
+)  # fmt: skip
 from adapters.cli import demo as demonstration
 from adapters.cli import sandbox as sandboxed
 from adapters.cli.session import errors, session
@@ -35,6 +37,7 @@ app.add_typer(billing.invoices, name="invoices")
 app.add_typer(payments.app, name="payments")
 app.add_typer(bank.app, name="bank")
 app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(providers.app, name="providers")
 app.add_typer(operate.database, name="db")
 billing.register(app)
 operate.register(app)

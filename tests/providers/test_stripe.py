@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
@@ -13,7 +14,7 @@ from adapters.sandbox.server import Sandbox
 from domain.application.payments import OpenAttempt, collection, issued, receivables
 from domain.collection import Attempt
 from jobs.collect import Collector
-from tests.providers.stripe_world import FAULTS, NOW, WITH_EFFECT, order, sandbox_now, stripe_at
+from tests.providers.stripe_world import FAULTS, NOW, WITH_EFFECT, order, refund, sandbox_now, stripe_at
 from tests.store.test_collect import invoices
 
 
@@ -121,3 +122,15 @@ def test_an_object_whose_answer_was_lost_is_found_and_not_made_again_when_its_ke
     collector = Collector(tally.billing, {"stripe": stripe}, lambda: NOW)
     assert work(collector, tally, invoice, "pm_card_visa").state == "succeeded"
     assert len(sandbox.stripe.books.intents) == 1
+
+
+def test_threads_that_confirm_and_refund_the_same_at_once_move_money_once(sandbox):
+    stripe, wanted = stripe_at(sandbox), order()
+    made = stripe.create(wanted)
+    with ThreadPoolExecutor(8) as workers:
+        seen = list(workers.map(lambda _: stripe.confirm(wanted, made.object), range(16)))
+        (charge,) = {one.payment for one in seen}
+        given = set(workers.map(lambda _: stripe.refund(refund(charge, 1000)), range(16)))
+    assert {one.state for one in seen} == {"succeeded"}
+    assert len(given) == 1
+    assert (sandbox.stripe.books.captured.total(), sandbox.stripe.books.returned.total()) == (2380, 1000)
