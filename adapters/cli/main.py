@@ -13,7 +13,17 @@ import psycopg
 import typer
 
 from adapters.cli import (
-    accounts, bank, billing, catalog, counts, licenses, operate, payments, providers, serve, webhooks,
+    accounts,
+    bank,
+    billing,
+    catalog,
+    counts,
+    licenses,
+    operate,
+    payments,
+    providers,
+    serve,
+    webhooks,
 )  # fmt: skip
 from adapters.cli import demo as demonstration
 from adapters.cli import sandbox as sandboxed
