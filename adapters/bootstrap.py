@@ -36,7 +36,7 @@ from projections import ALL
 from projections.follower import Follower
 
 if TYPE_CHECKING:
-    from adapters.providers.stripe.assumptions import Finding
+    from adapters.providers.findings import Finding
 
 MODULE = get_topic(factory.Factory).partition(":")[0]
 
@@ -103,15 +103,27 @@ def open_tally(chosen: Settings) -> Tally:
     return Tally(chosen.database_url or Embedded(chosen.home).start(), providers_of(chosen), chosen.outgoing)
 
 
-def assumptions_of(chosen: Settings, patience: float) -> Iterator[Finding]:
-    """Tries what we assume of Stripe. Raises: Conflict without a key; Invalid for one that is not for tests."""
-    if chosen.stripe_key is None:
-        raise Conflict("set TALLY_STRIPE_KEY to a key of a test account")
-    from adapters.providers.stripe import StripePayments
-    from adapters.providers.stripe.assumptions import confirm_assumptions
+def assumptions_of(chosen: Settings, patience: float, paypal_method: str = "") -> Iterator[Finding]:
+    """Tries what we assume of the providers that there are keys for.
 
-    key = chosen.stripe_key.get_secret_value()
-    return confirm_assumptions(StripePayments(key, chosen.stripe_base), key, patience)
+    Raises: Conflict without a key; Invalid for one that is not for tests.
+    """
+    if chosen.stripe_key is None and chosen.paypal_secret is None:
+        raise Conflict(
+            "set TALLY_STRIPE_KEY, or TALLY_PAYPAL_CLIENT and TALLY_PAYPAL_SECRET, to keys of a test account"
+        )
+    if chosen.stripe_key is not None:
+        from adapters.providers.stripe import StripePayments, assumptions
+
+        key = chosen.stripe_key.get_secret_value()
+        yield from assumptions.confirm_assumptions(StripePayments(key, chosen.stripe_base), key, patience)
+    if chosen.paypal_secret is not None:
+        from adapters.providers.paypal import Transport
+        from adapters.providers.paypal import assumptions as paypal
+
+        secret = chosen.paypal_secret.get_secret_value()
+        transport = Transport(chosen.paypal_client, secret, chosen.paypal_base)
+        yield from paypal.confirm_assumptions(transport, paypal_method)
 
 
 def providers_of(chosen: Settings) -> dict[str, Provider]:

@@ -13,24 +13,25 @@ from domain.errors import IntegrityError
 
 app = typer.Typer(no_args_is_help=True, help="Providers of payments: whether they behave as we assume.")
 
-NAMES = ["assumption", "found"]
+NAMES = ["provider", "assumption", "found"]
 
 
 @app.command("confirm")
 def confirm(
     patience: Annotated[int, typer.Option(min=0, max=600, help="seconds to wait for what comes later")] = 20,
+    paypal_method: Annotated[str, typer.Option(help="a vault id of a test buyer at PayPal, which is charged")] = "",
 ) -> None:
-    """Tries what we assume of Stripe (docs/providers.md) with a test key, and says what differs.
+    """Tries what we assume of Stripe and PayPal (docs/providers.md) with test keys, and says what differs.
 
-    TALLY_STRIPE_KEY has to begin with sk_test_: it makes customers, payments, refunds and a dispute in that test
-    account, where no money is. Exit status 3 when something differs.
+    TALLY_STRIPE_KEY has to begin with sk_test_, TALLY_PAYPAL_BASE to name PayPal's sandbox: it makes customers,
+    payments, refunds and a dispute in those test accounts, where no money is. Exit status 3 when something differs.
     """
     with progress("trying", None) as done:
         found = []
-        for one in assumptions_of(settings(session.home), patience):
+        for one in assumptions_of(settings(session.home), patience, paypal_method):
             found.append(one)
             done(1)
-    rows = [(one.assumption, one.differs or "ok") for one in found]
-    show([dict(zip(NAMES, row, strict=True)) for row in rows], table_of("What we assume of Stripe", NAMES, rows))
+    rows = [(one.provider, one.assumption, one.differs or "ok") for one in found]
+    show([dict(zip(NAMES, row, strict=True)) for row in rows], table_of("What we assume of providers", NAMES, rows))
     if differing := sum(bool(one.differs) for one in found):
         raise IntegrityError(f"{differing} of {len(found)} assumptions do not hold")

@@ -16,7 +16,7 @@ from adapters.sandbox.paypal_words import PAYERS
 from adapters.sandbox.server import Sandbox
 from adapters.sandbox.stripe_methods import METHODS
 
-ADDRESS = "an address on 127.0.0.1 that is told of every event, signed"
+ADDRESS = "an address on 127.0.0.1 that is told of every event of {}, signed"
 
 
 def register(app: typer.Typer) -> None:
@@ -26,10 +26,12 @@ def register(app: typer.Typer) -> None:
 
 def sandbox(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 12111,
-    webhook_url: Annotated[str, typer.Option(help=ADDRESS)] = "",
+    webhook_url: Annotated[str, typer.Option(help=ADDRESS.format("Stripe"))] = "",
+    paypal_webhook_url: Annotated[str, typer.Option(help=ADDRESS.format("PayPal"))] = "",
 ) -> None:
     """Speaks Stripe's and PayPal's protocols on loopback, with pages for customers; at the end it says what it took."""
     running = Sandbox(port, clock=Clock(time.time))
+    running.paypal.events.url = paypal_webhook_url
     for line in (*_stripe(running, webhook_url), *_paypal(running), "Ready; Ctrl-C ends it."):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
     over = Event()
@@ -61,7 +63,8 @@ def _paypal(running: Sandbox) -> Iterator[str]:
     yield "  export TALLY_PAYPAL_CLIENT=sandbox TALLY_PAYPAL_SECRET=sandbox \\"
     yield f"    TALLY_PAYPAL_BASE={running.url}/paypal TALLY_PAYPAL_WEBHOOK_ID={WEBHOOK_ID}"
     yield "  tally accounts pay-by ACCOUNT paypal customer-1 payer-good"
-    yield from (f"  {name}: {payer.about}" for name, payer in PAYERS.items())
+    width = max(map(len, PAYERS))
+    yield from (f"  {name:{width}}  {payer.about}" for name, payer in PAYERS.items())
 
 
 def _end(running: Sandbox) -> Iterator[str]:

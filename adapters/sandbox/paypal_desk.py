@@ -51,6 +51,11 @@ class PayPalDesk:
         self.busy: Callable[[], None] = lambda: None
         self.lock, self._under_way, self._guard = RLock(), set[str](), Lock()
 
+    def tick(self) -> None:
+        """Lets happen what the clock has passed."""
+        with self.lock:
+            self.books.settle()
+
     def answer(self, asked: Asked, saved_error: bool) -> Answer:
         answer = self._open(asked) or self._known(asked) or self._answer(asked, saved_error)
         self.observe(asked, answer)
@@ -58,8 +63,8 @@ class PayPalDesk:
 
     def _open(self, asked: Asked) -> Answer | None:
         """What is answered without a token: the token itself, certificates, and pages."""
+        self.tick()
         with self.lock:
-            self.books.settle()
             if asked.path == "/v1/oauth2/token":
                 return self._grant(asked)
             if asked.path == CERTIFICATE:

@@ -54,6 +54,7 @@ class Sandbox:
     def tick(self) -> int:
         """Lets happen what the clock has passed, and delivers what is due; how many webhooks arrived."""
         self.stripe.tick()
+        self.paypal.tick()
         return self.courier.deliver_due()
 
     def __enter__(self) -> Self:

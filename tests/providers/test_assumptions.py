@@ -8,7 +8,7 @@ import time
 import pytest
 
 from adapters.cli.main import main
-from adapters.sandbox.desk import Clock
+from adapters.sandbox.desk import Answer, Clock
 from adapters.sandbox.server import Sandbox
 
 
@@ -23,6 +23,23 @@ def test_the_sandbox_does_what_we_assume_and_the_command_says_so(monkeypatch, ca
         monkeypatch.setattr(sandbox.stripe, "writes", [one for one in sandbox.stripe.writes if "refunds" not in one[0]])
         assert main(["providers", "confirm", "--patience", "0"]) == 3
         assert "2 of 19 assumptions do not hold" in capsys.readouterr().err
+
+
+def test_what_we_assume_of_paypal_holds_at_the_sandbox_and_is_never_tried_with_live_keys(monkeypatch, capsys):
+    monkeypatch.delenv("TALLY_STRIPE_KEY", raising=False)
+    monkeypatch.setenv("TALLY_PAYPAL_CLIENT", "sandbox")
+    monkeypatch.setenv("TALLY_PAYPAL_SECRET", "secret")
+    with Sandbox(clock=Clock(time.time)) as sandbox:
+        monkeypatch.setenv("TALLY_PAYPAL_BASE", f"{sandbox.url}/paypal")
+        assert main(["providers", "confirm", "--paypal-method", "payer-good", "--json"]) == 0
+        found = json.loads(capsys.readouterr().out)
+        assert [(one["provider"], one["found"]) for one in found] == [("paypal", "ok")] * 11
+        monkeypatch.setattr(sandbox.paypal.books, "patch", lambda number, changes: Answer(204))
+        assert main(["providers", "confirm"]) == 3
+        assert "1 of 9 assumptions do not hold" in capsys.readouterr().err
+    monkeypatch.delenv("TALLY_PAYPAL_BASE")
+    assert main(["providers", "confirm"]) == 2
+    assert "test" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("key", ["sk_live_1", "rk_test_1", ""])

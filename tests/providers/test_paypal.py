@@ -24,7 +24,7 @@ from domain.errors import Invalid
 from domain.payment import Order
 from jobs.collect import Collector
 from tests.providers.conftest import paypal_at
-from tests.providers.test_stripe import FAULTS, order
+from tests.providers.stripe_world import FAULTS, order
 from tests.store.test_collect import invoices
 
 NOW = datetime(2025, 2, 1, 9, tzinfo=UTC)

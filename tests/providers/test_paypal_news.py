@@ -22,8 +22,8 @@ from domain.payment import Refund, SetUp
 from jobs.collect import Collector, collect_open
 from jobs.news import Reader
 from jobs.refund import Refunder
+from tests.providers.stripe_world import FAULTS, order
 from tests.providers.test_paypal import BACK, DAY, HOUR, NOW, faults_at, in_person, press
-from tests.providers.test_stripe import FAULTS, order
 from tests.store.test_collect import invoices
 
 START = datetime(1970, 1, 1, tzinfo=UTC)

@@ -9,11 +9,12 @@ import time
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any, NamedTuple
+from typing import Any
 from uuid import UUID, uuid4
 
 import stripe
 
+from adapters.providers.findings import Finding, differ, findings
 from adapters.providers.stripe import StripePayments
 from adapters.providers.stripe.calls import key_of, name_of, reference
 from domain.errors import Invalid
@@ -21,13 +22,6 @@ from domain.news import Hint
 from domain.payment import Order, Refund, Reply, SetUp
 
 BACK = "https://localhost/"
-
-
-class Finding(NamedTuple):
-    """One assumption and what Stripe did: "" when it holds."""
-
-    assumption: str
-    differs: str
 
 
 @dataclass
@@ -76,16 +70,7 @@ def confirm_assumptions(port: StripePayments, key: str, patience: float = 20.0) 
         raise Invalid("assumptions are tried with a key of a test account (sk_test_…), never with another one")
     trial = Trial(port, patience)
     trial.customer = trial.api.customers.create({"name": "Trial"}).id
-    for tried in TRIALS:
-        try:
-            differs = tried(trial)
-        except Exception as error:  # whatever it is, it is what differs
-            differs = f"{type(error).__name__}: {error}"[:200]
-        yield Finding((tried.__doc__ or "").strip().removesuffix("."), differs)
-
-
-def _differ(seen: object, expected: object) -> str:
-    return "" if seen == expected else f"{seen}, not {expected}"
+    yield from findings("stripe", TRIALS, trial)
 
 
 def _refusal(call: Callable[[], object]) -> tuple[str, str]:
@@ -100,7 +85,7 @@ def created(trial: Trial) -> str:
     """An intent that was created moves no money, and the same key gives the same one."""
     wanted = trial.order(trial.card())
     first, again = trial.port.create(wanted), trial.port.create(wanted)
-    return _differ((first.state, first.amount, again.object), ("open", 0, first.object))
+    return differ((first.state, first.amount, again.object), ("open", 0, first.object))
 
 
 def other_words(trial: Trial) -> str:
@@ -109,28 +94,28 @@ def other_words(trial: Trial) -> str:
     key = key_of(uuid4(), "trial")
     trial.api.payment_intents.create(wanted, key)
     again = _refusal(lambda: trial.api.payment_intents.create({**wanted, "amount": 1001}, key))
-    return _differ(again[0], "IdempotencyError")
+    return differ(again[0], "IdempotencyError")
 
 
 def confirmed_once(trial: Trial) -> str:
     """Confirming takes the money once; a second confirm is refused because of the intent's state."""
     _, seen = trial.paid()
     again = _refusal(lambda: trial.api.payment_intents.confirm(seen.object, {"return_url": BACK}))
-    return _differ((seen.state, seen.amount, again[1]), ("succeeded", 1000, "payment_intent_unexpected_state"))
+    return differ((seen.state, seen.amount, again[1]), ("succeeded", 1000, "payment_intent_unexpected_state"))
 
 
 def listed(trial: Trial) -> str:
     """The list of a customer's intents shows one just made, with our references."""
     wanted = trial.order(trial.card())
     made, found = trial.port.create(wanted), trial.port.find(wanted)
-    return _differ(found and found.object, made.object)
+    return differ(found and found.object, made.object)
 
 
 def cancelled(trial: Trial) -> str:
     """A cancelled intent is never confirmed."""
     wanted = trial.order(trial.card())
     made = trial.port.create(wanted)
-    return _differ(
+    return differ(
         (trial.port.cancel(made.object).state, trial.port.confirm(wanted, made.object).state),
         ("cancelled", "cancelled"),
     )
@@ -139,7 +124,7 @@ def cancelled(trial: Trial) -> str:
 def declined(trial: Trial) -> str:
     """A decline is 402, its reason stays on the intent, and the intent can be made dead."""
     _, seen = trial.paid("pm_card_chargeCustomerFail")
-    return _differ(
+    return differ(
         (seen.state, seen.code, trial.port.cancel(seen.object).state), ("declined", "generic_decline", "cancelled")
     )
 
@@ -149,7 +134,7 @@ def approval(trial: Trial) -> str:
     wanted, seen = trial.paid("pm_card_authenticationRequired")
     there = trial.port.authenticate(wanted, seen.object)
     trial.port.cancel(seen.object)
-    return _differ(
+    return differ(
         (seen.state, seen.code, there.state, there.object, bool(there.url)),
         ("action_required", "authentication_required", "action_required", seen.object, True),
     )
@@ -157,7 +142,7 @@ def approval(trial: Trial) -> str:
 
 def too_small(trial: Trial) -> str:
     """An amount below the minimum is refused, and nothing is made."""
-    return _differ(
+    return differ(
         _refusal(lambda: trial.api.payment_intents.create({"currency": "eur", "amount": 10})),
         ("InvalidRequestError", "amount_too_small"),
     )
@@ -166,7 +151,7 @@ def too_small(trial: Trial) -> str:
 def too_fine(trial: Trial) -> str:
     """Amounts of KWD are taken in tens only."""
     seen = _refusal(lambda: trial.api.payment_intents.create({"currency": "kwd", "amount": 10_001}))
-    return _differ(seen[0], "InvalidRequestError")
+    return differ(seen[0], "InvalidRequestError")
 
 
 def page(trial: Trial) -> str:
@@ -174,14 +159,14 @@ def page(trial: Trial) -> str:
     wanted = trial.order("")
     opened, found = trial.port.create(wanted), trial.port.find(wanted)
     states = (opened.state, found and found.object, trial.port.cancel(opened.object).state)
-    return _differ((*states, trial.port.look(opened.object).state),
+    return differ((*states, trial.port.look(opened.object).state),
                    ("action_required", opened.object, "cancelled", "cancelled"))  # fmt: skip
 
 
 def set_up(trial: Trial) -> str:
     """A page to leave a card or a mandate on can be opened for a customer."""
     opened = trial.port.set_up(SetUp("trial", "Trial", "", BACK, trial.customer))
-    return _differ((opened.state, bool(opened.url)), ("open", True))
+    return differ((opened.state, bool(opened.url)), ("open", True))
 
 
 def refunded(trial: Trial) -> str:
@@ -190,14 +175,14 @@ def refunded(trial: Trial) -> str:
     wanted = Refund(uuid4(), seen.payment, 400, "EUR")
     given, found = trial.port.refund(wanted), trial.port.find_refund(wanted)
     more = trial.port.refund(Refund(uuid4(), seen.payment, 601, "EUR"))
-    return _differ((given.state, found and found.object, more.state), ("succeeded", given.object, "failed"))
+    return differ((given.state, found and found.object, more.state), ("succeeded", given.object, "failed"))
 
 
 def refunded_whole(trial: Trial) -> str:
     """What was refunded whole is refused with charge_already_refunded."""
     _, seen = trial.paid()
     trial.port.refund(Refund(uuid4(), seen.payment, 1000, "EUR"))
-    return _differ(trial.port.refund(Refund(uuid4(), seen.payment, 1, "EUR")).code, "charge_already_refunded")
+    return differ(trial.port.refund(Refund(uuid4(), seen.payment, 1, "EUR")).code, "charge_already_refunded")
 
 
 def disputed(trial: Trial) -> str:
@@ -208,9 +193,7 @@ def disputed(trial: Trial) -> str:
         time.sleep(1)
     hint = trial.event("charge.dispute.created", found[0].id) if found else None
     news = trial.port.news(hint) if hint else ()
-    return _differ(
-        [(getattr(one, "payment", ""), getattr(one, "withdrawn", 0)) for one in news], [(seen.payment, 1000)]
-    )
+    return differ([(getattr(one, "payment", ""), getattr(one, "withdrawn", 0)) for one in news], [(seen.payment, 1000)])
 
 
 def news_of_payment(trial: Trial) -> str:
@@ -219,7 +202,7 @@ def news_of_payment(trial: Trial) -> str:
     hints = [trial.event("payment_intent.succeeded", seen.object), trial.event("charge.succeeded", seen.payment)]
     news = {one for hint in hints if hint for one in trial.port.news(hint)}
     found = [(getattr(one, "object", ""), getattr(one, "attempt", None)) for one in news]
-    return _differ((len(hints), found), (2, [(seen.object, wanted.attempt)]))
+    return differ((len(hints), found), (2, [(seen.object, wanted.attempt)]))
 
 
 def detached(trial: Trial) -> str:
@@ -228,14 +211,14 @@ def detached(trial: Trial) -> str:
     trial.api.payment_methods.detach(method)
     hint = trial.event("payment_method.detached", method)
     news = trial.port.news(hint) if hint else ()
-    return _differ([getattr(one, "customer", "") for one in news], [trial.customer])
+    return differ([getattr(one, "customer", "") for one in news], [trial.customer])
 
 
 def deleted(trial: Trial) -> str:
     """A customer that was deleted is still read, as deleted."""
     made = trial.api.customers.create({"name": "Trial"})
     trial.api.customers.delete(made.id)
-    return _differ(getattr(trial.api.customers.retrieve(made.id), "deleted", False), True)
+    return differ(getattr(trial.api.customers.retrieve(made.id), "deleted", False), True)
 
 
 def balance(trial: Trial) -> str:
@@ -243,14 +226,14 @@ def balance(trial: Trial) -> str:
     _, seen = trial.paid()
     charge = trial.api.charges.retrieve(seen.payment, {"expand": ["balance_transaction"]})
     line = charge.balance_transaction
-    return _differ((name_of(line.source), line.reporting_category), (seen.payment, "charge"))
+    return differ((name_of(line.source), line.reporting_category), (seen.payment, "charge"))
 
 
 def inherited(trial: Trial) -> str:
     """What is read of an intent bears our references as they were written."""
     wanted, seen = trial.paid()
     intent = trial.api.payment_intents.retrieve(seen.object)
-    return _differ(UUID(reference(intent, "attempt")), wanted.attempt)
+    return differ(UUID(reference(intent, "attempt")), wanted.attempt)
 
 
 TRIALS: tuple[Callable[[Trial], str], ...] = (
