@@ -73,7 +73,7 @@ def test_what_webhooks_missed_is_caught_up_taken_in_shown_and_replayed(typed, ta
     assert not [check for check in typed("verify") if check["found"]]
 
 
-def test_an_alarm_is_told_by_verify_until_somebody_looked(typed, tally, sandbox):
+def test_an_alarm_is_told_by_verify_until_somebody_looked(typed, tally, sandbox, capsys):
     (invoice,) = invoices(tally, 1)
     world = World(tally, sandbox)
     attempt = tally.billing.execute(OpenAttempt(invoice, "stripe", NOW, customer="cus_1", method="pm_card_visa"))
@@ -82,7 +82,8 @@ def test_an_alarm_is_told_by_verify_until_somebody_looked(typed, tally, sandbox)
     world.stripe.confirm(attempt.order(), made.object)
     typed("webhooks", "catch-up")
     assert typed("webhooks", "process")["quarantined"] >= 1
-    assert main(["verify"]) == 3
+    assert main(["verify", "--json"]) == 3
+    assert [check["name"] for check in json.loads(capsys.readouterr().out) if check["found"]] == ["inbox"]
     for one in typed("webhooks", "list", "--state", "quarantined"):
         assert one["seen_at"] is None
         typed("webhooks", "show", one["event"], "--seen")
