@@ -15,6 +15,8 @@ from typing import Any, Literal, NamedTuple
 
 import requests
 
+from adapters.sandbox.paypal_events import WEBHOOK_ID
+
 ROOT = Path(__file__).resolve().parents[2]
 LINK_SECRET = "a secret of the links of this test"
 PATIENCE = 90
@@ -43,11 +45,13 @@ def free_port() -> int:
 
 
 @contextmanager
-def serving(dsn: str, port: int, stripe_base: str, secret: str, mode: Mode = "") -> Iterator[Serving]:
+def serving(dsn: str, port: int, sandbox: str, secret: str, mode: Mode = "") -> Iterator[Serving]:
     """Serves until the end of the block."""
     chosen = {
-        "DATABASE_URL": dsn, "TALLY_STRIPE_KEY": "sk_test_1", "TALLY_STRIPE_BASE": stripe_base,
+        "DATABASE_URL": dsn, "TALLY_STRIPE_KEY": "sk_test_1", "TALLY_STRIPE_BASE": sandbox,
         "TALLY_STRIPE_WEBHOOK_SECRET": secret, "TALLY_LINK_SECRET": LINK_SECRET, "PYTHONWARNINGS": "error",
+        "TALLY_PAYPAL_CLIENT": "sandbox", "TALLY_PAYPAL_SECRET": "sandbox",
+        "TALLY_PAYPAL_BASE": f"{sandbox}/paypal", "TALLY_PAYPAL_WEBHOOK_ID": WEBHOOK_ID,
     }  # fmt: skip
     command = [sys.executable, "-m", "tests.web.serving", str(port), mode]
     process = subprocess.Popen(command, cwd=ROOT, env={**os.environ, **chosen}, stdout=subprocess.DEVNULL)

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from adapters.bootstrap import Tally
+from adapters.providers.paypal import PayPalPayments, Transport
 from adapters.providers.stripe import StripePayments
 from adapters.sandbox.desk import Clock
 from adapters.sandbox.server import Sandbox
@@ -37,6 +38,7 @@ class World:
     def __init__(self, tally: Tally, sandbox: Sandbox) -> None:
         self.tally, self.sandbox, self.port = tally, sandbox, free_port()
         self.stripe = StripePayments("sk_test_1", sandbox.url, timeout=20)
+        self.paypal = PayPalPayments(Transport("sandbox", "sandbox", f"{sandbox.url}/paypal"))
         self.endpoint = f"http://127.0.0.1:{self.port}/webhooks/stripe"
         self.secret = str(sandbox.stripe.hooks.create({"url": self.endpoint}).body["secret"])  # type: ignore[index, call-overload]
 
@@ -44,13 +46,13 @@ class World:
         """Starts the server."""
         return serving(self.tally.dsn, self.port, self.sandbox.url, self.secret, mode)
 
-    def pay(self, invoice: Any) -> None:
+    def pay(self, invoice: Any, by: str = "stripe", customer: str = "cus_1", method: str = "pm_card_visa") -> None:
         """Money moves at the provider, and our books do not know it yet."""
-        opening = OpenAttempt(invoice, "stripe", NOW, customer="cus_1", method="pm_card_visa")
-        attempt = self.tally.billing.execute(opening)
-        made = self.stripe.create(attempt.order())
+        provider = self.stripe if by == "stripe" else self.paypal
+        attempt = self.tally.billing.execute(OpenAttempt(invoice, by, NOW, customer=customer, method=method))
+        made = provider.create(attempt.order())
         self.tally.billing.execute(BindObject(invoice, attempt.opened.attempt, made.object))
-        assert self.stripe.confirm(attempt.order(), made.object).state == "succeeded"
+        assert provider.confirm(attempt.order(), made.object).state == "succeeded"
 
     def event(self, kind: str = "payment_intent.succeeded") -> bytes:
         """What the sandbox tells of it."""
@@ -113,6 +115,17 @@ def test_what_the_sandbox_tells_while_the_server_is_down_is_caught_up(world):
             time.sleep(0.1)
     assert [left for _, _, left in owed(world.tally)] == [0, 0]
     assert receipts(world.tally) == 2
+
+
+def test_what_paypal_tells_of_a_payment_settles_its_invoice_however_often_it_comes(world):
+    world.sandbox.paypal.events.url = world.endpoint.replace("stripe", "paypal")
+    world.sandbox.courier.delays = lambda: (0.0, 0.0, 0.0)
+    with world.serving("webhooks_only"):
+        world.pay(*invoices(world.tally, 1), "paypal", "customer-1", "payer-good")
+        assert world.sandbox.tick() >= 3
+        world.settled()
+    assert {one.provider for one in inbox.listed(world.tally.pool)} == {"paypal"}
+    assert (receipts(world.tally), [left for _, _, left in owed(world.tally)]) == (1, [0])
 
 
 def spoken(port: int, said: bytes, shut: bool = False) -> bytes:
