@@ -16,8 +16,13 @@ PLAYERS: dict[tuple[str, str], Callable[[Case, Forgiven], None]] = {
 }
 
 
+def play_paid(case: Case, forgiven: Forgiven) -> None:
+    """One case in which what is paid and chased is compared too."""
+    play({**case, "tells_of_payments": True}, forgiven)
+
+
 def play(case: Case, forgiven: Forgiven) -> None:
-    """One case of either family."""
+    """One case of whole lives, or of usage."""
     player = PLAYERS.get((case["peer"], case["kind"]))
     if player is None:
         raise NotExpressible(f"{case['kind']} of {case['peer']} is not a kind that we know")

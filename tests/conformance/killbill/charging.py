@@ -78,7 +78,7 @@ def external_charge(desk: Desk, step: Step) -> None:
 
 def _days(written: list[str]) -> int:
     """How many days something is sold for: one, unless it says until when."""
-    return (date.fromisoformat(written[1]) - date.fromisoformat(written[0])).days if len(written) > 1 else 1
+    return max(1, (date.fromisoformat(written[-1]) - date.fromisoformat(written[0])).days) if written else 1
 
 
 def credit(desk: Desk, step: Step) -> None:

@@ -23,8 +23,8 @@ class Desk:
     def __init__(self, ledger: Ledger, case: Case) -> None:
         self.ledger, self.at, self.acted, self.last = ledger, "", "", ""
         self.plugin, self.tills = Plugin(), dict[str, Till]()
-        self.pays = bool(case.get("payment_retry_days"))
-        self.ladder, self.states = ladder_of(case), states_of(case)
+        self.pays = bool(case.get("tells_of_payments"))
+        self.ladder, self.states = ladder_of(case if self.pays else {}), states_of(case)
         self.accounts: dict[str, Account] = {}
         self.bundles: dict[str, list[Subscription]] = {}
 
