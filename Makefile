@@ -6,9 +6,12 @@ READY  := $(VENV)/.ready
 CASES  ?= ../shared/conformance
 SEEDS  ?= 5
 STEPS  ?= 40
+CALLS  ?= 20000
+EXAMPLES ?= 100
+CASES_OF ?= 50000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup run test lint fmt lock bench conformance opponent clean
+.PHONY: help setup run test lint fmt lock bench conformance opponent machine provider-faults fuzz-webhooks clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -38,6 +41,15 @@ conformance: $(READY) ## other systems' test cases, played against the domain (C
 
 opponent: $(READY) ## random months, calm and rough: kills, twins, re-imports, odd zones (SEEDS=5 STEPS=40)
 	$(BIN)/python -m tests.scenario.opponent $(SEEDS) $(STEPS)
+
+machine: $(READY) ## a business played by Hypothesis: payments, refunds, disputes, bank files, kills (EXAMPLES=100)
+	MACHINE_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/scenario/test_business_machine.py
+
+provider-faults: $(READY) ## calls to a provider through a bad network: nobody is charged or refunded twice (CALLS=20000)
+	$(BIN)/python -m tests.providers.faults $(CALLS)
+
+fuzz-webhooks: $(READY) ## genuine webhooks with one thing changed: none accepted, no server error (CASES_OF=50000)
+	$(BIN)/python -W error -m tests.providers.fuzz_webhooks $(CASES_OF)
 
 bench: $(READY) ## every figure beside a floor of the same run; names and options: python -m bench --help
 	$(BIN)/python -m bench

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from functools import cached_property
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import psycopg
 from eventsourcing.utils import get_topic
@@ -17,17 +17,26 @@ from adapters.settings import Outgoing, Settings
 from adapters.store import factory
 from adapters.store.install import install
 from adapters.store.recorder import BucketedRecorder
+from adapters.web.links import Links
+from adapters.webhooks.stripe import StripeVerifier
+from adapters.webhooks.verifier import Verifier
 from domain.application import Billing
 from domain.application.catalog import published
+from domain.errors import Conflict, Invalid
 from domain.provider import Provider
 from domain.terms import Packages
 from jobs import DDL as job_tables
+from jobs.collect import Collector
 from jobs.deliver import Carrier, Deliverer
 from jobs.destinations import Destinations
 from jobs.letters import Letters
 from jobs.outbox import Outbox
+from jobs.refund import Refunder
 from projections import ALL
 from projections.follower import Follower
+
+if TYPE_CHECKING:
+    from adapters.providers.stripe.assumptions import Finding
 
 MODULE = get_topic(factory.Factory).partition(":")[0]
 
@@ -39,9 +48,14 @@ class Tally:
     """
 
     def __init__(
-        self, dsn: str, providers: Mapping[str, Provider] = MappingProxyType({}), outgoing: Outgoing | None = None
+        self,
+        dsn: str,
+        providers: Mapping[str, Provider] = MappingProxyType({}),
+        outgoing: Outgoing | None = None,
+        links: Links | None = None,
     ) -> None:
-        self.dsn, self.providers, self.outgoing = dsn, providers, outgoing or Outgoing()
+        self.dsn, self.providers = dsn, providers
+        self.outgoing, self.links = outgoing or Outgoing(), links
         install(dsn, all_ddl())
         self.billing = Billing(env={"PERSISTENCE_MODULE": MODULE, "TALLY_DSN": dsn})
         assert isinstance(self.billing.recorder, BucketedRecorder)
@@ -91,17 +105,81 @@ def all_ddl() -> list[str]:
 
 def open_tally(chosen: Settings) -> Tally:
     """Connects to the configured database, starting and installing what is needed."""
-    return Tally(chosen.database_url or Embedded(chosen.home).start(), providers_of(chosen), chosen.outgoing)
+    dsn = chosen.database_url or Embedded(chosen.home).start()
+    links = links_of(chosen) if chosen.public_url else None
+    return Tally(dsn, providers_of(chosen), chosen.outgoing, links)
+
+
+def assumptions_of(chosen: Settings, patience: float) -> Iterator[Finding]:
+    """Tries what we assume of Stripe. Raises: Conflict without a key; Invalid for one that is not for tests."""
+    if chosen.stripe_key is None:
+        raise Conflict("set TALLY_STRIPE_KEY to a key of a test account")
+    from adapters.providers.stripe import StripePayments
+    from adapters.providers.stripe.assumptions import confirm_assumptions
+
+    key = chosen.stripe_key.get_secret_value()
+    return confirm_assumptions(StripePayments(key, chosen.stripe_base), key, patience)
 
 
 def providers_of(chosen: Settings) -> dict[str, Provider]:
-    """The providers of payments that there are keys for."""
-    if chosen.stripe_key is None:
-        return {}
-    # The SDK is heavy to load, and most commands ask no provider.
-    from adapters.providers.stripe import StripePayments
+    """The providers of payments that there are keys for. Their SDKs are heavy to load, and most commands ask none."""
+    found: dict[str, Provider] = {}
+    if chosen.stripe_key is not None:
+        from adapters.providers.stripe import StripePayments
 
-    return {"stripe": StripePayments(chosen.stripe_key.get_secret_value(), chosen.stripe_base)}  # type: ignore[dict-item]
+        found["stripe"] = StripePayments(chosen.stripe_key.get_secret_value(), chosen.stripe_base)
+    if chosen.paypal_secret is not None:
+        from adapters.providers.paypal import PayPalPayments, Transport
+
+        secret = chosen.paypal_secret.get_secret_value()
+        found["paypal"] = PayPalPayments(Transport(chosen.paypal_client, secret, chosen.paypal_base))
+    return found
+
+
+def collector_of(tally: Tally) -> Collector:
+    """Who collects by the providers that are set up. Raises: Conflict when there are none."""
+    _some_provider(tally)
+    return Collector(tally.billing, tally.providers)
+
+
+def refunder_of(tally: Tally) -> Refunder:
+    """Who gives money back by the providers that are set up. Raises: Conflict when there are none."""
+    _some_provider(tally)
+    return Refunder(tally.billing, tally.providers)
+
+
+def _some_provider(tally: Tally) -> None:
+    if not tally.providers:
+        raise Conflict("no provider of payments is set up: set TALLY_STRIPE_KEY (`tally sandbox` shows how to try it)")
+
+
+def verifiers_of(chosen: Settings) -> dict[str, Verifier]:
+    """The endpoints for webhooks that there are secrets for.
+
+    Raises: Invalid when a provider has a key and no secret: its webhooks could not be told from forged ones.
+    """
+    found: dict[str, Verifier] = {}
+    if secrets := [secret.get_secret_value() for secret in chosen.stripe_webhook_secrets]:
+        found["stripe"] = StripeVerifier(secrets, chosen.is_stripe_live)
+    if chosen.stripe_key and "stripe" not in found:
+        raise Invalid("TALLY_STRIPE_KEY is set and TALLY_STRIPE_WEBHOOK_SECRET is not: set it to the endpoint's secret")
+    if chosen.paypal_webhook_id:
+        from adapters.webhooks.paypal import paypal_verifier
+
+        found["paypal"] = paypal_verifier(chosen.paypal_webhook_id, chosen.paypal_base)
+    if chosen.paypal_secret and "paypal" not in found:
+        raise Invalid("TALLY_PAYPAL_SECRET is set and TALLY_PAYPAL_WEBHOOK_ID is not: set it to the id of our webhook")
+    return found
+
+
+def links_of(chosen: Settings, public_url: str = "") -> Links | None:
+    """Links to invoices' pages, when there is a secret to seal them. Raises: Invalid without an address."""
+    address = chosen.public_url or public_url
+    if not chosen.link_secrets:
+        return None
+    if not address:
+        raise Invalid("TALLY_LINK_SECRET is set and TALLY_PUBLIC_URL is not: links would lead nowhere")
+    return Links([secret.get_secret_value() for secret in chosen.link_secrets], address)
 
 
 def carriers_of(tally: Tally) -> dict[str, Carrier]:
@@ -119,5 +197,5 @@ def carriers_of(tally: Tally) -> dict[str, Carrier]:
 
 
 def letters_of(tally: Tally) -> Letters:
-    """Who writes letters."""
-    return Letters(tally.billing)
+    """Who writes letters; they say where to pay when there are links."""
+    return Letters(tally.billing, tally.links.link_of) if tally.links else Letters(tally.billing)

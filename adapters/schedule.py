@@ -9,9 +9,10 @@ from __future__ import annotations
 
 import asyncio
 import time
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime, timedelta
+from types import MappingProxyType
 from typing import Any
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -22,6 +23,10 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
+from domain.provider import Provider
+from jobs.collect import Collector, collect_open
+from jobs.dun import dun
+from jobs.settle import settle
 from jobs.trials import end_trials
 
 LEADER_LOCK = 0x7A11E4D
@@ -36,15 +41,17 @@ JOIN account_v1 p ON p.bucket = a.bucket AND p.account = coalesce(a.payer, a.acc
 WHERE p.zone = %(zone)s AND (p.billing_day = %(day)s OR (%(last)s AND p.billing_day > %(day)s)) ORDER BY a.account"""
 
 
-def tasks(dsn: str) -> procrastinate.App:
+def tasks(dsn: str, providers: Mapping[str, Provider] = MappingProxyType({})) -> procrastinate.App:
     """The queue with its one task; its tables are made once, by whoever comes first."""
     connector = procrastinate.SyncPsycopgConnector(conninfo=dsn)
     app = procrastinate.App(connector=connector)
 
     @app.task(name="tallystick.bill", queue=QUEUE, retry=procrastinate.RetryStrategy(max_attempts=5, wait=30))
     def bill(zone: str, day: str, issued_on: str) -> None:
-        with Tally(dsn) as tally:
+        with Tally(dsn, providers) as tally:
             bill_day(tally, zone, date.fromisoformat(day), date.fromisoformat(issued_on))
+            if day == issued_on:  # days that were missed are billed one by one, and collected once
+                collect_day(tally, zone, date.fromisoformat(day))
 
     return app
 
@@ -67,6 +74,18 @@ def bill_day(tally: Tally, zone: str, day: date, issued_on: date) -> None:
     accounts = due_accounts(tally, zone, day)
     if accounts:
         run_billing(tally, day, issued_on, accounts)
+
+
+def collect_day(tally: Tally, zone: str, day: date) -> None:
+    """Draws credit, charges what is open, and lets the overdue invoices of a zone take their turn."""
+    tally.follower().catch_up()
+    settle(tally.billing, tally.pool, day)
+    collector = Collector(tally.billing, tally.providers) if tally.providers else None
+    if collector:
+        tally.follower().catch_up()
+        collect_open(collector, tally.pool)
+    tally.follower().catch_up()
+    dun(tally.billing, tally.pool, collector, day, zone)
 
 
 def due_accounts(tally: Tally, zone: str, day: date) -> list[UUID]:
@@ -196,5 +215,5 @@ async def _revive(dsn: str) -> None:
 def work(tally: Tally, *, wait: bool = True) -> None:
     """Carries out queued jobs, one at a time, until it is stopped (or until none is left)."""
     install_queue(tally.dsn)
-    app = tasks(tally.dsn).with_connector(procrastinate.PsycopgConnector(conninfo=tally.dsn))
+    app = tasks(tally.dsn, tally.providers).with_connector(procrastinate.PsycopgConnector(conninfo=tally.dsn))
     app.run_worker(queues=[QUEUE], wait=wait, concurrency=1, install_signal_handlers=wait)

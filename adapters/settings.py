@@ -5,13 +5,23 @@ from __future__ import annotations
 import os
 import re
 from pathlib import Path
+from typing import Any
 
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from domain.errors import Invalid
 
 STRIPE = "https://api.stripe.com"
+SIMULATOR = "WEBHOOK_ID"
+"""What PayPal's simulator signs for: an endpoint that took it would take what anybody had PayPal sign."""
+PUBLIC = re.compile(
+    r"https://[a-z0-9.-]+(:[0-9]{1,5})?(/[A-Za-z0-9._~/-]*)?|http://(127\.0\.0\.1|localhost):[0-9]{1,5}/?"
+)
 STRIPE_OR_LOOPBACK = re.compile(r"https://api\.stripe\.com|http://127\.0\.0\.1:[0-9]{1,5}")
+PAYPAL, PAYPAL_SANDBOX = "https://api-m.paypal.com", "https://api-m.sandbox.paypal.com"
+PAYPAL_OR_LOOPBACK = re.compile(
+    r"https://api-m\.paypal\.com|https://api-m\.sandbox\.paypal\.com|http://127\.0\.0\.1:[0-9]{1,5}/paypal"
+)
 
 
 class Outgoing(BaseModel):
@@ -34,7 +44,8 @@ class Settings(BaseModel):
     """What was configured; read once, at the start.
 
     Shapes: `database_url` of the schema's owner, or None: embedded, in `home`. `stripe_base` is Stripe's own or the
-    sandbox's on loopback, so that a key goes nowhere else.
+    sandbox's on loopback, so that a key goes nowhere else; `paypal_base` likewise, or PayPal's own sandbox. Secrets in
+    the plural are all valid, so that they can be rotated. `public_url` is where customers reach `tally serve`.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -44,6 +55,18 @@ class Settings(BaseModel):
     stripe_key: SecretStr | None = None
     stripe_base: str = STRIPE
     outgoing: Outgoing = Outgoing()
+    paypal_client: str = ""
+    paypal_secret: SecretStr | None = None
+    paypal_base: str = PAYPAL
+    paypal_webhook_id: str = ""
+    stripe_webhook_secrets: tuple[SecretStr, ...] = ()
+    public_url: str | None = None
+    link_secrets: tuple[SecretStr, ...] = ()
+
+    @property
+    def is_stripe_live(self) -> bool:
+        """Whether the key moves real money; webhooks of the other mode are refused."""
+        return self.stripe_key is not None and "_live_" in self.stripe_key.get_secret_value()
 
 
 def settings(home: Path | None = None) -> Settings:
@@ -54,11 +77,15 @@ def settings(home: Path | None = None) -> Settings:
     if not STRIPE_OR_LOOPBACK.fullmatch(base):
         raise Invalid(f"TALLY_STRIPE_BASE is {STRIPE} or http://127.0.0.1:PORT, not {base!r}")
     return Settings(
+        **_paypal(),
         database_url=None if home else os.environ.get("DATABASE_URL") or None,
         home=chosen,
         stripe_key=SecretStr(key) if (key := os.environ.get("TALLY_STRIPE_KEY")) else None,
         stripe_base=base,
         outgoing=outgoing(),
+        stripe_webhook_secrets=_secrets("TALLY_STRIPE_WEBHOOK_SECRET"),
+        public_url=_public_url(),
+        link_secrets=_secrets("TALLY_LINK_SECRET"),
     )
 
 
@@ -73,3 +100,36 @@ def outgoing() -> Outgoing:
         smtp=SecretStr(smtp) if smtp else None,
         sender=sender,
     )
+
+
+def _paypal() -> dict[str, Any]:
+    """The settings of PayPal. Raises: Invalid for half of a key, or a base that is not PayPal's."""
+    base, client, secret = (os.environ.get(f"TALLY_PAYPAL_{name}") or "" for name in ("BASE", "CLIENT", "SECRET"))
+    if base and not PAYPAL_OR_LOOPBACK.fullmatch(base):
+        places = f"{PAYPAL}, {PAYPAL_SANDBOX} or http://127.0.0.1:PORT/paypal"
+        raise Invalid(f"TALLY_PAYPAL_BASE is {places}, not {base!r}")
+    if bool(client) != bool(secret):
+        raise Invalid("TALLY_PAYPAL_CLIENT and TALLY_PAYPAL_SECRET belong together")
+    if (webhook := os.environ.get("TALLY_PAYPAL_WEBHOOK_ID") or "") == SIMULATOR:
+        raise Invalid(f"TALLY_PAYPAL_WEBHOOK_ID is {SIMULATOR}, the name that PayPal's simulator uses for everybody")
+    return {
+        "paypal_client": client, "paypal_secret": SecretStr(secret) if secret else None, "paypal_base": base or PAYPAL,
+        "paypal_webhook_id": webhook,
+    }  # fmt: skip
+
+
+def _secrets(name: str) -> tuple[SecretStr, ...]:
+    """One secret or several with commas between them. Raises: Invalid when one of several is empty."""
+    parts = [part.strip() for part in os.environ.get(name, "").split(",")]
+    if parts == [""]:
+        return ()
+    if not all(parts):
+        raise Invalid(f"{name} has an empty secret between its commas")
+    return tuple(map(SecretStr, parts))
+
+
+def _public_url() -> str | None:
+    found = os.environ.get("TALLY_PUBLIC_URL") or None
+    if found and not PUBLIC.fullmatch(found):
+        raise Invalid(f"TALLY_PUBLIC_URL is https://HOST or http://127.0.0.1:PORT, not {found!r}")
+    return found

@@ -6,7 +6,7 @@ import argparse
 import os
 from collections.abc import Callable
 
-from bench import append, billing_run, documented_path, ingest, limit_query, rebuild
+from bench import append, billing_run, collect, documented_path, ingest, limit_query, rebuild, webhooks
 from bench.figure import Figure, keep, show
 from bench.ground import Ground, server
 
@@ -17,6 +17,8 @@ BENCHMARKS: dict[str, Callable[[Ground], list[Figure]]] = {
     "limit_query": limit_query.figures,
     "rebuild": rebuild.figures,
     "ingest": ingest.figures,
+    "collect": collect.figures,
+    "webhooks": webhooks.figures,
 }
 
 

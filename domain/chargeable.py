@@ -12,6 +12,18 @@ from domain.errors import Invalid
 from domain.money import exponent
 
 
+class TooSmall(Invalid):
+    """The provider takes no payment of so little."""
+
+    code = "amount_too_small"
+
+
+class TooFine(Invalid):
+    """The provider cannot write so exact an amount of this currency."""
+
+    code = "amount_too_fine"
+
+
 class Rules(NamedTuple):
     """How one provider writes amounts of one currency.
 
@@ -51,17 +63,17 @@ def rules(provider: str, currency: str) -> Rules:
     return Rules(0 if currency in PAYPAL_WHOLE else 2)
 
 
-def units(provider: str, amount: int, currency: str) -> int:
-    """An amount in the provider's units.
+def units(provider: str, amount: int, currency: str, part: bool = False) -> int:
+    """An amount in the provider's units; a `part` of a payment, which is to go back, may be below the minimum.
 
     Units: `amount` in minor units of ISO 4217. Raises: Invalid for what the provider cannot take in one payment.
     """
     wanted = rules(provider, currency)
     count, rest = divmod(amount * _ten(wanted.exponent), _ten(exponent(currency)))
     if rest or count % wanted.step:
-        raise Invalid(f"{provider} does not take so fine an amount of {currency}")
-    if count < wanted.minimum:
-        raise Invalid(f"{provider} takes {Decimal(wanted.minimum).scaleb(-wanted.exponent)} {currency} at least")
+        raise TooFine(f"{provider} does not take so fine an amount of {currency}")
+    if count < wanted.minimum and not part:
+        raise TooSmall(f"{provider} takes {Decimal(wanted.minimum).scaleb(-wanted.exponent)} {currency} at least")
     return count
 
 

@@ -38,9 +38,16 @@ class Attempt:
         """Whether money may still move by it."""
         return self.state not in OVER
 
+    @property
+    def receipt(self) -> str:
+        """The name under which its money is booked."""
+        return f"{self.opened.provider}:{self.payment}"
+
     def order(self) -> Order:
         """What the provider is asked for: the same words however often the attempt is taken up again."""
-        names = ("attempt", "invoice", "document", "amount", "currency", "customer", "method", "return_url")
+        names = (
+            "attempt", "invoice", "document", "amount", "currency", "customer", "method", "return_url", "opened_at"
+        )  # fmt: skip
         return Order(account=self.opened.reference, **{name: getattr(self.opened, name) for name in names})
 
 

@@ -12,12 +12,14 @@ from datetime import date, timedelta
 from uuid import UUID
 
 from domain.aggregate import Aggregate
+from domain.collection import Collection
 from domain.errors import Conflict, Invalid
 from domain.events import Event
 from domain.events import dunning as events
 from domain.events.dunning import DunningPaused, DunningStarted, End, Pause, StageReached
 from domain.identity import Kind, bucket_of, make_id
 from domain.ladder import Effect, Facts, Step, due, harshest, next_on, step_on
+from domain.receivables import Receivables
 
 BY_HAND = "by_hand"
 CLAIMED = "claimed"
@@ -60,6 +62,25 @@ class Dunning(Aggregate):
     def effect(self) -> Effect:
         """The harshest effect that was reached."""
         return harshest(stage.effect for stage in self.stages)
+
+    @property
+    def pauses_billing(self) -> bool:
+        """Whether a step that was taken says that what does not serve is not billed."""
+        if self.started is None:
+            return False
+        return any(step.pauses_billing for step in self.started.ladder.steps[: len(self.stages)])
+
+    def owes_charge(self, attempts: Collection, money: Receivables) -> bool:
+        """Whether a step asked for a charge that was not made.
+
+        Nothing is charged again while money may still move, or when the last attempt took a part that still pays: why
+        it was less than was asked for, a person has to see.
+        """
+        if not self.running or self.started is None or self.retry is None or attempts.live:
+            return False
+        last = next(reversed(attempts.attempts.values()), None)
+        took = last is not None and money.pays(last.receipt, self.started.invoice)
+        return not took and self.retry.attempts >= len(attempts.attempts)
 
     @property
     def retry(self) -> StageReached | None:

@@ -30,7 +30,7 @@ class Step(msgspec.Struct, frozen=True):
 
     Shapes: `after` days since the invoice is due; `remind` names the template of a message, empty for none; `restores`
     is what a payment brings back after this step: with less than service the licenses end, and only a person can
-    reactivate them.
+    reactivate them; `pauses_billing` when what does not serve from this step on is not billed.
     """
 
     name: str
@@ -39,6 +39,7 @@ class Step(msgspec.Struct, frozen=True):
     remind: str = ""
     effect: Effect = "none"
     restores: Restores = "service"
+    pauses_billing: bool = False
 
     @property
     def ends(self) -> bool:
@@ -147,8 +148,9 @@ def faults(ladder: Ladder) -> Iterator[tuple[str, str, str]]:
             yield f"steps[{number}].name", "every step has a name of its own", "duplicate_key"
         if step.after <= last:
             yield f"steps[{number}].after", "is not after the step before", "range"
-        if step.restores != "service" and step.effect not in STOPPING:
-            yield f"steps[{number}].restores", f"a step that is {step.effect} stops nothing", "reference"
+        if (step.restores != "service" or step.pauses_billing) and step.effect not in STOPPING:
+            field = "pauses_billing" if step.pauses_billing else "restores"
+            yield f"steps[{number}].{field}", f"a step that is {step.effect} stops nothing", "reference"
         seen, last = seen | {step.name}, step.after
     for name in ("claim_defers", "transit_defers", "customer_waits"):
         if not 0 <= getattr(ladder, name) <= 365:

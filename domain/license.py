@@ -105,9 +105,10 @@ class License(Aggregate):
     ) -> str:
         """Changes package, quantities or type from a day on; an immediate change overtakes all scheduled ones.
 
-        Returns the id of the change. Raises: Conflict after the end; Invalid before the start.
+        Returns the id of the change. Raises: Conflict after the end, or while it is unpaid; Invalid before the start.
         """
         self._in_service(effective_on)
+        self.check_paid()
         if any(quantity < 0 for quantity in quantities.values()):
             raise Invalid("a quantity cannot be below zero")
         if effective_on <= today:
@@ -128,6 +129,11 @@ class License(Aggregate):
         if kind != "trial" and TRIAL_ENDED in self.suspended:
             self.resume(TRIAL_ENDED, max(effective_on, self.suspended[TRIAL_ENDED]))
         return change
+
+    def check_paid(self) -> None:
+        """Raises: Conflict while unpaid invoices stop the license: nothing more is sold to it then."""
+        if any(invoice is not None for invoice in self.demands.get(UNPAID, {})):
+            raise Conflict(f"{self.reference} is suspended as unpaid: it can be changed when that is settled")
 
     def refuse_change(self, requested: str, reason: str, on: date) -> None:
         """Records that a change was asked for and may not be."""
@@ -162,7 +168,11 @@ class License(Aggregate):
 
     def _demand(self, reason: str, on: date, pauses_billing: bool, effect: str, invoice: UUID | None) -> None:
         if reason in self.suspended:
-            self.trigger(events.SuspensionDemanded(reason=reason, effect=effect, on=on, invoice=invoice))
+            self.trigger(
+                events.SuspensionDemanded(
+                    reason=reason, effect=effect, on=on, invoice=invoice, pauses_billing=pauses_billing
+                )
+            )
             return
         self.trigger(
             events.LicenseSuspended(

@@ -5,6 +5,7 @@ An answer is a value: what is not known for certain is `unknown`, never a guess.
 
 from __future__ import annotations
 
+from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
@@ -20,7 +21,7 @@ class Order(msgspec.Struct, frozen=True):
 
     Shapes: `customer` and `method` are the provider's tokens; without a method the customer pays on the provider's page
     and comes back to `return_url`. `document` is the invoice's number and `account` the payer's reference, for the
-    provider's own records.
+    provider's own records; no object of the attempt is older than `opened_at`.
     Units: `amount` in minor units, above zero.
     """
 
@@ -33,6 +34,7 @@ class Order(msgspec.Struct, frozen=True):
     customer: str = ""
     method: str = ""
     return_url: str = ""
+    opened_at: datetime | None = None
 
 
 class Reply(msgspec.Struct, frozen=True):

@@ -60,4 +60,4 @@ class Provider(Protocol):
         """What the provider would have told by webhooks since then, the oldest first. Raises: Unavailable."""
 
     def movements(self, since: datetime, until: datetime) -> Iterator[Movement]:
-        """The provider's own books of our money. Raises: Unavailable."""
+        """The provider's own books of our money, with every line of the payouts among them. Raises: Unavailable."""

@@ -85,6 +85,14 @@ class Receivables(Aggregate):
         """What an invoice of this gross is still owed."""
         return gross - self.settled[invoice]
 
+    def sources(self, invoice: UUID) -> set[str]:
+        """How the money came that pays for an invoice."""
+        return {receipt.booked.source for receipt in self.receipts.values() if invoice in receipt.paid}
+
+    def pays(self, receipt: str, invoice: UUID) -> bool:
+        """Whether a receipt is there and pays for a part of an invoice, or all of it."""
+        return receipt in self.receipts and invoice in self.receipts[receipt].paid
+
     def book(self, booked: ReceiptBooked) -> bool:
         """Books a receipt once; False when it is there already.
 

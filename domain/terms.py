@@ -285,6 +285,8 @@ def _pauses(facts: Iterable[Located]) -> list[Span]:
     for _, body in facts:
         if isinstance(body, license_events.LicenseSuspended) and body.pauses_billing:
             open_since.setdefault(body.reason, body.from_on.toordinal())
+        elif isinstance(body, license_events.SuspensionDemanded) and body.pauses_billing:
+            open_since.setdefault(body.reason, body.on.toordinal())
         elif isinstance(body, license_events.LicenseResumed) and body.reason in open_since:
             pauses.append((open_since.pop(body.reason), body.on.toordinal()))
     return union([*pauses, *((since, OPEN_END) for since in open_since.values())])

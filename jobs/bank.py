@@ -40,6 +40,8 @@ ADD_STATEMENT = "INSERT INTO bank_statement VALUES (%s, %s, %s, %s, %s, %s, %s) 
 ADD_TRANSFER = """INSERT INTO bank_transfer (bucket, transfer, account, booked_on, amount, currency, text, name, iban,
 is_return) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 COLUMNS = "transfer, booked_on, amount, currency, text, name, iban, is_return, state, why"
+OVER = frozenset({"settled", "payout"})
+"""States of a movement whose money is accounted for; a payout is money that a provider had taken for us before."""
 MARK = "UPDATE bank_transfer SET state = %s, why = %s, payer = %s WHERE bucket = %s AND transfer = %s"
 OWED = """SELECT invoice, account, number, currency, left_open FROM receivable_v1 WHERE number = ANY(%s)
 ORDER BY array_position(%s, number)"""
@@ -161,8 +163,8 @@ def allocate_transfer(billing: Billing, pool: Pool, transfer: str, numbers: Sequ
     missing = set(numbers) - {one.number for one in named}
     if missing:
         raise NotFound(f"there is no invoice {', '.join(sorted(missing))}")
-    if waiting.state == "settled":
-        raise Conflict(f"{transfer} is settled")
+    if waiting.state in OVER:
+        raise Conflict(f"{transfer} is {waiting.state}: {waiting.why}")
     if waiting.amount < 0:
         raise Invalid(f"{transfer} went out: it can only be a return of a receipt")
     if len({(one.account, one.currency) for one in named}) != 1 or named[0].currency != waiting.currency:
@@ -182,8 +184,8 @@ def return_transfer(billing: Billing, pool: Pool, transfer: str, receipt: str) -
     waiting = _one(pool, transfer)
     if waiting.amount >= 0:
         raise Invalid(f"{transfer} came in: it cannot be a return")
-    if waiting.state == "settled":
-        raise Conflict(f"{transfer} is settled")
+    if waiting.state in OVER:
+        raise Conflict(f"{transfer} is {waiting.state}: {waiting.why}")
     with pool.connection() as connection:
         row = connection.execute("SELECT account, currency FROM receipt_v1 WHERE receipt = %s", [receipt]).fetchone()
     if row is None:
@@ -216,6 +218,13 @@ def owed(pool: Pool, numbers: Sequence[str]) -> list[Owed]:
     """Invoices by their numbers, in that order; those that are not there are left out."""
     with pool.connection() as connection:
         return [Owed(*row) for row in connection.execute(OWED, [list(numbers), list(numbers)]).fetchall()]
+
+
+def owed_on(pool: Pool, number: str) -> Owed:
+    """One invoice by its number. Raises: NotFound."""
+    for found in owed(pool, [number]):
+        return found
+    raise NotFound(f"there is no invoice {number}")
 
 
 def _one(pool: Pool, transfer: str) -> Waiting:

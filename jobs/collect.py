@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Mapping
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from datetime import UTC, date, datetime, timedelta
 from functools import partial
@@ -22,7 +23,7 @@ from domain.account import Account
 from domain.application import Billing
 from domain.application.payments import BindObject, OpenAttempt, RecordOutcome, collection, issued, receivables
 from domain.collection import Attempt
-from domain.errors import Conflict, IntegrityError, Invalid
+from domain.errors import Conflict, IntegrityError, Invalid, Unavailable
 from domain.events.account import PaymentMethodAdded
 from domain.payment import Reply
 from domain.provider import Provider
@@ -36,6 +37,8 @@ SELECT i.invoice, i.account FROM receivable_v1 i
 LEFT JOIN live_instrument l ON l.bucket = i.bucket AND l.invoice = i.invoice
 LEFT JOIN hold_v1 h ON h.bucket = i.bucket AND h.invoice = i.invoice
 WHERE i.left_open > 0 AND l.invoice IS NULL AND h.invoice IS NULL ORDER BY i.due_on, i.number"""
+AT_ONCE = 8
+"""Invoices that are collected at once: most of the time of each is spent in waiting for the provider."""
 LONGEST_CALL = timedelta(minutes=2)
 """An attempt younger than this may be in the hands of a worker that still waits for its provider."""
 
@@ -48,20 +51,20 @@ class Collector:
     providers: Mapping[str, Provider]
     now: Callable[[], datetime] = lambda: datetime.now(UTC)
 
-    def begin(self, invoice: UUID, provider: str, customer: str, method: str) -> Attempt:
+    def begin(self, invoice: UUID, provider: str, customer: str, method: str, after: int | None = None) -> Attempt:
         """Collects an invoice by a provider, as far as it goes without anybody's help; where the attempt stands.
 
-        Raises: Conflict while another attempt of the invoice is live; Invalid when nothing is owed.
+        Raises: Conflict while another attempt of the invoice is live, or others were `after` what was known of them;
+        Invalid when nothing is owed.
         """
-        opening = OpenAttempt(invoice, provider, self.now(), customer, method)
-        return self.carry_on(self.billing.execute(opening))
+        return self._open(OpenAttempt(invoice, provider, self.now(), customer, method, after=after))
 
     def offer(self, invoice: UUID, provider: str, return_url: str) -> Attempt:
         """Opens the provider's own page on which the customer pays an invoice; the attempt says where it is.
 
         Raises: as `begin`.
         """
-        return self.carry_on(self.billing.execute(OpenAttempt(invoice, provider, self.now(), return_url=return_url)))
+        return self._open(OpenAttempt(invoice, provider, self.now(), return_url=return_url))
 
     def authenticate(self, attempt: Attempt) -> Attempt:
         """Brings a payment that the bank wants approved back to the customer: the same object, with where to go."""
@@ -73,11 +76,7 @@ class Collector:
         provider, order = self.providers[attempt.opened.provider], attempt.order()
         if attempt.object:
             return self._go_on(provider, attempt, provider.look(attempt.object))
-        created = provider.find(order) or provider.create(order)
-        if not created.object:
-            return self._end(attempt, created)
-        self.billing.execute(BindObject(order.invoice, order.attempt, created.object, created.url))
-        return self._go_on(provider, self._present(attempt), created)
+        return self._bind(provider, attempt, provider.find(order) or provider.create(order))
 
     def learn(self, attempt: Attempt) -> Attempt:
         """Reads where an attempt stands and goes on from there: what a webhook, a return and the poller come to."""
@@ -87,6 +86,20 @@ class Collector:
         """Makes sure that no money moves by an attempt any more, or learns that it did."""
         provider = self.providers[attempt.opened.provider]
         return self._learn(attempt, provider.cancel(attempt.object) if attempt.object else Reply("cancelled"))
+
+    def _open(self, opening: OpenAttempt) -> Attempt:
+        """An attempt that nobody knew before this commit: its object cannot be at the provider yet."""
+        attempt: Attempt = self.billing.execute(opening)
+        provider = self.providers[opening.provider]
+        return self._bind(provider, attempt, provider.create(attempt.order()))
+
+    def _bind(self, provider: Provider, attempt: Attempt, made: Reply) -> Attempt:
+        """Records the provider's object, and goes on from there."""
+        if not made.object:
+            return self._end(attempt, made)
+        opened = attempt.opened
+        self.billing.execute(BindObject(opened.invoice, opened.attempt, made.object, made.url))
+        return self._go_on(provider, self._present(attempt), made)
 
     def _go_on(self, provider: Provider, attempt: Attempt, seen: Reply) -> Attempt:
         """The last look at the invoice, and then the call that moves money."""
@@ -130,23 +143,24 @@ class Collector:
         return self.now().astimezone(UTC).date()
 
 
-def collect_open(collector: Collector, pool: Pool, progress: Callable[[int], None] = lambda done: None) -> Counter[str]:
+def collect_open(
+    collector: Collector, pool: Pool, progress: Callable[[int], None] = lambda done: None, at_once: int = AT_ONCE
+) -> Counter[str]:
     """Takes up what was left behind, and charges open invoices of accounts with a payment method, once for a method.
 
-    A method that was declined is not tried again by itself: a person or another method begins anew. The projections
-    have caught up before. Shapes: how many attempts ended up in which state; "skipped" had nobody to charge, and what
-    "does not fit" is money other than what was asked for.
+    A method that was declined is not tried again here: the ladder of dunning, a person or another method begins anew.
+    The projections have caught up before. Shapes: how many attempts ended up in which state; "skipped" had nobody to
+    charge, and what "does not fit" is money other than what was asked for.
     """
     with pool.connection() as connection:
         left = connection.execute(LEFT_BEHIND, [collector.now() - LONGEST_CALL]).fetchall()
         owed = connection.execute(TO_COLLECT).fetchall()
+    work = [partial(_take_up, collector, *row) for row in left] + [partial(_charge, collector, *row) for row in owed]
     counts: Counter[str] = Counter()
-    for invoice, attempt in left:
-        counts[_looked_at(partial(_take_up, collector, invoice, attempt))] += 1
-        progress(1)
-    for invoice, account in owed:
-        counts[_looked_at(partial(_charge, collector, invoice, account))] += 1
-        progress(1)
+    with ThreadPoolExecutor(at_once) as workers:
+        for state in workers.map(_looked_at, work):
+            counts[state] += 1
+            progress(1)
     return counts
 
 
@@ -156,6 +170,8 @@ def _looked_at(doing: Callable[[], str]) -> str:
         return doing()
     except IntegrityError:
         return "does not fit"
+    except Unavailable:
+        return "unavailable"
 
 
 def _take_up(collector: Collector, invoice: UUID, attempt: UUID) -> str:
@@ -173,10 +189,13 @@ def _charge(collector: Collector, invoice: UUID, account: UUID) -> str:
     return charge(collector, invoice, method)
 
 
-def charge(collector: Collector, invoice: UUID, method: PaymentMethodAdded) -> str:
-    """Charges an invoice by a method now; where the attempt stands, or "skipped" when others were faster."""
+def charge(collector: Collector, invoice: UUID, method: PaymentMethodAdded, after: int | None = None) -> str:
+    """Charges an invoice by a method now; where the attempt stands, or "skipped" when others were faster.
+
+    Shapes: `after` how many attempts there were when this was decided.
+    """
     try:
-        attempt = collector.begin(invoice, method.provider, method.customer, method.token)
+        attempt = collector.begin(invoice, method.provider, method.customer, method.token, after)
     except (Conflict, Invalid):
         return "skipped"
     return attempt.state

@@ -39,7 +39,8 @@ class LimitStanding(NamedTuple):
     """One limit of one license.
 
     Shapes: `since` is the first day of the present excess; `pool` the reference of the account whose pool it is;
-    `may_add` whether so many more users as were asked about may be added now.
+    `may_add` whether so many more users as were asked about may be added now. A license that does not serve is blocked
+    whatever it uses, and `why` says by what: `unpaid: filter off`; without limits it has one row, named "".
     """
 
     license: str
@@ -51,6 +52,7 @@ class LimitStanding(NamedTuple):
     since: date | None
     pool: str = ""
     may_add: bool = True
+    why: str = ""
 
 
 def standings(
@@ -77,7 +79,12 @@ def of_license(
     held = license.current(on)
     version = packages(held.package, held.version)
     counts = _counts(connection, license.id) if any(limit.counter for limit in version.limits) else {}
-    return [_standing(connection, license, limit, counts.get(limit.counter), on, adding) for limit in version.limits]
+    found = [_standing(connection, license, limit, counts.get(limit.counter), on, adding) for limit in version.limits]
+    why = ", ".join(license.stopped_by(on))
+    if not why:
+        return found
+    found = found or [LimitStanding(license.reference, "", "", "", None, "blocked", None)]
+    return [one._replace(state="blocked", may_add=False, why=why) for one in found]
 
 
 def _counts(connection: psycopg.Connection, license: UUID) -> dict[str, DayCounts]:

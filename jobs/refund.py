@@ -18,6 +18,7 @@ from psycopg_pool import ConnectionPool
 from domain.application import Billing
 from domain.application.payments import receivables
 from domain.application.returns import OpenRefund, RecordRefund
+from domain.payment import RefundReply
 from domain.provider import Provider
 from domain.receivables import RefundStanding
 
@@ -41,14 +42,20 @@ class Refunder:
 
         Raises: Conflict for more than the receipt holds, or money that no provider brought.
         """
-        opened = self.billing.execute(wanted, command_id=command_id)
-        return self.carry_on(opened) if opened else None
+        opened: RefundStanding | None = self.billing.execute(wanted, command_id=command_id)
+        if opened is None:
+            return None
+        # Nobody knew it before this commit: it cannot be at the provider yet.
+        return self._learn(opened, self.providers[opened.opened.provider].refund(opened.order()))
 
     def carry_on(self, standing: RefundStanding) -> RefundStanding:
         """Asks for a refund that the provider certainly has not got, else reads where it stands."""
-        opened, provider = standing.opened, self.providers[standing.opened.provider]
+        provider = self.providers[standing.opened.provider]
         found = provider.find_refund(standing.order())
-        reply = provider.refund(standing.order()) if found is None else found
+        return self._learn(standing, provider.refund(standing.order()) if found is None else found)
+
+    def _learn(self, standing: RefundStanding, reply: RefundReply) -> RefundStanding:
+        opened = standing.opened
         today = self.now().astimezone(UTC).date()
         self.billing.execute(RecordRefund(opened.account, opened.currency, opened.refund, reply, today))
         return receivables(self.billing, opened.account, opened.currency).refund(opened.refund)

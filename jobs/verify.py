@@ -12,9 +12,12 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from domain.coverage import Coverage
+from domain.events.license import LicenseCancelled, LicenseStarted
 from domain.identity import Kind, series_bucket
+from domain.ladder import STOPPING
 from jobs import basis
 from jobs.issue import coverage_row
+from projections.basis import unpack
 
 Pool = ConnectionPool[psycopg.Connection]
 
@@ -60,6 +63,15 @@ SQL_CHECKS = (
     ("bank", "every bank transfer that is settled is a receipt of its amount, or took one back", """
         SELECT t.transfer FROM bank_transfer t LEFT JOIN receipt_v1 r ON r.receipt = 'bank:' || t.transfer
         WHERE t.state = 'settled' AND t.amount > 0 AND r.amount IS DISTINCT FROM t.amount"""),
+    ("inbox", "nothing that a provider told was set aside, or waits for days, without anybody having looked", """
+        SELECT provider || ' ' || event || ' is ' || state || ': ' || why FROM webhook_inbox
+        WHERE seen_at IS NULL AND (state = 'quarantined' OR (state = 'parked' AND next_at IS NULL))"""),
+    ("unpaid", "a license is stopped as unpaid only by open invoices whose chase came so far", """
+        SELECT s.license || ': ' || coalesce(i.number, s.invoice::text) FROM suspension_v1 s
+        LEFT JOIN receivable_v1 i ON i.bucket = s.bucket AND i.invoice = s.invoice
+        LEFT JOIN dunning_v1 d ON d.bucket = s.bucket AND d.invoice = s.invoice
+        WHERE s.reason = 'unpaid' AND s.invoice <> '00000000-0000-0000-0000-000000000000' AND (i.left_open > 0
+        AND d.state IN ('chasing', 'paused', 'written_off') AND s.effect = d.effect AND NOT d.restores) IS NOT TRUE"""),
     ("parked", "no event waits for a mend", """
         SELECT projection || ' ' || stream || ': ' || error FROM parked_event"""),
 )  # fmt: skip
@@ -72,7 +84,27 @@ def verify(pool: Pool, progress: Callable[[int], None] | None = None) -> Iterato
             rows = connection.execute(f"{statement} LIMIT 10".encode()).fetchall()
             yield Check(name, says, [str(row[0]) for row in rows])
         yield Check("series", "the numbers of every series run from 1 without a gap", list(_series(connection)))
+        says = "what a chase stopped is stopped, unless it has ended or a person lets it serve"
+        yield Check("stopped", says, list(_serving(connection))[:10])
         yield from _covered(pool, connection, progress)
+
+
+SERVING = """
+SELECT i.number, l.license, d.reached_on, b.facts FROM dunning_v1 d CROSS JOIN unnest(d.licenses) AS l(license)
+JOIN receivable_v1 i ON i.bucket = d.bucket AND i.invoice = d.invoice
+JOIN basis_v1 b ON b.bucket = d.bucket AND b.stream = l.license
+LEFT JOIN suspension_v1 s ON s.bucket = d.bucket AND s.license = l.license AND s.reason = 'unpaid'
+    AND s.invoice = d.invoice
+WHERE d.state IN ('chasing', 'paused', 'written_off') AND d.effect = ANY(%s) AND NOT d.restores AND s.license IS NULL"""
+
+
+def _serving(connection: psycopg.Connection) -> Iterator[str]:
+    """Licenses that an invoice should have stopped, and that had begun and were never cancelled."""
+    for number, license, reached_on, facts in connection.execute(SERVING, [sorted(STOPPING)]).fetchall():
+        bodies = [fact.body for fact in unpack(license, facts)]
+        begun = any(isinstance(body, LicenseStarted) and body.start_on <= reached_on for body in bodies)
+        if begun and not any(isinstance(body, LicenseCancelled) for body in bodies):
+            yield f"{number}: {license}"
 
 
 def _series(connection: psycopg.Connection) -> Iterator[str]:

@@ -6,6 +6,7 @@ import os
 import shutil
 import tempfile
 from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from uuid import uuid4
 
@@ -54,6 +55,13 @@ def _named(dsn: str, database: str) -> str:
 @pytest.fixture
 def dsn(server: str) -> Iterator[str]:
     """A fresh database with the schema installed."""
+    with fresh_database(server) as dsn:
+        yield dsn
+
+
+@contextmanager
+def fresh_database(server: str) -> Iterator[str]:
+    """A database with the schema installed, which is gone afterwards."""
     name = f"t{uuid4().hex}"
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"CREATE DATABASE {name} TEMPLATE {TEMPLATE}")

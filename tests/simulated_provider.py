@@ -18,7 +18,10 @@ Fault = Literal["", "before", "after"]
 
 
 class Simulated:
-    """A provider that answers as `fault` lets it: "before" loses the request, "after" the answer."""
+    """A provider that answers as `fault` lets it: "before" loses the request, "after" the answer.
+
+    Shapes: `answers` what confirming comes to, by the method's token; any other is good for the money.
+    """
 
     name = "stripe"
 
@@ -27,6 +30,7 @@ class Simulated:
         self.orders: dict[str, Order] = {}
         self.states: dict[str, State] = {}
         self.captures: Counter[UUID] = Counter()
+        self.answers: dict[str, State] = {"declines": "declined"}
         self._lock = Lock()
 
     def create(self, order: Order) -> Reply:
@@ -60,11 +64,14 @@ class Simulated:
     def _moved(self, object_id: str) -> None:
         if self.states[object_id] != "open":
             return
-        if self.orders[object_id].method == "declines":
-            self.states[object_id] = "declined"
-        else:
-            self.states[object_id] = "succeeded"
-            self.captures[self.orders[object_id].invoice] += 1
+        self.states[object_id] = self.answers.get(self.orders[object_id].method, "succeeded")
+        self.captures[self.orders[object_id].invoice] += self.states[object_id] == "succeeded"
+
+    def fail(self, invoice: UUID) -> None:
+        """A bank says no to the debits of an invoice that it had not confirmed yet."""
+        for object_id, order in self.orders.items():
+            if order.invoice == invoice and self.states[object_id] == "pending":
+                self.states[object_id] = "declined"
 
     def _dead(self, object_id: str) -> None:
         if self.states[object_id] != "succeeded":

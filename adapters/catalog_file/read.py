@@ -10,10 +10,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from adapters.catalog_file import shape
+from adapters.catalog_file.ladder import ladder_of
 from adapters.catalog_file.nodes import Branch, Twig, parse
 from adapters.catalog_file.sense import senseless
 from domain.errors import BadFile, Fault, Unavailable
 from domain.grid import Cadence
+from domain.ladder import Ladder, faults
 from domain.package_version import (
     ChangeRules,
     Component,
@@ -46,11 +48,28 @@ def read_catalog(path: Path) -> list[PackageVersion]:
 
     Raises: BadFile with every fault, its line and field; Unavailable when the file cannot be read.
     """
+    return catalog_of(_bytes(path), str(path))
+
+
+def _bytes(path: Path) -> bytes:
     try:
-        raw = path.read_bytes()
+        return path.read_bytes()
     except OSError as error:
         raise Unavailable(f"{path}: {error.strerror}") from error
-    return catalog_of(raw, str(path))
+
+
+def read_ladder(path: Path) -> Ladder:
+    """The ladder of a file with a `dunning` section alone. Raises: as `read_catalog`."""
+    name = str(path)
+    tree = parse(_bytes(path), name)
+    try:
+        ladder = ladder_of(shape.LadderFileShape.model_validate(tree).dunning)
+    except ValidationError as error:
+        raise BadFile(_faults(error, tree, name)) from None
+    found = [(f"dunning.{where}", what, code) for where, what, code in faults(ladder)]
+    if found:
+        raise BadFile([Fault(name, line_of(tree, where), where, what, code) for where, what, code in found])
+    return ladder
 
 
 def catalog_of(raw: bytes, name: str) -> list[PackageVersion]:
@@ -60,17 +79,17 @@ def catalog_of(raw: bytes, name: str) -> list[PackageVersion]:
         catalog = shape.CatalogShape.model_validate(tree)
     except ValidationError as error:
         raise BadFile(_faults(error, tree, name)) from None
-    faults: list[Fault] = []
+    wrong: list[Fault] = []
     versions = []
     for reference, package in catalog.packages.items():
-        limits = _limits(package, tree, reference, name, faults)
+        limits = _limits(package, tree, reference, name, wrong)
         version = _version(reference, package, limits)
         versions.append(version)
         for field, message, code in senseless(version):
             where = f"packages.{reference}.{field}"
-            faults.append(Fault(name, line_of(tree, where), where, message, code))
-    if faults:
-        raise BadFile(sorted(faults, key=lambda fault: fault.line))
+            wrong.append(Fault(name, line_of(tree, where), where, message, code))
+    if wrong:
+        raise BadFile(sorted(wrong, key=lambda fault: fault.line))
     return versions
 
 
@@ -121,6 +140,8 @@ def _fields_at(path: Sequence[Any]) -> Sequence[str]:
         "quantity": shape.QuantityShape,
         "exclude": shape.ExcludeShape,
         "fold": shape.FoldShape,
+        "dunning": shape.LadderShape,
+        "steps": shape.StepShape,
     }
     parents: dict[str, type[shape.Shape]] = {
         "packages": shape.PackageShape,
@@ -149,7 +170,7 @@ def line_of(tree: Branch, path: str) -> int:
 
 
 def _limits(
-    package: shape.PackageShape, tree: Branch, reference: str, name: str, faults: list[Fault]
+    package: shape.PackageShape, tree: Branch, reference: str, name: str, wrong: list[Fault]
 ) -> tuple[Limit, ...]:
     found = []
     for key, written in package.limits.items():
@@ -160,7 +181,7 @@ def _limits(
                 path = ["packages", reference, "limits", key, *(p for p in one["loc"] if not _noise(p, one["loc"]))]
                 where = _written(path)
                 message, code = _said(one, path)
-                faults.append(Fault(name, line_of(tree, where), where, message, code))
+                wrong.append(Fault(name, line_of(tree, where), where, message, code))
     return tuple(found)
 
 
@@ -202,6 +223,7 @@ def _version(reference: str, package: shape.PackageShape, limits: tuple[Limit, .
         trial_days=package.trial,
         nfr_included=None if package.nfr_included == "all" else package.nfr_included,
         rank=package.rank,
+        dunning=ladder_of(package.dunning) if package.dunning else None,
     )
 
 

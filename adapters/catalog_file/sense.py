@@ -7,6 +7,7 @@ from decimal import Decimal
 
 from domain.counting import Rules
 from domain.errors import Invalid
+from domain.ladder import faults
 from domain.money import exponent, minor
 from domain.owed import BOUNDS
 from domain.package_version import Component, Counted, Counting, PackageVersion
@@ -33,6 +34,8 @@ def senseless(version: PackageVersion) -> Iterator[Fault]:
             yield f"limits.{limit.name}.hard", "the hard limit is below the soft one", "range"
     if version.term_months and version.trial_days > 28 * version.term_months:
         yield "trial", "the trial is longer than the term", "range"
+    if version.dunning:
+        yield from ((f"dunning.{where}", what, code) for where, what, code in faults(version.dunning))
 
 
 def _component(version: PackageVersion, component: Component, currencies: set[str]) -> Iterator[Fault]:

@@ -69,6 +69,10 @@ def _days(value: Any) -> int:
     return days
 
 
+def _after(value: Any) -> int:
+    return 0 if value == "0 days" else _days(value)
+
+
 def _percent(value: Any) -> int:
     if isinstance(value, str) and PERCENT.match(value) and int(value.rstrip(" %")) <= 100:
         return int(value.rstrip(" %"))
@@ -262,6 +266,35 @@ class ProrationShape(Shape):
     grid_on_change: Literal["restart", "continue", "always"] = "restart"
 
 
+class StepShape(Shape):
+    """One step of the ladder of an overdue invoice."""
+
+    name: Text
+    after: Annotated[int, BeforeValidator(_after)]
+    retry: Flag = False
+    remind: Id | Literal[""] = ""
+    effect: Literal["none", "warn", "read only", "filter off", "delivery off", "removed"] = "none"
+    restores: Literal["service", "configuration", "nothing"] | None = None
+    pauses_billing: Flag = False
+
+
+class LadderShape(Shape):
+    """How overdue invoices are chased."""
+
+    days: Literal["calendar", "business"] = "calendar"
+    calendar: str = "weekdays"
+    claimed_transfer_waits: Days = 10
+    transit_waits: Days = 14
+    customer_waits: Days = 3
+    steps: tuple[StepShape, ...] = Field(min_length=1, max_length=50)
+
+
+class LadderFileShape(Shape):
+    """A ladder alone, for one account."""
+
+    dunning: LadderShape
+
+
 class PackageShape(Shape):
     """One package."""
 
@@ -276,6 +309,7 @@ class PackageShape(Shape):
     limits: dict[Id, Any] = {}
     changes: ChangesShape = ChangesShape()
     proration: ProrationShape = ProrationShape()
+    dunning: LadderShape | None = None
 
 
 class CatalogShape(Shape):

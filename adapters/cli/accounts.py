@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from decimal import Decimal, InvalidOperation
+from pathlib import Path
 from typing import Annotated
 
 import typer
 from msgspec.structs import replace
 
+from adapters.catalog_file.read import read_ladder
 from adapters.cli.session import After, CommandId, Day, Limit, command_id, opened, show, table_of
-from domain.application.accounts import AddPaymentMethod, ChangeAccount, OpenAccount, RemovePaymentMethod, account_named
+from domain.application.accounts import (
+    AddPaymentMethod,
+    ChangeAccount,
+    OpenAccount,
+    RemovePaymentMethod,
+    SetLadder,
+    account_named,
+)
 from domain.errors import Invalid, NotFound
 from domain.events.account import Party
 
@@ -128,17 +137,35 @@ def show_account(reference: Reference) -> None:
 @app.command("pay-by")
 def pay_by(
     reference: Reference,
-    provider: Annotated[str, typer.Argument(help="stripe")],
-    customer: Annotated[str, typer.Argument(help="its id of the customer (cus_…)")],
-    token: Annotated[str, typer.Argument(help="its id of the method (pm_…); card numbers never come here")],
+    provider: Annotated[str, typer.Argument(help="stripe or paypal")],
+    customer: Annotated[str, typer.Argument(help="its id of the customer (cus_… at Stripe)")],
+    token: Annotated[
+        str, typer.Argument(help="its id of the method (pm_…, at PayPal a vault id); card numbers never come here")
+    ],
     label: Annotated[str, typer.Option(help="for people: visa …4242")] = "",
     remove: Annotated[bool, typer.Option("--remove", help="take the method away")] = False,
 ) -> None:
     """Lets open invoices of an account be charged by a provider; the latest method is used."""
-    if provider != "stripe":
-        raise Invalid(f"{provider!r} is not a provider that can charge: stripe is")
+    if provider not in ("stripe", "paypal"):
+        raise Invalid(f"{provider!r} is not a provider that can charge: stripe and paypal are")
     command = RemovePaymentMethod(reference, token, "by hand") if remove else None
     with opened() as tally:
         tally.billing.execute(command or AddPaymentMethod(reference, provider, customer, token, label))
     answer = {"account": reference, "method": token, "removed": remove}
     show(answer, f"{reference} is {'not ' if remove else ''}charged by {label or token} at {provider}")
+
+
+@app.command("dunning")
+def chased_by(
+    reference: Reference,
+    ladder: Annotated[str, typer.Option(help="a file with a `dunning` section; see docs/dunning.md")] = "",
+    packages: Annotated[bool, typer.Option("--packages", help="the ladder of its packages again")] = False,
+) -> None:
+    """Gives an account a ladder of its own for its overdue invoices; a chase that runs keeps the one it began with."""
+    if bool(ladder) == packages:
+        raise Invalid("say --ladder FILE or --packages")
+    command = SetLadder(reference, read_ladder(Path(ladder)) if ladder else None)
+    with opened() as tally:
+        tally.billing.execute(command)
+    answer = {"account": reference, "ladder": command.ladder}
+    show(answer, f"{reference} is chased by {ladder or 'the ladder of its packages'}")

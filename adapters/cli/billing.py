@@ -242,14 +242,15 @@ def limits_command(
 ) -> None:
     """Shows limits against use: within, warn, grace, over or blocked, since when, pooled where so.
 
-    `may add` answers the product: only a hard limit (or the hard part of a soft one) says no.
+    `may add` answers the product: a hard limit (or the hard part of a soft one) says no, and so does a license that
+    does not serve; `reason` tells by what, such as `unpaid: filter off`.
     """
     with opened() as tally:
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             found = standings(connection, tally.billing, tally.packages, license, on or today(), limit, after, adding)
-    rows = [(s.license, s.limit, s.value, s.used, s.state, s.since, s.pool, s.may_add) for s in found]
-    columns = ["license", "limit", "value", "used", "state", "since", "pool", "may add"]
+    rows = [(s.license, s.limit, s.value, s.used, s.state, s.since, s.pool, s.may_add, s.why) for s in found]
+    columns = ["license", "limit", "value", "used", "state", "since", "pool", "may add", "reason"]
     show([one._asdict() for one in found], table_of("Limits", columns, rows, right=["value", "used"]))
 
 

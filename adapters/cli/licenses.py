@@ -268,7 +268,7 @@ def _row(license: Any, owner: str) -> dict[str, Any]:
         "type": held.type,
         "start_on": license.start_on,
         "end_on": license.end_on,
-        "suspended": ", ".join(license.suspended),
+        "suspended": ", ".join(license.suspensions()),
         "scheduled": ", ".join(f"{c.change}: {c.package} on {c.effective_on}" for c in scheduled),
     }
 

@@ -12,7 +12,24 @@ from typing import Annotated
 import psycopg
 import typer
 
-from adapters.cli import accounts, bank, billing, catalog, counts, licenses, mail, operate, outgoing, payments
+from adapters.cli import (
+    accounts,
+    bank,
+    billing,
+    catalog,
+    counts,
+    dunning,
+    licenses,
+    mail,
+    operate,
+    outgoing,
+    payments,
+    providers,
+    reconcile,
+    returns,
+    serve,
+    webhooks,
+)
 from adapters.cli import demo as demonstration
 from adapters.cli import sandbox as sandboxed
 from adapters.cli.session import errors, session
@@ -34,11 +51,18 @@ app.add_typer(counts.app, name="counts")
 app.add_typer(billing.invoices, name="invoices")
 app.add_typer(payments.app, name="payments")
 app.add_typer(bank.app, name="bank")
+app.add_typer(providers.app, name="providers")
+app.add_typer(webhooks.app, name="webhooks")
+app.add_typer(dunning.app, name="dunning")
 app.add_typer(mail.app, name="mail")
 app.add_typer(operate.database, name="db")
 billing.register(app)
 outgoing.register(app)
+outgoing.register(app)
 operate.register(app)
+reconcile.register(app)
+returns.register(payments.app)
+serve.register(app)
 sandboxed.register(app)
 demonstration.register(app)
 

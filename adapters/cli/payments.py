@@ -6,13 +6,13 @@ from typing import Annotated
 
 import typer
 
-from adapters.bootstrap import Tally
+from adapters.bootstrap import collector_of
 from adapters.cli.session import After, Limit, OptionalDay, money, opened, progress, show, table_of, today
 from domain.account import Account as Payer
 from domain.application.accounts import account_named
-from domain.errors import Conflict, NotFound
-from jobs.bank import owed
-from jobs.collect import Collector, charge, collect_open
+from domain.errors import Conflict
+from jobs.bank import owed_on
+from jobs.collect import charge, collect_open
 from jobs.settle import settle
 
 app = typer.Typer(no_args_is_help=True, help="Money: open invoices, receipts, and the credit of accounts.")
@@ -82,7 +82,7 @@ def collect() -> None:
     Any number may run at once: an invoice has one live attempt. The key of Stripe is read from TALLY_STRIPE_KEY.
     """
     with opened() as tally:
-        collector = _collector(tally)
+        collector = collector_of(tally)
         tally.follower().catch_up()
         with progress("collecting", None) as done:
             counts = collect_open(collector, tally.pool, done)
@@ -93,11 +93,9 @@ def collect() -> None:
 def retry(number: Annotated[str, typer.Argument(help="the number of the invoice")]) -> None:
     """Charges one invoice again by its account's present payment method."""
     with opened() as tally:
-        collector = _collector(tally)
+        collector = collector_of(tally)
         tally.follower().catch_up()
-        invoice = next(iter(owed(tally.pool, [number])), None)
-        if invoice is None:
-            raise NotFound(f"there is no invoice {number}")
+        invoice = owed_on(tally.pool, number)
         method = tally.billing.find(Payer, invoice.account, "account").method
         if method is None or method.provider not in collector.providers:
             raise Conflict(f"the payer of {number} has no payment method that there is a key for")
@@ -118,9 +116,3 @@ def attempts(limit: Limit = 50, after: After = "") -> None:
         for number, provider, c, amount, state, code, at, name in rows
     ]
     show(answer, table_of("Attempts", [name for name in TRIED if name != "currency"], printed, right=["amount"]))
-
-
-def _collector(tally: Tally) -> Collector:
-    if not tally.providers:
-        raise Conflict("no provider of payments is set up: set TALLY_STRIPE_KEY (`tally sandbox` shows how to try it)")
-    return Collector(tally.billing, tally.providers)

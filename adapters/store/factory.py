@@ -20,11 +20,11 @@ from adapters.store.recorder import BucketedRecorder
 KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30000}
 
 
-def open_pool(dsn: str, size: int = 10) -> ConnectionPool[psycopg.Connection]:
+def open_pool(dsn: str, size: int = 10, autocommit: bool = False) -> ConnectionPool[psycopg.Connection]:
     """Connections that notice a dead line, working as the role that may only add to the log."""
     return ConnectionPool(
         dsn, min_size=1, max_size=size, open=True, timeout=30,
-        kwargs={**KEEPALIVE, "options": "-c role=tally_app", "application_name": "tally"},
+        kwargs={**KEEPALIVE, "autocommit": autocommit, "options": "-c role=tally_app", "application_name": "tally"},
     )  # fmt: skip
 
 

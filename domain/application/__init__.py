@@ -141,3 +141,10 @@ class Billing(Application[UUID]):
             raise NotFound(f"there is no {what}")
         assert isinstance(found, kind)
         return found
+
+    def find_or_new(self, kind: type[A], identifier: UUID) -> A:
+        """An aggregate as of now; a new one when nothing was recorded of it."""
+        try:
+            return self.find(kind, identifier, "stream")
+        except NotFound:
+            return kind(identifier)

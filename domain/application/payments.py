@@ -8,9 +8,11 @@ from uuid import UUID
 import msgspec
 
 from domain.account import Account
-from domain.application import A, Billing, Outcome
+from domain.aggregate import Aggregate
+from domain.application import Billing, Outcome
+from domain.application.chases import ended_by_payment
 from domain.collection import OVER, Collection, collection_id
-from domain.errors import Conflict, IntegrityError, NotFound
+from domain.errors import Conflict, IntegrityError
 from domain.events.collection import AttemptOpened
 from domain.events.documents import CreditNoteIssued, InvoiceIssued
 from domain.events.receivables import ReceiptBooked, Source
@@ -33,26 +35,19 @@ def issued(billing: Billing, invoice: UUID) -> InvoiceIssued:
 
 def receivables(billing: Billing, account: UUID, currency: str) -> Receivables:
     """The money of a payer in a currency; a new one when there was none."""
-    return _stream(billing, Receivables, receivables_id(account, currency))
+    return billing.find_or_new(Receivables, receivables_id(account, currency))
 
 
 def collection(billing: Billing, invoice: UUID) -> Collection:
     """The attempts of an invoice; none yet when there were none."""
-    return _stream(billing, Collection, collection_id(invoice))
-
-
-def _stream(billing: Billing, kind: type[A], identifier: UUID) -> A:
-    try:
-        return billing.find(kind, identifier, "stream")
-    except NotFound:
-        return kind(identifier)
+    return billing.find_or_new(Collection, collection_id(invoice))
 
 
 class OpenAttempt(msgspec.Struct, frozen=True):
     """Begins to collect what an invoice is owed by a provider; the answer is the attempt.
 
     Shapes: `customer` and `method` are the provider's tokens; without a method the customer pays on the provider's
-    page, and comes back to `return_url`.
+    page, and comes back to `return_url`; with `after`, only when so many attempts were made before.
     """
 
     invoice: UUID
@@ -61,10 +56,13 @@ class OpenAttempt(msgspec.Struct, frozen=True):
     customer: str = ""
     method: str = ""
     return_url: str = ""
+    after: int | None = None
 
     def handle(self, billing: Billing) -> Outcome:
         invoice, attempts = issued(billing, self.invoice), collection(billing, self.invoice)
         money = receivables(billing, invoice.account, invoice.currency)
+        if self.after is not None and len(attempts.attempts) != self.after:
+            raise Conflict(f"{invoice.document} has {len(attempts.attempts)} attempts, not {self.after}")
         opened = AttemptOpened(
             attempt=attempts.next_id(self.opened_at), invoice=self.invoice, document=invoice.document,
             account=invoice.account, reference=billing.find(Account, invoice.account, "account").reference,
@@ -113,10 +111,10 @@ class RecordOutcome(msgspec.Struct, frozen=True):
         ended: Rows = {LIVE: gone} if was_live and self.reply.state in OVER else {}
         if self.reply.state != "succeeded":
             return Outcome((attempts,), ended=ended)
-        money, names = self._money(billing, held.opened)
-        return Outcome((attempts, money), names, ended)
+        booked, names = self._money(billing, held.opened)
+        return Outcome((attempts, *booked), names, ended)
 
-    def _money(self, billing: Billing, opened: AttemptOpened) -> tuple[Receivables, Rows]:
+    def _money(self, billing: Billing, opened: AttemptOpened) -> tuple[tuple[Aggregate, ...], Rows]:
         reply = self.reply
         if reply.currency != opened.currency or not 0 < reply.amount <= opened.amount or not reply.payment:
             said, asked = (reply.amount, reply.currency), (opened.amount, opened.currency)
@@ -151,24 +149,25 @@ class BookReceipt(msgspec.Struct, frozen=True):
     invoices: tuple[UUID, ...] = ()
 
     def handle(self, billing: Billing) -> Outcome:
-        money, names = self.book(billing)
-        return Outcome((money,), names, answer=bool(names))
+        booked, names = self.book(billing)
+        return Outcome(booked, names, answer=bool(names))
 
-    def book(self, billing: Billing) -> tuple[Receivables, Rows]:
-        """The payer's money with the receipt in it, and the row that keeps its name from being used again."""
+    def book(self, billing: Billing) -> tuple[tuple[Aggregate, ...], Rows]:
+        """The payer's money with the receipt in it, the chases that it ends, and the row that keeps its name."""
         money = receivables(billing, self.account, self.currency)
         booked = ReceiptBooked(
             account=self.account, currency=self.currency, receipt=self.receipt, source=self.source,
             amount=self.amount, received_on=self.on, text=self.text, attempt=self.attempt,
         )  # fmt: skip
         if not money.book(booked):
-            return money, {}
-        for invoice in self.invoices:
-            gross = _payable(billing, invoice, self.account, self.currency)
+            return (money,), {}
+        owed = [(one, _payable(billing, one, self.account, self.currency)) for one in self.invoices]
+        for invoice, gross in owed:
             part = min(money.receipt(self.receipt).credit, money.open_amount(invoice, gross))
             if part > 0:
                 money.allocate(self.receipt, invoice, gross, part, self.on)
-        return money, {NAMES: [(name_bucket(self.receipt), self.receipt, self.account)]}
+        names: Rows = {NAMES: [(name_bucket(self.receipt), self.receipt, self.account)]}
+        return (money, *ended_by_payment(billing, money, owed, self.on)), names
 
 
 class BookCreditNote(msgspec.Struct, frozen=True):
@@ -198,7 +197,8 @@ class DrawCredit(msgspec.Struct, frozen=True):
         money = receivables(billing, self.account, self.currency)
         owed = [(one, _payable(billing, one, self.account, self.currency)) for one in self.invoices]
         free = [(one, gross) for one, gross in owed if collection(billing, one).live is None]
-        return Outcome((money,), answer=money.draw(free, self.on))
+        drawn = money.draw(free, self.on)
+        return Outcome((money, *ended_by_payment(billing, money, free, self.on)), answer=drawn)
 
 
 class Allocate(msgspec.Struct, frozen=True):
@@ -215,7 +215,7 @@ class Allocate(msgspec.Struct, frozen=True):
         money = receivables(billing, self.account, self.currency)
         gross = _payable(billing, self.invoice, self.account, self.currency)
         money.allocate(self.receipt, self.invoice, gross, self.amount, self.on)
-        return Outcome((money,))
+        return Outcome((money, *ended_by_payment(billing, money, [(self.invoice, gross)], self.on)))
 
 
 def _payable(billing: Billing, invoice: UUID, account: UUID, currency: str) -> int:

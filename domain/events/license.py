@@ -74,13 +74,14 @@ class LicenseSuspended(Event):
 
 
 class SuspensionDemanded(Event):
-    """One more asks for a suspension that is there, or asks for another effect of it."""
+    """One more asks for a suspension that is there, or asks for another effect of it, or that billing pauses too."""
 
     TOPIC = "license.suspension_demanded"
     reason: str
     effect: str
     on: date
     invoice: UUID | None = None
+    pauses_billing: bool = False
 
 
 class SuspensionReleased(Event):

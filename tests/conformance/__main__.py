@@ -15,7 +15,7 @@ from tests.conformance.play import FAMILIES, Family, play
 TELLS = (
     "Dates and whole periods are exact. A part of a period may differ by one minor unit on a tie of rounding; rows of "
     "zero and rows of account credit are left out. Nothing else is forgiven; an expectation of something that we do "
-    "not have, a payment say, is counted as not compared."
+    "not have, a wallet say, is counted as not compared."
 )
 
 

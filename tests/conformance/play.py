@@ -18,6 +18,7 @@ FAMILIES: dict[str, Callable[[Case, Forgiven], None]] = {
     "tiers": tiers.play,
     "integration": stories.play,
     "usage": stories.play,
+    "dunning_payments": stories.play,
 }
 Outcome = Literal["passed", "failed", "not_expressible"]
 

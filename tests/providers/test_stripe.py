@@ -4,53 +4,37 @@ from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from datetime import UTC, date, datetime
+from concurrent.futures import ThreadPoolExecutor
 from uuid import UUID
 
 import pytest
 
 from adapters.bootstrap import Tally
-from adapters.providers.stripe import StripePayments
-from adapters.sandbox.server import Fault, Sandbox
+from adapters.sandbox.server import Sandbox
 from domain.application.payments import OpenAttempt, collection, issued, receivables
 from domain.collection import Attempt
-from domain.identity import Kind, make_id
-from domain.payment import Order
 from jobs.collect import Collector
+from tests.providers.stripe_world import FAULTS, NOW, WITH_EFFECT, order, refund, sandbox_now, stripe_at
 from tests.store.test_collect import invoices
-
-NOW = datetime(2025, 2, 1, 9, tzinfo=UTC)
-FAULTS: tuple[Fault, ...] = (
-    "lost_before", "lost_after", "server_error", "saved_error", "busy", "rate_limit", "truncated"
-)  # fmt: skip
 
 
 @pytest.fixture
 def sandbox() -> Iterator[Sandbox]:
-    with Sandbox() as running:
+    with sandbox_now() as running:
         yield running
-
-
-def stripe_at(sandbox: Sandbox) -> StripePayments:
-    return StripePayments("sk_test_1", sandbox.url, timeout=5)
-
-
-def order(method: str = "pm_card_visa", amount: int = 2380, name: str = "1") -> Order:
-    attempt, invoice = (make_id(kind, 1, date(2025, 2, 1), name) for kind in (Kind.ATTEMPT, Kind.INVOICE))
-    return Order(attempt, invoice, "INV-000001", "acme", amount, "EUR", customer="cus_1", method=method)
 
 
 def test_creating_moves_no_money_and_confirming_moves_it_once(sandbox):
     stripe, wanted = stripe_at(sandbox), order()
     created = stripe.create(wanted)
-    assert (created.state, created.amount, sandbox.books.captured.total()) == ("open", 0, 0)
+    assert (created.state, created.amount, sandbox.stripe.books.captured.total()) == ("open", 0, 0)
     assert stripe.create(wanted).object == created.object
     paid = stripe.confirm(wanted, created.object)
     assert (paid.state, paid.amount, paid.currency) == ("succeeded", 2380, "EUR")
     assert paid == stripe.look(created.object) == stripe.cancel(created.object)
-    sandbox.books.now += 25 * 3600
+    sandbox.clock.ahead += 25 * 3600
     assert stripe.confirm(wanted, created.object).state == "succeeded"
-    assert sandbox.books.captured.total() == 2380
+    assert sandbox.stripe.books.captured.total() == 2380
 
 
 @pytest.mark.parametrize(
@@ -58,7 +42,7 @@ def test_creating_moves_no_money_and_confirming_moves_it_once(sandbox):
     [
         ("pm_card_chargeDeclined", "generic_decline"),
         ("pm_card_chargeDeclinedInsufficientFunds", "insufficient_funds"),
-        ("pm_card_authenticationRequired", "authentication_required"),
+        ("pm_card_chargeDeclinedExpiredCard", "expired_card"),
     ],
 )
 def test_a_decline_says_why_and_its_intent_can_be_made_dead(sandbox, method, code):
@@ -95,7 +79,7 @@ def test_what_the_network_lost_is_unknown_and_never_a_guess(sandbox, fault):
         assert stripe.look(object_id).state == "unknown"
     assert stripe.create(order(name="2")).state == "unknown"
     sandbox.fault = lambda: ""
-    effect = "succeeded" if fault in ("lost_after", "saved_error", "truncated") else "open"
+    effect = "succeeded" if fault in WITH_EFFECT else "open"
     assert stripe.look(object_id).state == effect
 
 
@@ -118,13 +102,13 @@ def test_invoices_are_collected_through_a_bad_network_and_nobody_is_charged_twic
         for _ in range(2):
             if (live := collection(tally.billing, invoice).live) is not None:
                 # Keys are gone by now: only reading tells what became of it.
-                sandbox.books.now += 25 * 3600
+                sandbox.clock.ahead += 25 * 3600
                 collector.carry_on(live)
         money = receivables(tally.billing, found.account, "EUR")
         assert collection(tally.billing, invoice).live is None
-        assert sandbox.books.captured[str(invoice)] == found.gross - money.open_amount(invoice, found.gross)
-        assert sandbox.books.captured[str(invoice)] in (0, found.gross)
-    assert sandbox.books.captured.total() > 0
+        assert sandbox.stripe.books.captured[str(invoice)] == found.gross - money.open_amount(invoice, found.gross)
+        assert sandbox.stripe.books.captured[str(invoice)] in (0, found.gross)
+    assert sandbox.stripe.books.captured.total() > 0
 
 
 def test_an_object_whose_answer_was_lost_is_found_and_not_made_again_when_its_key_is_gone(tally, sandbox):
@@ -134,7 +118,19 @@ def test_an_object_whose_answer_was_lost_is_found_and_not_made_again_when_its_ke
     sandbox.fault = lambda: "lost_after"
     assert stripe.create(attempt.order()).state == "unknown"
     sandbox.fault = lambda: ""
-    sandbox.books.now += 25 * 3600
+    sandbox.clock.ahead += 25 * 3600
     collector = Collector(tally.billing, {"stripe": stripe}, lambda: NOW)
     assert work(collector, tally, invoice, "pm_card_visa").state == "succeeded"
-    assert len(sandbox.books.intents) == 1
+    assert len(sandbox.stripe.books.intents) == 1
+
+
+def test_threads_that_confirm_and_refund_the_same_at_once_move_money_once(sandbox):
+    stripe, wanted = stripe_at(sandbox), order()
+    made = stripe.create(wanted)
+    with ThreadPoolExecutor(8) as workers:
+        seen = list(workers.map(lambda _: stripe.confirm(wanted, made.object), range(16)))
+        (charge,) = {one.payment for one in seen}
+        given = set(workers.map(lambda _: stripe.refund(refund(charge, 1000)), range(16)))
+    assert {one.state for one in seen} == {"succeeded"}
+    assert len(given) == 1
+    assert (sandbox.stripe.books.captured.total(), sandbox.stripe.books.returned.total()) == (2380, 1000)

@@ -3,37 +3,65 @@
 from __future__ import annotations
 
 import json
+import os
 import re
 import signal
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from datetime import date
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+from threading import Thread
 from typing import Any
 
 import pytest
+import stripe
 
 from adapters.bootstrap import Tally
 from adapters.cli.main import main
 from tests.store.test_collect import invoices
 
 
+class Hook(BaseHTTPRequestHandler):
+    """Takes webhooks in."""
+
+    def do_POST(self) -> None:
+        body = self.rfile.read(int(self.headers["Content-Length"]))
+        self.server.came.append((body, self.headers["Stripe-Signature"]))  # type: ignore[attr-defined]
+        self.send_response(200)
+        self.end_headers()
+
+    def log_message(self, *_: Any) -> None:
+        pass
+
+
 @pytest.fixture
-def sandbox(monkeypatch: pytest.MonkeyPatch) -> Iterator[subprocess.Popen[str]]:
+def hook() -> Iterator[Any]:
+    with ThreadingHTTPServer(("127.0.0.1", 0), Hook) as server:
+        server.came = []  # type: ignore[attr-defined]
+        Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
+        yield server
+        server.shutdown()
+
+
+@pytest.fixture
+def sandbox(monkeypatch: pytest.MonkeyPatch, hook: Any) -> Iterator[subprocess.Popen[str]]:
     """`tally sandbox` on a free port, and the environment that it asks for."""
-    command = [sys.executable, "-c", "from adapters.cli.main import main; main(['sandbox', '--port', '0'])"]
+    words = ["sandbox", "--port", "0", "--webhook-url", f"http://127.0.0.1:{hook.server_port}/"]
+    command = [sys.executable, "-c", f"from adapters.cli.main import main; main({words!r})"]
     with subprocess.Popen([*command[:1], "-u", *command[1:]], stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
         for line in running.stdout:
-            for name, value in re.findall(r"(TALLY_STRIPE_[A-Z]+)=(\S+)", line):
+            for name, value in re.findall(r"(TALLY_STRIPE_[A-Z_]+)=(\S+)", line):
                 monkeypatch.setenv(name, value)
-            if "declined" in line:
+            if "Ready" in line:
                 break
         yield running
         running.kill()
 
 
-def test_cards_are_charged_once_declines_are_told_and_another_card_pays(tally, dsn, sandbox, monkeypatch, capsys):
+def test_cards_are_charged_once_declines_are_told_and_another_card_pays(tally, dsn, sandbox, hook, monkeypatch, capsys):
     monkeypatch.setenv("DATABASE_URL", dsn)
 
     def run(*words: str) -> Any:
@@ -52,6 +80,12 @@ def test_cards_are_charged_once_declines_are_told_and_another_card_pays(tally, d
     assert run("payments", "retry", declined["number"])["state"] == "succeeded"
     assert [one["open"] for one in run("payments", "open", "--on", str(date(2025, 2, 1)))] == [2380]
     assert [check["name"] for check in run("verify") if check["found"]] == []
+    secret = os.environ["TALLY_STRIPE_WEBHOOK_SECRET"]
+    until = time.monotonic() + 20
+    while len(taken := [one for one in hook.came if b'"type":"payment_intent.succeeded"' in one[0]]) < 2:
+        assert time.monotonic() < until, "the sandbox tells of every payment by itself"
+        time.sleep(0.1)
+    assert [stripe.Webhook.construct_event(*one, secret).type for one in taken] == ["payment_intent.succeeded"] * 2
     sandbox.send_signal(signal.SIGINT)
     assert "4760 minor units of 2 invoices" in sandbox.communicate(timeout=20)[0]
 

@@ -154,3 +154,54 @@ def test_units_that_come_and_go_are_billed_and_explained_by_their_days(tally, tm
     assert (told["amount"], told["computation"]) == (
         "52.00", "52.00 for the period, each unit for the days that it was there",
     )  # fmt: skip
+
+
+LADDER = """\
+dunning:
+  days: business
+  calendar: DE
+  steps:
+    - {name: reminder, after: 2 days, remind: reminder}
+    - {name: filter off, after: 5 days, effect: filter off}
+"""
+
+
+def test_an_overdue_invoice_is_chased_claimed_paused_paid_and_told_in_order(tally, tmp_path):
+    catalog = tmp_path / "d.yaml"
+    catalog.write_text(
+        "catalog: 1\npackages:\n  dun:\n    name: Dun\n    effective_on: 2025-01-01\n    components:\n"
+        '      base: {name: Base, price: {EUR: {flat: "10.00"}}}\n'
+    )
+    ladder = tmp_path / "ladder.yaml"
+    ladder.write_text(LADDER.replace("after: 5", "after: 2"))
+    assert tally("catalog", "apply", str(catalog), "--yes")[0] == 0
+    tally("accounts", "open", "slow", "--name", "Slow", "--terms-days", "0")
+    status, told = tally("accounts", "dunning", "slow", "--ladder", str(ladder))
+    assert (status, told["error"]["faults"][0]["line"]) == (2, 6)
+    ladder.write_text(LADDER)
+    assert tally("accounts", "dunning", "slow", "--ladder", str(ladder))[0] == 0
+    tally("licenses", "start", "slow-1", "--account", "slow", "--package", "dun", "--on", "2025-06-02")
+    tally("bill", "--through", "2025-06-02", "--issued-on", "2025-06-02", "--account", "slow")
+    number = tally("invoices", "list", "--account", "slow")[1][0]["number"]
+    for day in ("2025-06-03", "2025-06-04", "2025-06-10", "2025-06-10"):
+        assert tally("dunning", "run", "--on", day)[0] == 0
+    (chase,) = (one for one in tally("dunning", "list")[1] if one["number"] == number)
+    assert (chase["state"], chase["stage"], chase["effect"]) == ("chasing", "filter off", "filter_off")
+    assert tally("licenses", "show", "slow-1")[1]["suspended"] == "unpaid: filter off"
+    blocked = tally("limits", "slow-1", "--on", "2025-06-11")[1][0]
+    assert (blocked["state"], blocked["may_add"], blocked["why"]) == ("blocked", False, "unpaid: filter off")
+    assert tally("dunning", "claim", number, "--on", "2025-06-09")[0] == 2, "that would have been here by now"
+    assert tally("licenses", "resume", "slow-1", "--reason", "unpaid")[0] == 2
+    assert tally("dunning", "pause", number, "--why", "promised", "--restore")[0] == 0
+    assert tally("licenses", "show", "slow-1")[1]["suspended"] == ""
+    assert tally("dunning", "pause", number)[0] == 2
+    assert tally("dunning", "resume", number)[0] == 0
+    assert tally("dunning", "write-off", number, "--why", "gone")[0] == 0
+    assert tally("dunning", "show", "INV-999999")[0] == 2
+    topics = [one["topic"] for one in tally("dunning", "show", number)[1]]
+    assert topics == [
+        "invoice.issued", "dunning.started", "dunning.stage_reached", "dunning.stage_reached", "license.suspended",
+        "dunning.paused", "license.resumed", "dunning.resumed", "license.suspended", "dunning.ended",
+        "collection.hold_placed",
+    ]  # fmt: skip
+    assert tally("verify")[0] == 0

@@ -117,3 +117,21 @@ def test_another_takes_over_when_the_leader_is_killed(tally, dsn):
         while not successor.leads() and time.monotonic() < end:
             time.sleep(0.05)
         assert successor.wake() == 2
+
+
+def test_after_billing_the_day_s_job_collects_and_chases_what_is_overdue_in_its_zone(tally):
+    a_business(tally)
+    with Scheduler(tally, now=at(2025, 1, 31)) as scheduler:
+        scheduler.wake()
+    work(tally, wait=False)
+    with Scheduler(tally, now=at(2025, 2, 17)) as scheduler:
+        scheduler.wake()
+    work(tally, wait=False)
+    tally.follower().catch_up()
+    with tally.pool.connection() as connection:
+        rows = connection.execute(
+            "SELECT a.reference, d.state, d.stage, d.next_on FROM dunning_v1 d "
+            "JOIN receivable_v1 i USING (bucket, invoice) JOIN account_v1 a ON a.bucket = i.bucket "
+            "AND a.account = i.account"
+        ).fetchall()
+    assert rows == [("late", "chasing", "reminder", date(2025, 2, 21))]

@@ -1,4 +1,4 @@
-"""Thirty ways to write a catalog that cannot be meant: each is refused with its code, line and field."""
+"""Forty ways to write a catalog that cannot be meant: each is refused with its code, line and field."""
 
 from __future__ import annotations
 
@@ -37,6 +37,11 @@ packages:
           JPY: {per_unit: "250"}
     limits:
       users: {up_to: 25, hard: 50, counter: users}
+    dunning:
+      calendar: DE
+      steps:
+        - {name: reminder, after: 3 days, retry: true, remind: reminder}
+        - {name: filter off, after: 14 days, effect: filter off}
 """
 
 # what is replaced, by what, then the code, line and field of the fault
@@ -89,6 +94,19 @@ BAD = {
         13,
         ".base.price.EUR",
     ),
+    "a calendar of nowhere": ("calendar: DE", "calendar: Utopia", "reference", 24, "packages.guard.dunning.calendar"),
+    "a step before the one before": ("after: 14 days", "after: 3 days", "range", 27, ".dunning.steps[1].after"),
+    "two steps of one name": ("name: filter off", "name: reminder", "duplicate_key", 27, ".dunning.steps[1].name"),
+    "an effect that is none": ("effect: filter off", "effect: explode", "literal_error", 27, ".steps[1].effect"),
+    "a step that stops nothing": (
+        "effect: filter off",
+        "restores: nothing",
+        "reference",
+        27,
+        "packages.guard.dunning.steps[1].restores",
+    ),
+    "a step's field that is not known": ("retry: true", "retries: true", "unknown_field", 26, ".steps[0].retries"),
+    "a step in months": ("after: 14 days", "after: 1 month", "value", 27, ".dunning.steps[1].after"),
     "nothing at all": (GOOD, "", "empty", 1, ""),
     "no packages": (GOOD, "catalog: 1\npackages: {}\n", "too_short", 2, "packages"),
     "something else than a mapping": (GOOD, "- a\n- b\n", "shape", 1, ""),

@@ -98,9 +98,9 @@ class Catalog:
         self.plans[name] = [Plan(name, 1, {"product": product, "mode": "IN_ADVANCE", "phases": [phase]}, None)]
         self.versions = [{"rules": SIMPLE, "plans": {}, "products": {}}]
 
-    def add_once(self, name: str, price: str) -> Plan:
-        """Takes in something that is sold once, for a day."""
-        phase = {"type": "FIXEDTERM", "duration": {"unit": "DAYS", "n": 1}, "fixed": price}
+    def add_once(self, name: str, price: str, days: int = 1) -> Plan:
+        """Takes in something that is sold once, for a day or some."""
+        phase = {"type": "FIXEDTERM", "duration": {"unit": "DAYS", "n": days}, "fixed": price}
         plan = Plan(name, 1, {"product": "", "mode": "IN_ADVANCE", "phases": [phase]}, None)
         self.plans[name] = [plan]
         return plan

@@ -67,12 +67,18 @@ def external_charge(desk: Desk, step: Step) -> None:
     for item in step["items"]:
         if item["type"] != "external_charge":
             raise NotExpressible(f"{item['type']} written by hand")
-        plan = desk.ledger.catalog.add_once(f"external_charge {len(desk.ledger.subscriptions)}", item["amount"])
+        name = f"external_charge {len(desk.ledger.subscriptions)}"
+        plan = desk.ledger.catalog.add_once(name, item["amount"], _days(item.get("dates") or []))
         one = Subscription(plan.name, account, [], [Choice(on, plan, "DEFAULT", on)])
         one.bundle.append(one)
         sold.append(one)
         desk.ledger.subscriptions.append(one)
     desk.ledger.run(account, max(on, today), today, sold)
+
+
+def _days(written: list[str]) -> int:
+    """How many days something is sold for: one, unless it says until when."""
+    return (date.fromisoformat(written[1]) - date.fromisoformat(written[0])).days if len(written) > 1 else 1
 
 
 def credit(desk: Desk, step: Step) -> None:
@@ -93,12 +99,13 @@ def refund(desk: Desk, step: Step) -> None:
 
 
 def _adjust(desk: Desk, item: str, amount: str | None, step: Step) -> None:
-    named = re.fullmatch(r"invoice\[(\d+)\]\.items\[(\d+)\]", item)
+    named = re.fullmatch(r"invoice\[(\d+)\]\.items(?:\[(\d+)\]|\.stream\(\)\.filter\(.*)", item)
     if named is None:
         raise NotExpressible("which row is adjusted")
-    number, place = map(int, named.groups())
     account = desk.account(step)
-    invoice = [one for one in desk.ledger.invoices if one.account is account][number - 1]
-    row = [one for one in invoice.rows if one.line.kind != "adjustment"][place]
+    invoice = [one for one in desk.ledger.invoices if one.account is account][int(named[1]) - 1]
+    rows = [one for one in invoice.rows if one.line.kind != "adjustment"]
+    # A row that is looked for, and not told how, is that of the subscription that something was just done to.
+    row = rows[int(named[2])] if named[2] else next(one for one in rows if one.subscription.name == desk.last)
     taken = None if amount is None else cents(amount, account.currency)
     desk.ledger.adjust(invoice, row, taken, account.local(desk.at))

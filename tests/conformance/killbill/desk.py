@@ -7,16 +7,24 @@ from typing import Any
 
 from tests.conformance.killbill.history import Account, Subscription
 from tests.conformance.killbill.ledger import Ledger
-from tests.conformance.verdict import NotExpressible
+from tests.conformance.killbill.till import Plugin, Till, ladder_of, states_of
+from tests.conformance.verdict import Case, NotExpressible
 
 Step = dict[str, Any]
 
 
 class Desk:
-    """What actions are done to. Shapes: `at` is when it is; `acted` the account that something was last done to."""
+    """What actions are done to.
 
-    def __init__(self, ledger: Ledger) -> None:
-        self.ledger, self.at, self.acted = ledger, "", ""
+    Shapes: `at` is when it is; `acted` the account, `last` the subscription that something was last done to; `tills`
+    the money of accounts, of cases that tell of payments.
+    """
+
+    def __init__(self, ledger: Ledger, case: Case) -> None:
+        self.ledger, self.at, self.acted, self.last = ledger, "", "", ""
+        self.plugin, self.tills = Plugin(), dict[str, Till]()
+        self.pays = bool(case.get("payment_retry_days"))
+        self.ladder, self.states = ladder_of(case), states_of(case)
         self.accounts: dict[str, Account] = {}
         self.bundles: dict[str, list[Subscription]] = {}
 
@@ -30,7 +38,7 @@ class Desk:
         found = next((one for one in self.ledger.subscriptions if one.name == name.split(".")[0]), None)
         if found is None:
             raise NotExpressible(f"no subscription {name}")
-        self.acted = found.account.name
+        self.acted, self.last = found.account.name, found.name
         return found
 
     def today(self, subscription: Subscription) -> date:

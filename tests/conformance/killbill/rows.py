@@ -26,10 +26,14 @@ def items(rows: Iterable[Row]) -> Iterator[Item]:
         yield Item(
             kind,
             first.start,
-            first.start if kind in ("external_charge", "item_adj") else last.end,
+            first.start if kind == "item_adj" or _of_a_day(kind, last) else last.end,
             sum(row.line.amount for row in group),
             part=(first.start, last.line.end) != (first.base_start, first.base_end),
         )
+
+
+def _of_a_day(kind: str, row: Row) -> bool:
+    return kind == "external_charge" and row.end is not None and (row.end - row.line.start).days == 1
 
 
 def theirs(row: dict[str, Any], currency: str) -> Item:

@@ -141,6 +141,12 @@ def _coupon(world: World, step: Step) -> None:
     world.coupons = True
 
 
+def _update_invoice(world: World, step: Step) -> None:
+    """That an invoice is paid changes nothing that is owed."""
+    if set(step["args"][1]) != {"payment_status"}:
+        raise NotExpressible("an invoice that is changed after it was issued")
+
+
 def _nothing(world: World, step: Step) -> None:
     """Words of the peer's tests that stand for the steps after them."""
 
@@ -149,6 +155,7 @@ ACTIONS: dict[str, Callable[[World, Step], None]] = {
     "create_subscription": _subscribe,
     "perform_billing": _perform_billing,
     "perform_enqueued_jobs": _nothing,
+    "update_invoice": _update_invoice,
     "Subscriptions::ActivateAllPendingService.call!": _nothing,
     "create_customer_subscription!": _nothing,
     "create_usage_event!": _nothing,

@@ -1,0 +1,36 @@
+"""`tally providers`: what stands between us and those who move money."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+import typer
+
+from adapters.bootstrap import assumptions_of
+from adapters.cli.session import progress, session, show, table_of
+from adapters.settings import settings
+from domain.errors import IntegrityError
+
+app = typer.Typer(no_args_is_help=True, help="Providers of payments: whether they behave as we assume.")
+
+NAMES = ["assumption", "found"]
+
+
+@app.command("confirm")
+def confirm(
+    patience: Annotated[int, typer.Option(min=0, max=600, help="seconds to wait for what comes later")] = 20,
+) -> None:
+    """Tries what we assume of Stripe (docs/providers.md) with a test key, and says what differs.
+
+    TALLY_STRIPE_KEY has to begin with sk_test_: it makes customers, payments, refunds and a dispute in that test
+    account, where no money is. Exit status 3 when something differs.
+    """
+    with progress("trying", None) as done:
+        found = []
+        for one in assumptions_of(settings(session.home), patience):
+            found.append(one)
+            done(1)
+    rows = [(one.assumption, one.differs or "ok") for one in found]
+    show([dict(zip(NAMES, row, strict=True)) for row in rows], table_of("What we assume of Stripe", NAMES, rows))
+    if differing := sum(bool(one.differs) for one in found):
+        raise IntegrityError(f"{differing} of {len(found)} assumptions do not hold")

@@ -1,0 +1,65 @@
+"""`tally reconcile`: our books against each provider's, and payouts against the bank."""
+
+from __future__ import annotations
+
+from datetime import UTC, datetime, time, timedelta
+from typing import Annotated
+
+import typer
+
+from adapters.cli.session import OptionalDay, money, opened, progress, show, table_of
+from domain.errors import Conflict
+from jobs.reconcile import Reconciled, reconcile
+
+COLUMNS = ["provider", "what", "name", "ours", "theirs", "currency", "says"]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the command."""
+    app.command("reconcile")(reconcile_all)
+
+
+def reconcile_all(
+    since: OptionalDay = None,
+    provider: Annotated[str, typer.Option(help="only this one: stripe or paypal")] = "",
+) -> int:
+    """Compares what providers took, gave back and paid out with our receipts and the bank's statements.
+
+    Reads 30 days unless told since when. Exit status 3 when anything differs but payouts that are still on their way.
+    """
+    until = datetime.now(UTC)
+    begin = datetime.combine(since, time(), UTC) if since else until - timedelta(days=30)
+    found: dict[str, Reconciled] = {}
+    with opened() as tally:
+        asked = {name: one for name, one in tally.providers.items() if provider in ("", name)}
+        if not asked:
+            raise Conflict("no such provider of payments is set up: set its key (`tally sandbox` shows how to try it)")
+        tally.follower().catch_up()
+        for name, one in asked.items():
+            with progress(f"reading {name}", None) as done:
+                found[name] = reconcile(one, tally.pool, begin, until, done)
+    _print(found)
+    serious = [one for each in found.values() for one in each.differences if one.what != "not at the bank"]
+    return 3 if serious else 0
+
+
+def _print(found: dict[str, Reconciled]) -> None:
+    rows = [(name, *one) for name, each in found.items() for one in each.differences]
+    answer = {
+        name: {
+            "payments": each.payments, "payouts": each.payouts, "at_bank": each.at_bank,
+            "differences": [one._asdict() for one in each.differences],
+        }
+        for name, each in found.items()
+    }  # fmt: skip
+    printed = [
+        (name, what, of, *("" if a is None else money(a, c) for a in (ours, theirs)), says)
+        for name, what, of, ours, theirs, c, says in rows
+    ]
+    words = [
+        f"{name}: {each.payments} payments compared, {each.at_bank} of {each.payouts} payouts at the bank"
+        for name, each in found.items()
+    ]
+    shown = [one for one in COLUMNS if one != "currency"]
+    table = table_of("\n".join(words), shown, printed, right=["ours", "theirs"])
+    show(answer, table if rows else "\n".join(words))

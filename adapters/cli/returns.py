@@ -1,0 +1,144 @@
+"""More of `tally payments`: money that goes back, what is on hold for it, and what customers have to do themselves."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Annotated, Any
+
+import typer
+
+from adapters.bootstrap import collector_of, refunder_of
+from adapters.cli.session import After, CommandId, Limit, command_id, money, opened, progress, show, table_of, today
+from domain.application.payments import collection
+from domain.application.returns import OpenRefund, ReleaseHold
+from domain.errors import Conflict, NotFound
+from domain.money import minor
+from jobs.bank import owed_on
+from jobs.refund import follow_refunds
+
+RECEIPT = "SELECT account, currency FROM receipt_v1 WHERE receipt = %s"
+REFUNDS = """SELECT r.refund::text, a.reference, r.receipt, r.number, r.currency, r.amount, r.state, r.code, r.opened_at
+FROM refund_v1 r JOIN account_v1 a USING (bucket, account)
+WHERE r.refund::text > %s ORDER BY r.refund::text LIMIT %s"""
+REFUNDED = ["refund", "account", "receipt", "number", "currency", "amount", "state", "code", "opened at"]
+DISPUTES = """SELECT d.dispute, a.reference, d.receipt, d.currency, d.amount, d.withdrawn, d.given_back, d.state,
+d.reason FROM dispute_v1 d JOIN account_v1 a USING (bucket, account) WHERE d.dispute > %s ORDER BY d.dispute LIMIT %s"""
+DISPUTED = ["dispute", "account", "receipt", "currency", "amount", "withdrawn", "given back", "state", "reason"]
+HOLDS = """SELECT i.number, a.reference, i.currency, i.left_open, h.hold, h.since FROM hold_v1 h
+JOIN receivable_v1 i USING (bucket, invoice) JOIN account_v1 a ON a.bucket = i.bucket AND a.account = i.account
+WHERE i.number > %s ORDER BY i.number, h.hold LIMIT %s"""
+HELD = ["number", "account", "currency", "open", "hold", "since"]
+Number = Annotated[str, typer.Argument(help="the number of the invoice")]
+
+
+def register(app: typer.Typer) -> None:
+    """Adds the commands to `tally payments`."""
+    for command in COMMANDS:
+        app.command(command.__name__)(command)
+
+
+def refund(
+    receipt: Annotated[str, typer.Argument(help="whose money goes back, as `tally payments list` names it")],
+    amount: Annotated[str, typer.Option(help="how much, such as 12.50; all that is left of it unless told")] = "",
+    why: Annotated[str, typer.Option(help="for the books")] = "",
+    id: CommandId = "",
+) -> None:
+    """Gives money of a receipt back by the provider that it came by: once, whatever becomes of the call.
+
+    Credit is given back first; an invoice that is opened again by it is on hold, so that nobody is charged for it.
+    """
+    with opened() as tally:
+        refunder = refunder_of(tally)
+        tally.follower().catch_up()
+        with tally.pool.connection() as connection:
+            row = connection.execute(RECEIPT, [receipt]).fetchone()
+        if row is None:
+            raise NotFound(f"there is no receipt {receipt}")
+        units = minor(amount, row[1]) if amount else 0
+        if amount and units <= 0:
+            raise Conflict(f"a refund is above zero, not {amount}")
+        wanted = OpenRefund(row[0], row[1], receipt, datetime.now(UTC), units, why)
+        given = refunder.begin(wanted, command_id(id))
+    if given is None:
+        show({"receipt": receipt, "state": "done before"}, f"{receipt}: this refund was asked for before")
+        return
+    answer = {"refund": given.opened.refund, "receipt": receipt, "amount": given.opened.amount, "state": given.state,
+              "code": given.code}  # fmt: skip
+    show(answer, f"{money(given.opened.amount, row[1])} of {receipt}: {given.state} {given.code}".rstrip())
+
+
+def refunds(
+    follow: Annotated[bool, typer.Option("--follow", help="ask the providers about those under way")] = False,
+    limit: Limit = 50,
+    after: After = "",
+) -> None:
+    """Lists refunds that we asked for, and where each stands."""
+    if follow:
+        with opened() as tally, progress("asking", None) as done:
+            tally.follower().catch_up()
+            follow_refunds(refunder_of(tally), tally.pool, done)
+    _list("Refunds", REFUNDS, REFUNDED, after, limit, {"amount"})
+
+
+def disputes(limit: Limit = 50, after: After = "") -> None:
+    """Lists disputes: what was taken from us for each, and what came back."""
+    _list("Disputes", DISPUTES, DISPUTED, after, limit, {"amount", "withdrawn", "given back"})
+
+
+def holds(limit: Limit = 50, after: After = "") -> None:
+    """Lists open invoices that nobody is charged for, because a refund or a dispute opened them again."""
+    _list("On hold", HOLDS, HELD, after, limit, {"open"})
+
+
+def release(number: Number, why: Annotated[str, typer.Option(help="for the books")] = "") -> None:
+    """Lets an invoice be collected again that was on hold."""
+    with opened() as tally:
+        tally.follower().catch_up()
+        released = tally.billing.execute(ReleaseHold(owed_on(tally.pool, number).invoice, today(), why))
+    show({"number": number, "released": released}, f"{number} may be collected again: {', '.join(released)} is over")
+
+
+def page(
+    number: Number,
+    provider: Annotated[str, typer.Argument(help="stripe or paypal")],
+    return_url: Annotated[str, typer.Option(help="where the customer comes back to")],
+) -> None:
+    """Opens the provider's page on which a customer pays an invoice, and prints where it is."""
+    with opened() as tally:
+        collector = collector_of(tally)
+        if provider not in collector.providers:
+            raise Conflict(f"there is no key for {provider!r}")
+        tally.follower().catch_up()
+        attempt = collector.offer(owed_on(tally.pool, number).invoice, provider, return_url)
+    show({"number": number, "state": attempt.state, "url": attempt.url}, f"{number}: {attempt.state} {attempt.url}")
+
+
+def approve(number: Number) -> None:
+    """Brings a payment that the customer's bank wants approved back to the customer: prints where to go."""
+    with opened() as tally:
+        collector = collector_of(tally)
+        tally.follower().catch_up()
+        live = collection(tally.billing, owed_on(tally.pool, number).invoice).live
+        if live is None or live.state != "action_required":
+            raise Conflict(f"no payment of {number} waits for its customer")
+        attempt = collector.authenticate(live)
+    show({"number": number, "state": attempt.state, "url": attempt.url}, f"{number}: {attempt.state} {attempt.url}")
+
+
+def _list(title: str, statement: str, names: list[str], after: str, limit: int, amounts: set[str]) -> None:
+    with opened() as tally:
+        tally.follower().catch_up()
+        with tally.pool.connection() as connection:
+            rows = connection.execute(statement.encode(), [after, limit]).fetchall()
+    answer = [dict(zip(names, row, strict=True)) for row in rows]
+    shown = [name for name in names if name != "currency"]
+
+    def cell(row: dict[str, Any], name: str) -> object:
+        return money(row[name], row["currency"]) if name in amounts else row[name]
+
+    printed = [[cell(row, name) for name in shown] for row in answer]
+    show(answer, table_of(title, shown, printed, right=sorted(amounts)))
+
+
+COMMANDS: tuple[Callable[..., None], ...] = (refund, refunds, disputes, holds, release, page, approve)

@@ -1,0 +1,113 @@
+"""The pages of an invoice: see it, pay it at a provider, come back. They run no script and see no card number."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable
+from dataclasses import dataclass
+from datetime import UTC
+from http import HTTPStatus
+from pathlib import Path
+from uuid import UUID
+
+from fastapi import APIRouter
+from jinja2 import Environment, FileSystemLoader, StrictUndefined
+from starlette.concurrency import run_in_threadpool
+from starlette.responses import HTMLResponse, RedirectResponse, Response
+
+from adapters.web.answers import SAFE
+from adapters.web.links import Links
+from adapters.web.standing import standing
+from domain.collection import Attempt
+from domain.errors import Conflict, IntegrityError, Invalid, NotFound, TallyError
+from jobs.collect import Collector
+
+HERE = Path(__file__).parent
+STYLE = (HERE / "templates" / "page.css").read_text()
+ELSEWHERE = re.compile(r"https://[!-~]+|http://127\.0\.0\.1:[0-9]{1,5}/[!-~]*")
+BUSY = "That did not work just now. Nothing was taken; please try again in a few minutes."
+
+TEMPLATES = Environment(
+    loader=FileSystemLoader(HERE / "templates"), autoescape=True, undefined=StrictUndefined, trim_blocks=True,
+    lstrip_blocks=True,
+)  # fmt: skip
+
+
+@dataclass(frozen=True)
+class Pages:
+    """What a customer sees who has an invoice's link."""
+
+    collector: Collector
+    links: Links
+
+    def router(self) -> APIRouter:
+        """The page, its buttons, the way back, and the style."""
+        router = APIRouter(include_in_schema=False)
+        router.add_api_route("/pay/{token}", self._show, methods=["GET"])
+        router.add_api_route("/pay/{token}/{provider}", self._pay, methods=["POST"])
+        router.add_api_route("/return/{token}", self._come_back, methods=["GET"])
+        router.add_api_route("/page.css", _style, methods=["GET"])
+        return router
+
+    async def _show(self, token: str) -> Response:
+        return await run_in_threadpool(self._of, token, self._page)
+
+    async def _pay(self, token: str, provider: str) -> Response:
+        return await run_in_threadpool(self._of, token, lambda invoice: self._begin(invoice, provider))
+
+    async def _come_back(self, token: str) -> Response:
+        return await run_in_threadpool(self._of, token, self._learn)
+
+    def _of(self, token: str, answer: Callable[[UUID], Response]) -> Response:
+        """The answer for the invoice of a link; another link is not there, whatever is wrong with it."""
+        try:
+            return answer(self.links.read(token))
+        except NotFound:
+            return _rendered("missing.html", HTTPStatus.NOT_FOUND)
+
+    def _page(self, invoice: UUID, said: str = "", status: int = HTTPStatus.OK) -> Response:
+        today = self.collector.now().astimezone(UTC).date()
+        found = standing(self.collector.billing, invoice, self.collector.providers.keys(), today)
+        words = {"invoice": found, "said": said, "token": self.links.token(invoice)}
+        return _rendered("invoice.html", status, **words)
+
+    def _begin(self, invoice: UUID, provider: str) -> Response:
+        """Sends the customer to the provider, or says why not."""
+        if provider not in self.collector.providers:
+            raise NotFound("there is no such page")
+        try:
+            attempt = self._attempt(invoice, provider)
+        except (Conflict, Invalid):
+            # The page says what is the matter: paid meanwhile, on hold, or under way elsewhere.
+            return self._page(invoice, status=HTTPStatus.CONFLICT)
+        except TallyError:
+            return self._page(invoice, BUSY, HTTPStatus.SERVICE_UNAVAILABLE)
+        if attempt.live and ELSEWHERE.fullmatch(attempt.url):
+            return RedirectResponse(attempt.url, HTTPStatus.SEE_OTHER, SAFE)
+        return self._page(invoice, "" if attempt.state == "succeeded" else BUSY)
+
+    def _attempt(self, invoice: UUID, provider: str) -> Attempt:
+        """The live attempt where it waits for the customer, else a new one on the provider's own page."""
+        found = standing(self.collector.billing, invoice, [provider], self.collector.now().date())
+        if found.state == "waiting" and found.live and found.live.opened.provider == provider:
+            return self.collector.authenticate(found.live) if found.live.opened.method else found.live
+        return self.collector.offer(invoice, provider, self.links.return_of(invoice))
+
+    def _learn(self, invoice: UUID) -> Response:
+        """What became of it, asked of the provider and not of the browser that came back."""
+        live = standing(self.collector.billing, invoice, [], self.collector.now().date()).live
+        try:
+            if live is not None and live.object and live.opened.provider in self.collector.providers:
+                self.collector.learn(live)
+        except (Conflict, IntegrityError):
+            # Others are at it, or a person has to look: the page says how far it is known.
+            return self._page(invoice)
+        return self._page(invoice)
+
+
+def _rendered(name: str, status: int, **words: object) -> Response:
+    return HTMLResponse(TEMPLATES.get_template(name).render(**words), status, SAFE)
+
+
+async def _style() -> Response:
+    return Response(STYLE, media_type="text/css", headers={**SAFE, "Cache-Control": "max-age=3600"})

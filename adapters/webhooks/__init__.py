@@ -1,0 +1,1 @@
+"""Tells genuine webhooks of providers from everything else that arrives; what they say is not believed even then."""

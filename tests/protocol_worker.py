@@ -1,0 +1,103 @@
+"""What a worker of the protocol of payments does, in a process of its own that can be killed at any of its points.
+
+Each story is what one worker is told to do and, since a successor is told the same, also what recovers it. They run on
+a real PostgreSQL and talk to the sandbox, which is another process's and survives them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from datetime import UTC, datetime
+from typing import Any, NamedTuple
+from uuid import UUID
+
+from adapters.bootstrap import Tally
+from adapters.providers.stripe import StripePayments
+from domain.application.payments import collection, issued, receivables
+from domain.application.returns import OpenRefund
+from jobs.collect import Collector
+from jobs.news import Reader
+from jobs.refund import Refunder
+from tests.doors import Doors, PoolDoors, Step, at, behind, kill_nine
+
+NOW = datetime(2025, 2, 1, 9, tzinfo=UTC)
+
+
+class Worker(NamedTuple):
+    """A worker behind doors. Shapes: `billing`, `pool` and `stripe` count their points."""
+
+    tally: Tally
+    billing: Any
+    pool: Any
+    stripe: Any
+
+    @property
+    def collector(self) -> Collector:
+        return Collector(self.billing, {"stripe": self.stripe}, lambda: NOW)
+
+
+Story = Callable[[Worker, UUID], None]
+
+
+class Play(NamedTuple):
+    """A story, what has to be there before it, and how many points it has: another one fails until it is counted."""
+
+    story: Story
+    points: int
+    before: Story = lambda worker, invoice: None
+
+
+def charge(method: str) -> Story:
+    """Takes up the live attempt of an invoice, or begins one."""
+
+    def story(worker: Worker, invoice: UUID) -> None:
+        held = collection(worker.tally.billing, invoice)
+        if held.live:
+            worker.collector.carry_on(held.live)
+        elif not held.attempts:
+            worker.collector.begin(invoice, "stripe", "cus_1", method)
+
+    return story
+
+
+def give_back(worker: Worker, invoice: UUID) -> None:
+    """Gives a part of what paid an invoice back, once."""
+    found = issued(worker.tally.billing, invoice)
+    money = receivables(worker.tally.billing, found.account, "EUR")
+    refunder = Refunder(worker.billing, {"stripe": worker.stripe}, lambda: NOW)
+    for standing in money.refunds.values():
+        refunder.carry_on(standing)
+    if not money.refunds:
+        (receipt,) = money.receipts
+        refunder.begin(OpenRefund(found.account, "EUR", receipt, NOW, 500))
+
+
+def hear(worker: Worker, invoice: UUID) -> None:
+    """Takes in all that Stripe has to tell."""
+    worker.tally.follower().catch_up()
+    reader = Reader(worker.collector, worker.pool, "stripe")
+    for hint in worker.stripe.hints(datetime(2025, 1, 31, tzinfo=UTC)):
+        for news in worker.stripe.news(hint):
+            reader.take_in(news)
+
+
+PLAYS = {
+    "a card is charged": Play(charge("pm_card_visa"), 10),
+    "a card declines": Play(charge("pm_card_chargeDeclined"), 14),
+    "a bank wants its customer": Play(charge("pm_card_authenticationRequired"), 10),
+    "a refund": Play(give_back, 6, charge("pm_card_visa")),
+    "a dispute is heard of": Play(hear, 32, charge("pm_card_createDispute")),
+}
+
+
+def live(dsn: str, url: str, name: str, invoice: UUID, step: int) -> None:
+    """Lives a story until its nth point, where the process is killed, or to its end."""
+    with Tally(dsn) as tally:
+        PLAYS[name].story(behind_doors(tally, url, at(step, kill_nine)), invoice)
+
+
+def behind_doors(tally: Tally, url: str, step: Step = lambda: None) -> Worker:
+    """A worker whose every commit and call is a point."""
+    stripe = StripePayments("sk_test_1", url, timeout=5)
+    billing = Doors(tally.billing, ("execute",), step)
+    return Worker(tally, billing, PoolDoors(tally.pool, step), behind(stripe, step))

@@ -1,0 +1,187 @@
+"""The customer's pages: what they say, what their buttons do, and that nobody without the link sees anything."""
+
+from __future__ import annotations
+
+import re
+from base64 import urlsafe_b64decode, urlsafe_b64encode
+from datetime import date, datetime, timedelta
+from decimal import Decimal
+from uuid import UUID
+
+import pytest
+from fastapi import FastAPI
+
+from adapters.billing_workers import run_billing
+from adapters.bootstrap import Tally
+from adapters.web.app import make_app
+from adapters.web.links import Links
+from adapters.web.pages import Pages
+from adapters.web.webhooks import Door
+from domain.application.accounts import OpenAccount
+from domain.application.payments import BookReceipt, OpenAttempt, collection, issued
+from domain.application.returns import GiveBack
+from domain.errors import Invalid, NotFound
+from domain.events.account import Party
+from jobs.collect import Collector
+from tests.builders import declared_package, publish, start
+from tests.deliveries import Delivered, deliver, fingerprint
+from tests.telling_provider import NOW, PAGE, Telling
+
+FEBRUARY = date(2025, 2, 1)
+LINKS = Links(["a secret of 32 characters or more"], "https://bills.example")
+SNEAKY = "<script>alert(1)</script> & Söhne {{ 7 * 7 }}"
+
+
+@pytest.fixture
+def provider() -> Telling:
+    return Telling()
+
+
+@pytest.fixture
+def invoice(tally: Tally) -> UUID:
+    publish(tally, declared_package())
+    how = ("IBAN DE02 1203 0000 0000 2020 51", "<b>Bank</b>")
+    tally.billing.execute(OpenAccount("acme", Party(name=SNEAKY), "EUR", tax_percent=Decimal(19), remittance=how))
+    start(tally, "acme-license", "acme", "declared", FEBRUARY, quantities={"seats": 1000})
+    run_billing(tally, FEBRUARY, FEBRUARY)
+    tally.follower().catch_up()
+    with tally.pool.connection() as connection:
+        return connection.execute("SELECT invoice FROM receivable_v1").fetchone()[0]
+
+
+def app_at(tally: Tally, provider: Telling, now: datetime = NOW) -> FastAPI:
+    other = Telling()
+    other.name = "paypal"
+    collector = Collector(tally.billing, {"stripe": provider, "paypal": other}, lambda: now)
+    return make_app(Door({}, tally.pool), Pages(collector, LINKS))
+
+
+@pytest.fixture
+def app(tally: Tally, provider: Telling) -> FastAPI:
+    return app_at(tally, provider)
+
+
+def asked(app: FastAPI, path: str, method: str = "GET") -> Delivered:
+    return deliver(app, [(b"host", b"x")], b"", path=path, method=method)
+
+
+def page(app: FastAPI, invoice: UUID) -> str:
+    return asked(app, f"/pay/{LINKS.token(invoice)}").body.decode()
+
+
+def pay(app: FastAPI, invoice: UUID, provider: str) -> Delivered:
+    return asked(app, f"/pay/{LINKS.token(invoice)}/{provider}", "POST")
+
+
+def test_the_page_says_what_is_owed_and_how_to_pay_it_and_runs_nothing(app, invoice):
+    found = page(app, invoice)
+    for words in ("INV-000001", "2,380.00 EUR", "15 February 2025", "Pay by card", "Pay with PayPal", "IBAN DE02"):
+        assert words in found
+    assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; Söhne {{ 7 * 7 }}" in found
+    assert "&lt;b&gt;Bank&lt;/b&gt;" in found
+    assert not re.search(r"<script|javascript:| on\w+=|style=|https?://", found)
+    assert "overdue" not in found
+
+
+def test_an_invoice_past_its_day_is_said_to_be_overdue(tally, provider, invoice):
+    assert "(overdue)" in page(app_at(tally, provider, NOW + timedelta(days=15)), invoice)
+
+
+def test_a_link_that_was_not_made_here_leads_nowhere_and_changes_nothing(app, tally, invoice):
+    token, before = LINKS.token(invoice), fingerprint(tally.pool)
+    raw = urlsafe_b64decode(token)
+    flipped = [raw[:at] + bytes([raw[at] ^ 1 << at % 8]) + raw[at + 1 :] for at in range(len(raw))]
+    of_another = Links(["another secret of 32 characters!!"], "https://bills.example").token(invoice)
+    bad = [urlsafe_b64encode(one).decode() for one in [*flipped, raw[:-1], raw + b"\0", b""]]
+    bad += [
+        of_another,
+        f"{token}=",
+        f" {token}",
+        token[:-1],
+        "%00",
+        "é" * 44,
+        "A" * 5000,
+        str(invoice),
+        token.swapcase(),
+    ]
+    for one in bad:
+        for path, method in ((f"/pay/{one}", "GET"), (f"/return/{one}", "GET"), (f"/pay/{one}/stripe", "POST")):
+            assert asked(app, path, method).status == 404, path
+    assert fingerprint(tally.pool) == before
+    assert LINKS.read(token) == invoice
+    rotated = Links(["the newer secret of 32 characters", "a secret of 32 characters or more"], "https://x.example")
+    assert rotated.read(token) == invoice
+    assert rotated.token(invoice) != token
+    with pytest.raises(NotFound):
+        LINKS.read(rotated.token(invoice))
+    with pytest.raises(Invalid, match="32"):
+        Links(["short"], "https://x.example")
+
+
+def test_a_button_leads_to_the_provider_and_the_way_back_says_what_the_provider_says(app, tally, provider, invoice):
+    begun = pay(app, invoice, "stripe")
+    attempt = collection(tally.billing, invoice).live
+    assert begun.status == 303
+    assert attempt is not None
+    assert attempt.opened.return_url == LINKS.return_of(invoice)
+    assert attempt.url == f"{PAGE}{attempt.object}"
+    assert pay(app, invoice, "stripe").status == 303, "the same page again"
+    assert len(collection(tally.billing, invoice).attempts) == len(provider.orders) == 1
+    waiting = page(app, invoice)
+    assert "waits for you" in waiting
+    assert "Go on paying by card" in waiting
+    assert "PayPal" not in waiting
+    elsewhere = pay(app, invoice, "paypal")
+    assert (elsewhere.status, "waits for you" in elsewhere.body.decode()) == (409, True)
+    back = f"/return/{LINKS.token(invoice)}"
+    assert "waits for you" in asked(app, back).body.decode(), "coming back proves nothing"
+    provider.approve(attempt.object)
+    for _ in "twice":
+        assert "Paid. Thank you." in asked(app, back).body.decode()
+    assert "<button" not in page(app, invoice)
+    assert pay(app, invoice, "stripe").status == 409
+    assert provider.captures == {invoice: 1}
+
+
+def test_a_payment_that_a_bank_wants_approved_goes_on_with_the_same_object(app, tally, provider, invoice):
+    collector = Collector(tally.billing, {"stripe": provider}, lambda: NOW)
+    opened = tally.billing.execute(OpenAttempt(invoice, "stripe", NOW, customer="cus_1", method="visa"))
+    provider.create(opened.order())
+    provider.states[opened.order().attempt.hex] = "action_required"
+    collector.carry_on(opened)
+    assert pay(app, invoice, "stripe").status == 303
+    assert len(collection(tally.billing, invoice).attempts) == 1
+
+
+def test_what_was_declined_may_be_tried_again_and_what_is_on_hold_may_not(app, tally, provider, invoice):
+    pay(app, invoice, "stripe")
+    live = collection(tally.billing, invoice).live
+    assert live is not None
+    provider.states[live.object] = "declined"
+    declined = asked(app, f"/return/{LINKS.token(invoice)}").body.decode()
+    assert "declined. Nothing was taken" in declined
+    assert "Pay by card" in declined
+    found = issued(tally.billing, invoice)
+    money = (found.account, "EUR", "bank:1")
+    tally.billing.execute(BookReceipt(*money, "bank", found.gross, FEBRUARY, invoices=(invoice,)))
+    tally.billing.execute(GiveBack(*money, "rt_1", "refund", found.gross, FEBRUARY))
+    held = page(app, invoice)
+    assert "being looked at" in held
+    assert "<button" not in held
+    assert pay(app, invoice, "stripe").status == 409
+
+
+def test_a_provider_that_does_not_answer_is_said_to_be_busy_and_nothing_is_lost(app, tally, provider, invoice):
+    provider.fault = lambda: "after"
+    busy = pay(app, invoice, "stripe")
+    assert "did not work just now" in busy.body.decode() or "still under way" in busy.body.decode()
+    assert "still under way" in page(app, invoice)
+    provider.fault = lambda: ""
+    assert len(collection(tally.billing, invoice).attempts) == 1
+    assert pay(app, invoice, "adyen").status == 404
+    assert asked(app, f"/pay/{LINKS.token(invoice)}/stripe").status == 405
+
+
+def test_a_provider_cannot_send_a_customer_to_another_kind_of_address(app, provider, invoice, monkeypatch):
+    monkeypatch.setattr("tests.telling_provider.PAGE", "javascript:alert(1)//")
+    assert pay(app, invoice, "stripe").status == 200
