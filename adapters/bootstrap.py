@@ -48,9 +48,14 @@ class Tally:
     """
 
     def __init__(
-        self, dsn: str, providers: Mapping[str, Provider] = MappingProxyType({}), outgoing: Outgoing | None = None
+        self,
+        dsn: str,
+        providers: Mapping[str, Provider] = MappingProxyType({}),
+        outgoing: Outgoing | None = None,
+        links: Links | None = None,
     ) -> None:
-        self.dsn, self.providers, self.outgoing = dsn, providers, outgoing or Outgoing()
+        self.dsn, self.providers = dsn, providers
+        self.outgoing, self.links = outgoing or Outgoing(), links
         install(dsn, all_ddl())
         self.billing = Billing(env={"PERSISTENCE_MODULE": MODULE, "TALLY_DSN": dsn})
         assert isinstance(self.billing.recorder, BucketedRecorder)
@@ -100,7 +105,9 @@ def all_ddl() -> list[str]:
 
 def open_tally(chosen: Settings) -> Tally:
     """Connects to the configured database, starting and installing what is needed."""
-    return Tally(chosen.database_url or Embedded(chosen.home).start(), providers_of(chosen), chosen.outgoing)
+    dsn = chosen.database_url or Embedded(chosen.home).start()
+    links = links_of(chosen) if chosen.public_url else None
+    return Tally(dsn, providers_of(chosen), chosen.outgoing, links)
 
 
 def assumptions_of(chosen: Settings, patience: float, paypal_method: str = "") -> Iterator[Finding]:
@@ -202,5 +209,5 @@ def carriers_of(tally: Tally) -> dict[str, Carrier]:
 
 
 def letters_of(tally: Tally) -> Letters:
-    """Who writes letters."""
-    return Letters(tally.billing)
+    """Who writes letters; they say where to pay when there are links."""
+    return Letters(tally.billing, tally.links.link_of) if tally.links else Letters(tally.billing)

@@ -79,7 +79,10 @@ def test_an_operator_tells_an_endpoint_and_the_accounts_and_sees_what_became_of_
         assert run("deliveries", "replay", bill["message"]) == {"replayed": 1}
         assert run("deliver") == {"sent": 1}
         assert Webhook(run("endpoints", "rotate", name)["secret"]) != Webhook(secret)
+        monkeypatch.setenv("TALLY_PUBLIC_URL", "https://pay.seller.example")
+        monkeypatch.setenv("TALLY_LINK_SECRET", "s" * 32)
         preview = run("mail", "preview", "INV-000001", "--template", "last_reminder", "--language", "en")
+        assert "\nhttps://pay.seller.example/pay/" in preview["text"]
         assert preview["subject"] == "Last reminder: invoice INV-000001 is open"
         run("endpoints", "disable", name)
         run("mail", "disable")
