@@ -86,9 +86,6 @@ def settings(home: Path | None = None) -> Settings:
         public_url=_public_url(),
         link_secrets=_secrets("TALLY_LINK_SECRET"),
         outgoing=outgoing(),
-        stripe_webhook_secrets=_secrets("TALLY_STRIPE_WEBHOOK_SECRET"),
-        public_url=_public_url(),
-        link_secrets=_secrets("TALLY_LINK_SECRET"),
     )
 
 
