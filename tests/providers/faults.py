@@ -72,7 +72,7 @@ class Rough:
         """A worker takes an invoice up, or begins."""
         live = collection(self.tally.billing, invoice).live
         if live is None:
-            self.collector.begin(invoice, "stripe", "cus_1", self.chance.choice(METHODS))
+            self.collector.begin(invoice, "stripe", f"cus_{invoice.int % 10**6}", self.chance.choice(METHODS))
         elif self.chance.random() < 0.1:
             self.collector.stop(live)
         else:
