@@ -121,8 +121,9 @@ class PayPalDesk:
         path = asked.path
         if (found := ORDER.fullmatch(path)) and (held := self.books.order(found[1])):
             return Answer(200, held["order"])
-        if (found := CAPTURE.fullmatch(path) or REFUND.fullmatch(path)) and found[1] in self.books.found:
-            return Answer(200, self.books.found[found[1]]["body"])
+        for kind, shape in (("capture", CAPTURE), ("refund", REFUND)):
+            if (found := shape.fullmatch(path)) and self.books.found.get(found[1], {}).get("kind") == kind:
+                return Answer(200, self.books.found[found[1]]["body"])
         if (found := SET_UP.fullmatch(path)) and found[1] in self.tokens.set_ups:
             return Answer(200, self.tokens.set_ups[found[1]]["body"])
         if (found := TOKEN.fullmatch(path)) and found[1] in self.tokens.tokens:

@@ -121,6 +121,8 @@ class PayPalVerifier:
         try:
             policy.build_server_verifier(x509.DNSName(self._signer)).verify(leaf, between)
         except (VerificationError, ValueError) as error:
+            with self._lock:
+                self._cache.pop(address, None)  # PayPal may put a better one there
             raise Rejected("certificate_untrusted", f"the certificate is not good: {error}"[:300]) from None
         key = leaf.public_key()
         if not isinstance(key, rsa.RSAPublicKey):

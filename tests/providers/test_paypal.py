@@ -148,10 +148,13 @@ def test_amounts_are_written_and_read_exactly_as_paypal_counts_them(sandbox, pay
     assert held["order"]["purchase_units"][0]["amount"] == {"currency_code": currency, "value": value}
 
 
-@pytest.mark.parametrize(("amount", "currency"), [(150, "HUF"), (100, "TRY"), (0, "EUR")])
-def test_what_paypal_does_not_take_is_not_asked_for(sandbox, paypal, amount, currency):
+@pytest.mark.parametrize(
+    ("amount", "currency", "code"),
+    [(150, "HUF", "amount_too_fine"), (100, "TRY", "invalid"), (0, "EUR", "amount_too_small")],
+)
+def test_what_paypal_does_not_take_is_not_asked_for(sandbox, paypal, amount, currency, code):
     refused = paypal.create(msgspec.structs.replace(order("payer-good", amount), currency=currency))
-    assert (refused.state, refused.code, sandbox.paypal.books.orders) == ("cancelled", "invalid_amount", {})
+    assert (refused.state, refused.code, sandbox.paypal.books.orders) == ("cancelled", code, {})
 
 
 def mangled(sandbox: Sandbox, value: object) -> None:

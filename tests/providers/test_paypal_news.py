@@ -161,7 +161,12 @@ def test_what_is_not_there_or_means_no_money_is_no_news_and_no_answer_is_try_aga
 def test_money_that_paypal_takes_back_is_the_disputes_when_there_is_one_and_else_like_a_refund_by_hand(sandbox, paypal):
     cases, first, second = sandbox.paypal.cases, paid(paypal, name="1").payment, paid(paypal, name="2").payment
     reversal = sandbox.paypal.books.reverse(first, 500)
-    assert paypal.news(latest(sandbox)) == (RefundNews(reversal, None, first, "succeeded", 500, "EUR"),)
+    by_hand = RefundNews(reversal, None, first, "succeeded", 500, "EUR")
+    assert paypal.news(latest(sandbox)) == [by_hand]
+    assert paypal.news(hint("PAYMENT.CAPTURE.REVERSED", id=first)) == [by_hand]  # some events name the capture
+    ours = paypal.refund(refund(first, 100))
+    both = paypal.news(hint("PAYMENT.CAPTURE.REFUNDED", id=first))
+    assert [(one.object, one.refund) for one in both] == [(reversal, None), (ours.object, refund(first).refund)]
     case = cases.open(second, 2380)
     opened = DisputeNews(case, second, "open", 2380, 0, 0, "EUR", "UNAUTHORISED")
     assert paypal.news(latest(sandbox)) == [opened]
@@ -317,3 +322,14 @@ def test_webhooks_in_any_order_with_a_capture_that_paypal_denies_later_end_the_a
     for told in (latest(sandbox), pending, latest(sandbox)):
         assert read(tally, collector, told) == ["done"]
     assert (collection(tally.billing, invoice).live, open_amount(tally, invoice)) == (None, 2380)
+
+
+def test_a_refund_that_is_refused_because_it_was_made_before_is_that_refund(sandbox, paypal):
+    """Its answer was lost, its key is gone, and PayPal refuses it as more than is left."""
+    wanted = refund(paid(paypal).payment, 2380)
+    made = paypal.refund(wanted)
+    sandbox.clock.advance(46 * DAY)
+    for held in sandbox.paypal.books.found.values():
+        held.pop("invoice_id")
+    assert paypal.refund(wanted) == made
+    assert paypal.refund(refund(wanted.payment, 1, "other")).code == "CAPTURE_FULLY_REFUNDED"

@@ -92,16 +92,23 @@ class Telling:
         invoice, attempt = references(seen.custom_id)
         return (PaymentNews(named(seen.order), attempt, invoice),)
 
-    def _of_refund(self, refund: str) -> Sequence[News]:
-        body = self._read(f"/v2/payments/refunds/{refund}")
-        return () if body is None else (_refund_news(read(Refund, body)),)
+    def _of_refund(self, name: str) -> Sequence[RefundNews]:
+        """A refund, or all of a capture: which of the two an event names, PayPal's pages do not agree about."""
+        body = self._read(f"/v2/payments/refunds/{name}")
+        if body is not None:
+            return (_refund_news(read(Refund, body)),)
+        capture = self._read(f"/v2/payments/captures/{name}")
+        order = self._read(f"/v2/checkout/orders/{named(read(Capture, capture).order)}") if capture else None
+        found = [_refund_news(one) for one in read(Order, order).refunds] if order else []
+        return [one for one in found if one.payment == name]
 
-    def _of_reversal(self, refund: str) -> Sequence[News]:
-        """Money that PayPal took back: it is the dispute's when there is one, else it went as by a refund by hand."""
-        body = self._read(f"/v2/payments/refunds/{refund}")
-        if body is None:
-            return ()
-        taken = _refund_news(read(Refund, body))
+    def _of_reversal(self, name: str) -> Sequence[News]:
+        """Money that PayPal took back."""
+        taken = self._of_refund(name)
+        return [news for one in taken for news in ([one] if one.refund else self._of_taken(one))]
+
+    def _of_taken(self, taken: RefundNews) -> Sequence[News]:
+        """What was taken is the dispute's when there is one, else it went as by a refund by hand."""
         path = f"/v1/customer/disputes?{urlencode({'disputed_transaction_id': taken.payment})}"
         cases = [named(one.get("dispute_id")) for one in (self._read(path) or {}).get("items") or ()]
         found = [one for case in cases for one in self._of_dispute(case) if one.payment == taken.payment]

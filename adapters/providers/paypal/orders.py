@@ -49,7 +49,7 @@ class Orders:
         try:
             wanted = _wanted(order)
         except Invalid as error:
-            return Reply("cancelled", code="invalid_amount", text=str(error))
+            return Reply("cancelled", code=error.code, text=str(error))
         told = self._to.ask("POST", "/v2/checkout/orders", wanted, request_id(order.attempt, "create"))
         if told.refused:
             return Reply("cancelled", code=told.issue or "refused", text=told.issue)

@@ -28,13 +28,11 @@ class Refunds:
         try:
             path, body = f"/v2/payments/captures/{named(refund.payment)}/refund", _wanted(refund)
         except Invalid as error:
-            return RefundReply("failed", code="invalid_amount", text=str(error))
+            return RefundReply("failed", code=error.code, text=str(error))
         told = self._to.ask("POST", path, body, request_id(refund.refund, "refund"))
         if told.done:
             return _replied(told)
-        if told.refused and told.issue == "DUPLICATE_INVOICE_ID":
-            return self.find_refund(refund) or RefundReply("unknown", text=told.issue)
-        return RefundReply("failed", code=told.issue or "refused") if told.refused else _unknown(told)
+        return self._refused(told, refund) if told.refused else _unknown(told)
 
     def find_refund(self, refund: Refund) -> RefundReply | None:
         """The refund with our reference, among those of the order that the payment was captured for."""
@@ -45,6 +43,14 @@ class Refunds:
             return self._among(read(Capture, told.body), refund)
         except Invalid as error:
             return RefundReply("unknown", text=str(error)[:200])
+
+    def _refused(self, told: Told, refund: Refund) -> RefundReply:
+        """It failed, unless what stands in its way is the refund itself, made before and not known of."""
+        if (made := self.find_refund(refund)) is not None:
+            return made
+        if told.issue == "DUPLICATE_INVOICE_ID":
+            return _unknown(told)
+        return RefundReply("failed", code=told.issue or "refused")
 
     def _among(self, capture: Capture, refund: Refund) -> RefundReply | None:
         """Raises: Invalid when the order is not as it should be."""

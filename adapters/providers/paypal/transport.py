@@ -51,7 +51,7 @@ class Told(NamedTuple):
 class Transport(paypalrestsdk.Api):  # type: ignore[misc]
     """A merchant's connection to PayPal, for any number of threads. Units: `timeout` in seconds for each call."""
 
-    def __init__(self, client: str, secret: str, base: str = PAYPAL, timeout: float = 60) -> None:
+    def __init__(self, client: str, secret: str, base: str = PAYPAL, timeout: float = 25) -> None:
         if not PAYPAL_OR_LOOPBACK.fullmatch(base):
             raise Invalid(f"PayPal is at {PAYPAL}, {PAYPAL_SANDBOX} or on loopback, not at {base!r}")
         mode = "live" if base == PAYPAL else "sandbox"
