@@ -40,10 +40,9 @@ class Standing(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is to be issued for one license, how its coverage will stand, and the periods that could not be billed."""
+    """What is to be issued for one license, and the periods that could not be billed."""
 
     difference: Difference
-    coverage: Coverage
     missing: Sequence[Missing]
 
 
@@ -57,7 +56,7 @@ def found(standing: Standing, target: date, packages: Packages) -> Found:
         on,
         billed.horizon(),
     )
-    return Found(difference(owed, billed, on), billed, missing)
+    return Found(difference(owed, billed, on), missing)
 
 
 def by_payer(lines: Iterable[NewLine]) -> dict[tuple[UUID, str], list[NewLine]]:
