@@ -14,7 +14,7 @@ from uuid import UUID
 
 from domain.account import Account
 from domain.aggregate import Recorded
-from domain.charge import Missing
+from domain.charge import Charge, Missing
 from domain.counted_users import day_counts
 from domain.counting import DayCounts
 from domain.coverage import Coverage
@@ -24,7 +24,7 @@ from domain.errors import NotFound
 from domain.events import account as account_events
 from domain.events.documents import Line, Ref
 from domain.owed import charges
-from domain.terms import Located, Packages, Stream, terms
+from domain.terms import Located, Packages, Stream, nameless_terms, names_of
 
 NOTHING = DayCounts()
 
@@ -48,15 +48,17 @@ class Found(NamedTuple):
 
 def found(standing: Standing, target: date, packages: Packages) -> Found:
     """The difference of one license on a day."""
-    on, billed = target.toordinal(), Coverage(standing.lines)
+    on, billed, names = target.toordinal(), Coverage(standing.lines), names_of(standing.facts)
     counts = day_counts(standing.count_facts)
     owed, missing = charges(
-        terms(standing.facts, standing.account_facts, packages),
+        nameless_terms(standing.facts, standing.account_facts, packages),
         lambda counter: counts.get(counter, NOTHING),
         on,
         billed.horizon(),
     )
-    return Found(difference(owed, billed, on), missing)
+    named = [Charge(names.stream(one.stream), one.rating, names.refs(one.reasons)) for one in owed]
+    lacking = [Missing(names.stream(one.stream), one.counter, one.start, one.end) for one in missing]
+    return Found(difference(named, billed, on), lacking)
 
 
 def by_payer(lines: Iterable[NewLine]) -> dict[tuple[UUID, str], list[NewLine]]:

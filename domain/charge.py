@@ -1,16 +1,18 @@
 """Terms become charges, one for each period and piece of it, with the price they are at.
 
 `due` says which of them fall due by the date of the run, so that what is due is always part of what is owed. Charges
-that days do not divide (one-time, usage, top-ups, fixed discounts) are atomic and carry an occurrence. Source:
-ADR-0009.
+that days do not divide (one-time, usage, top-ups, fixed discounts) are atomic and carry an occurrence. What a piece
+comes to is its rating: it does not say whose it is, so that licenses with the same terms and quantity share it.
+Source: ADR-0009, ADR-0020.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
@@ -32,14 +34,13 @@ Counts = Callable[[str], DayCounts]
 UNDISCOUNTED = Fraction(1)
 
 
-class Charge(msgspec.Struct, frozen=True):
-    """One thing owed.
+class Rating(msgspec.Struct, frozen=True, eq=False):
+    """What a piece of a period comes to, whosever it is.
 
     Shapes: service [start, end) inside the base [base_start, base_end); `occurrence` is empty where days divide it;
     `due` whether it falls due by the run's date. Units: `price` exact minor units for the whole base.
     """
 
-    stream: Stream
     key: str
     start: int
     end: int
@@ -54,13 +55,25 @@ class Charge(msgspec.Struct, frozen=True):
     package: PackageVersion
     occurrence: str = ""
     reversible: bool = True
-    reasons: tuple[Ref, ...] = ()
 
     def amount(self, start: int, end: int) -> int:
         """The price's share of some of its days, in minor units; an atomic charge is not divided."""
-        if self.occurrence:
-            return rounded(self.price.numerator, self.price.denominator)
-        return part(self.price, self.base_start, self.base_end, self.month_days, start, end)
+        return _amount(self, start, end)
+
+
+@lru_cache(maxsize=65536)
+def _amount(rating: Rating, start: int, end: int) -> int:
+    if rating.occurrence:
+        return rounded(rating.price.numerator, rating.price.denominator)
+    return part(rating.price, rating.base_start, rating.base_end, rating.month_days, start, end)
+
+
+class Charge(NamedTuple):
+    """One thing owed: whose it is, what it comes to, and the events that are the reasons."""
+
+    stream: Stream
+    rating: Rating
+    reasons: tuple[Ref, ...] = ()
 
 
 class Missing(msgspec.Struct, frozen=True):
@@ -87,44 +100,63 @@ def of_terms(terms: Terms, counts: Counts, target: int, horizon: int) -> Iterato
     """The charges of a component by itself; minimums, maximums and fixed amounts off need those of the whole period."""
     if terms.component.charge == "one_time":
         if terms.start < max(horizon, target + 1):
-            yield _one_time(terms, target)
+            yield Charge(terms.stream, _one_time(terms, target), terms.reasons)
         return
-    for begun in pieces(terms, target, horizon):
-        yield from _of_piece(terms, counts, target, *begun)
+    for piece in pieces(terms, target, horizon):
+        found = _of_piece(terms, counts, target, piece)
+        if found:
+            yield found
 
 
-def pieces(terms: Terms, target: int, horizon: int) -> Iterator[tuple[Span, Span, int]]:
-    """The pieces of the grid's periods that the terms cover: (service, period, ordinal number of the period)."""
+class Piece(NamedTuple):
+    """The days of one period that terms cover; `k` counts the periods of the grid."""
+
+    service: Span
+    period: Span
+    k: int
+
+
+@lru_cache(maxsize=2048)
+def pieces(terms: Terms, target: int, horizon: int) -> Sequence[Piece]:
+    """The pieces of the grid's periods that the terms cover, in order."""
     reach = target + 1 if terms.component.mode == "in_advance" else target
     end = min(terms.end, max(horizon, reach))
     if terms.start >= end:
-        return
-    k = terms.grid.index(terms.start)
-    for period in terms.grid.periods(terms.start, end):
-        service = intersection(period, (terms.start, terms.end))
-        if service:
-            yield service, period, k
-        k += 1
+        return ()
+    numbered = enumerate(terms.grid.periods(terms.start, end), start=terms.grid.index(terms.start))
+    found = ((intersection(period, (terms.start, terms.end)), period, k) for k, period in numbered)
+    return [Piece(service, period, k) for service, period, k in found if service]
 
 
-def _of_piece(
-    terms: Terms, counts: Counts, target: int, service: Span, period: Span, k: int
-) -> Iterator[Charge | Missing]:
+def _of_piece(terms: Terms, counts: Counts, target: int, piece: Piece) -> Charge | Missing | None:
     usage = terms.component.charge == "usage"
-    due = is_due("in_arrears" if usage else terms.component.mode, service, target)
-    quantity = quantity_of(terms, counts, service if usage else period)
+    due = is_due("in_arrears" if usage else terms.component.mode, piece.service, target)
+    quantity = quantity_of(terms, counts, piece.service if usage else piece.period)
     if isinstance(quantity, Missing):
-        if due:
-            yield quantity
-        return
-    base = service if usage else _base(terms, service, period)
+        return quantity if due else None
+    if usage and is_by_day(terms.component):
+        rating = _rated(terms, piece, due, quantity, _by_day(terms, counts, piece))
+    else:
+        rating = _rating(terms, piece, due, quantity.numerator, quantity.denominator)
+    if rating is None:
+        return None
+    return Charge(terms.stream, rating, terms.reasons + _count_reasons(terms, counts, piece.period))
+
+
+@lru_cache(maxsize=65536)
+def _rating(terms: Terms, piece: Piece, due: bool, numerator: int, denominator: int) -> Rating | None:
+    quantity = Fraction(numerator, denominator)
+    return _rated(terms, piece, due, quantity, _price(terms, quantity))
+
+
+def _rated(terms: Terms, piece: Piece, due: bool, quantity: Fraction, price: Fraction) -> Rating | None:
+    usage, service = terms.component.charge == "usage", piece.service
+    base = service if usage else _base(terms, service, piece.period)
     if base is None:
-        return
-    factor = _discount_factor(terms, k, period) if terms.discounts else UNDISCOUNTED
-    price = _by_day(terms, counts, service, period) if usage and is_by_day(terms.component) else _price(terms, quantity)
+        return None
+    factor = _discount_factor(terms, piece.k, piece.period) if terms.discounts else UNDISCOUNTED
     price = price if factor is UNDISCOUNTED else price * factor
-    yield Charge(
-        stream=terms.stream,
+    return Rating(
         key=key(terms, quantity, factor, price if usage else None),
         start=service[0],
         end=service[1],
@@ -139,7 +171,6 @@ def _of_piece(
         package=terms.package,
         occurrence=f"{service[0]}" if usage else "",
         reversible=terms.component.reversible,
-        reasons=terms.reasons + _count_reasons(terms, counts, period),
     )
 
 
@@ -217,9 +248,10 @@ def is_by_day(component: Component) -> bool:
     return isinstance(component.quantity, Counted) and component.quantity.by_day
 
 
-def _by_day(terms: Terms, counts: Counts, service: Span, period: Span) -> Fraction:
+def _by_day(terms: Terms, counts: Counts, piece: Piece) -> Fraction:
     """What the units of a period cost, each paid for the days that it was there."""
     rule, days = terms.component.quantity, terms.package.proration.month_days
+    service, period = piece.service, piece.period
     assert isinstance(rule, Counted)
     least = max(rule.minimum, terms.minimum)
     held = [
@@ -294,12 +326,12 @@ def as_percent(factor: Fraction) -> str:
     return format(decimal.normalize(), "f") if Fraction(decimal) == percent else str(percent)
 
 
-def _one_time(terms: Terms, target: int) -> Charge:
+@lru_cache(maxsize=2048)
+def _one_time(terms: Terms, target: int) -> Rating:
     quantity = quantity_of(terms, lambda _: DayCounts(), (terms.start, terms.start + 1))
     assert isinstance(quantity, Fraction)
     price = _price(terms, quantity)
-    return Charge(
-        stream=terms.stream,
+    return Rating(
         key=key(terms, quantity, UNDISCOUNTED, price),
         start=terms.start,
         end=terms.start + 1,
@@ -314,5 +346,4 @@ def _one_time(terms: Terms, target: int) -> Charge:
         package=terms.package,
         occurrence="once",
         reversible=terms.component.reversible,
-        reasons=terms.reasons,
     )

@@ -176,7 +176,7 @@ class Limit(msgspec.Struct, frozen=True):
     pooled: bool = False
 
 
-class PackageVersion(msgspec.Struct, frozen=True):
+class PackageVersion(msgspec.Struct, frozen=True, cache_hash=True):
     """One version of a package, as published.
 
     Shapes: `term_months` 0 = no term; `trial_days` 0 = no trial; `nfr_included` = units that an NFR license has free

@@ -231,4 +231,4 @@ def test_the_larger_of_two_counters_is_billed(users, gigabytes, billed):
     counts = {"users": DayCounts({day: users}), "gb": DayCounts({day: gigabytes})}
     found = terms(books.license_facts, books.account_facts, lambda name, number: books.packages[name, number])
     owed, _ = charges(found, counts.__getitem__, date(2024, 2, 1).toordinal(), 0)
-    assert owed[0].quantity == billed
+    assert owed[0].rating.quantity == billed
