@@ -13,7 +13,6 @@ from typing import NamedTuple
 from uuid import UUID
 
 from domain.account import Account
-from domain.aggregate import Recorded
 from domain.charge import Charge, Missing
 from domain.counted_users import day_counts
 from domain.counting import DayCounts
@@ -51,7 +50,7 @@ def found(standing: Standing, target: date, packages: Packages) -> Found:
     on, billed, names = target.toordinal(), Coverage(standing.lines), names_of(standing.facts)
     counts = day_counts(standing.count_facts)
     owed, missing = charges(
-        nameless_terms(standing.facts, standing.account_facts, packages),
+        nameless_terms(names, standing.facts, standing.account_facts, packages),
         lambda counter: counts.get(counter, NOTHING),
         on,
         billed.horizon(),
@@ -88,9 +87,7 @@ def documents(
 def account_as_of(facts: Sequence[Located], on: date) -> Account:
     """An account as its documents of a day have to print it: a rate of tax that is yet to come does not count."""
     account = Account(facts[0].ref[0])
-    for ref, body in facts:
-        if isinstance(body, account_events.TaxRateChanged) and body.effective_on > on:
-            account.version = ref[1]
-            continue
-        Recorded(*ref, body).mutate(account)
+    for (_, account.version), body in facts:
+        if not (isinstance(body, account_events.TaxRateChanged) and body.effective_on > on):
+            account.when(body)
     return account

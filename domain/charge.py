@@ -17,7 +17,7 @@ from typing import NamedTuple
 import msgspec
 
 from domain import price as prices
-from domain.counting import DayCounts, levels, measure
+from domain.counting import DayCounts, levels, measure, units
 from domain.errors import Invalid
 from domain.events.documents import Ref
 from domain.grid import Cadence, position
@@ -103,17 +103,18 @@ def of_terms(terms: Terms, counts: Counts, target: int, horizon: int) -> Iterato
             yield Charge(terms.stream, _one_time(terms, target), terms.reasons)
         return
     for piece in pieces(terms, target, horizon):
-        found = _of_piece(terms, counts, target, piece)
+        found = _of_piece(terms, counts, piece)
         if found:
             yield found
 
 
-class Piece(NamedTuple):
-    """The days of one period that terms cover; `k` counts the periods of the grid."""
+class Piece(msgspec.Struct, frozen=True, eq=False):
+    """The days of one period that terms cover; `k` counts the periods of the grid, `due` says if it falls due."""
 
     service: Span
     period: Span
     k: int
+    due: bool
 
 
 @lru_cache(maxsize=2048)
@@ -123,33 +124,33 @@ def pieces(terms: Terms, target: int, horizon: int) -> Sequence[Piece]:
     end = min(terms.end, max(horizon, reach))
     if terms.start >= end:
         return ()
+    mode: Mode = "in_arrears" if terms.component.charge == "usage" else terms.component.mode
     numbered = enumerate(terms.grid.periods(terms.start, end), start=terms.grid.index(terms.start))
     found = ((intersection(period, (terms.start, terms.end)), period, k) for k, period in numbered)
-    return [Piece(service, period, k) for service, period, k in found if service]
+    return [Piece(service, period, k, is_due(mode, service, target)) for service, period, k in found if service]
 
 
-def _of_piece(terms: Terms, counts: Counts, target: int, piece: Piece) -> Charge | Missing | None:
+def _of_piece(terms: Terms, counts: Counts, piece: Piece) -> Charge | Missing | None:
     usage = terms.component.charge == "usage"
-    due = is_due("in_arrears" if usage else terms.component.mode, piece.service, target)
     quantity = quantity_of(terms, counts, piece.service if usage else piece.period)
     if isinstance(quantity, Missing):
-        return quantity if due else None
+        return quantity if piece.due else None
     if usage and is_by_day(terms.component):
-        rating = _rated(terms, piece, due, quantity, _by_day(terms, counts, piece))
+        rating = _rated(terms, piece, quantity, _by_day(terms, counts, piece))
     else:
-        rating = _rating(terms, piece, due, quantity.numerator, quantity.denominator)
+        rating = _rating(terms, piece, quantity.numerator, quantity.denominator)
     if rating is None:
         return None
     return Charge(terms.stream, rating, terms.reasons + _count_reasons(terms, counts, piece.period))
 
 
 @lru_cache(maxsize=65536)
-def _rating(terms: Terms, piece: Piece, due: bool, numerator: int, denominator: int) -> Rating | None:
+def _rating(terms: Terms, piece: Piece, numerator: int, denominator: int) -> Rating | None:
     quantity = Fraction(numerator, denominator)
-    return _rated(terms, piece, due, quantity, _price(terms, quantity))
+    return _rated(terms, piece, quantity, _price(terms, quantity))
 
 
-def _rated(terms: Terms, piece: Piece, due: bool, quantity: Fraction, price: Fraction) -> Rating | None:
+def _rated(terms: Terms, piece: Piece, quantity: Fraction, price: Fraction) -> Rating | None:
     usage, service = terms.component.charge == "usage", piece.service
     base = service if usage else _base(terms, service, piece.period)
     if base is None:
@@ -165,7 +166,7 @@ def _rated(terms: Terms, piece: Piece, due: bool, quantity: Fraction, price: Fra
         base_end=base[1],
         month_days=terms.package.proration.month_days,
         quantity=quantity,
-        due=due,
+        due=piece.due,
         text=terms.component.name,
         rule=_rule(terms, factor),
         package=terms.package,
@@ -185,9 +186,9 @@ def quantity_of(terms: Terms, counts: Counts, period: Span) -> Fraction | Missin
     """The quantity of a component in a period: sold, counted, or at least what was committed."""
     rule = terms.component.quantity
     if isinstance(rule, Fixed):
-        return Fraction(rule.quantity)
+        return units(rule.quantity)
     if isinstance(rule, Declared):
-        return _free_of_nfr(terms, Fraction(max(terms.declared, rule.minimum, terms.minimum)))
+        return _free_of_nfr(terms, units(max(terms.declared, rule.minimum, terms.minimum)))
     window = intersection(period, (terms.first, terms.last)) or period
     found = _measured(terms, rule.counter, counts, window)
     if found is None:
@@ -198,7 +199,7 @@ def quantity_of(terms: Terms, counts: Counts, period: Span) -> Fraction | Missin
             return Missing(terms.stream, rule.or_counter, *window)
         found = max(found, Fraction(prices.ceiling(other / rule.per)))
     least = max(rule.minimum, terms.minimum)
-    return _free_of_nfr(terms, max(found, Fraction(least)) if least else found)
+    return _free_of_nfr(terms, max(found, units(least)) if least else found)
 
 
 def _measured(terms: Terms, counter: str, counts: Counts, period: Span) -> Fraction | None:
@@ -212,12 +213,10 @@ def _count_reasons(terms: Terms, counts: Counts, period: Span) -> tuple[Ref, ...
     rule = terms.component.quantity
     if not isinstance(rule, Counted):
         return ()
-    return tuple(
-        ref  # type: ignore[misc]
-        for counter in filter(None, (rule.counter, rule.or_counter))
-        for first, last, ref in counts(counter).reasons
-        if first < period[1] and last >= period[0]
-    )
+    start, end = period
+    counters = (rule.counter, rule.or_counter) if rule.or_counter else (rule.counter,)
+    reasons = [reason for counter in counters for reason in counts(counter).reasons]
+    return tuple([ref for first, last, ref in reasons if first < end and last >= start])  # type: ignore[misc]
 
 
 def _free_of_nfr(terms: Terms, quantity: Fraction) -> Fraction:

@@ -50,11 +50,9 @@ def difference(owed: Sequence[Charge], billed: Coverage, target: int) -> Differe
     all_given_back = billed.given_back()
     for stream, (charges, lines) in _by_stream(owed, billed).items():
         policy = _policy(charges)
-        match = _match_of(policy)
-        atomic = any(one.rating.occurrence for one in charges) or any(line.line.occurrence for line in lines)
-        finder = _atomic if atomic else _divisible
+        finder = _atomic if _is_atomic(charges, lines) else _divisible
         given_back = [taken for taken in all_given_back if taken.stream == stream]
-        finder(found, charges, lines, given_back, target, policy, match)
+        finder(found, charges, lines, given_back, target, policy, _MATCH[policy.match_on])
     return found
 
 
@@ -65,6 +63,10 @@ def _by_stream(owed: Iterable[Charge], billed: Coverage) -> dict[Stream, tuple[l
     for line in billed.live():
         streams[line.stream][1].append(line)
     return streams
+
+
+def _is_atomic(charges: Sequence[Charge], lines: Sequence[Billed]) -> bool:
+    return any([one.rating.occurrence for one in charges]) or any([line.line.occurrence for line in lines])
 
 
 def _policy(charges: Sequence[Charge]) -> Proration:
@@ -86,8 +88,7 @@ class _Match(NamedTuple):
         return (billed.line.key, *billed.base) if self.by_period else (billed.line.key, 0, 0)
 
 
-def _match_of(policy: Proration) -> _Match:
-    return _Match(policy.match_on == "period")
+_MATCH = {"days": _Match(by_period=False), "period": _Match(by_period=True)}
 
 
 def _divisible(
@@ -99,6 +100,22 @@ def _divisible(
     policy: Proration,
     match: _Match,
 ) -> None:
+    kept = _kept(found, charges, lines, target, policy, match) if lines else []
+    for charge in charges:
+        if charge.rating.due:
+            for days in subtract([(charge.rating.start, charge.rating.end)], kept):
+                found.lines.extend(_charge(charge, days, given_back, match))
+
+
+def _kept(
+    found: Difference,
+    charges: Sequence[Charge],
+    lines: Sequence[Billed],
+    target: int,
+    policy: Proration,
+    match: _Match,
+) -> list[Span]:
+    """The days that stay billed; the reversals of all others are added to what was found."""
     entitled: dict[Key, list[Span]] = defaultdict(list)
     for _, rating, _ in charges:
         entitled[match.owed(rating)].append((rating.start, rating.end))
@@ -111,11 +128,7 @@ def _divisible(
             now = policy.reverse_on == "known" or days[0] <= target or any(intersection(days, due) for due in wanted)
             (found.lines if now else found.coming).append(_reversal(line, days))
         kept.extend(subtract(line.spans, gone))
-    kept.sort()
-    for charge in charges:
-        if charge.rating.due:
-            for days in subtract([(charge.rating.start, charge.rating.end)], kept):
-                found.lines.extend(_charge(charge, days, given_back, match))
+    return sorted(kept)
 
 
 def _reversal(line: Billed, days: Span) -> NewLine:

@@ -6,7 +6,6 @@ back, or give it again, carry the tax of what they undo. Source: ADR-0010; EN 16
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import lru_cache
@@ -44,11 +43,9 @@ def draft(found: Iterable[NewLine], tax_percent: Decimal) -> Draft:
     """
     ordered = sorted(found, key=_order)
     taxes = _taxes(ordered, tax_percent)
-    lines = tuple(
-        _line(number, line, tax, tax_percent)
-        for number, (line, tax) in enumerate(zip(ordered, taxes, strict=True), start=1)
-    )
-    return Draft(lines, _totals(lines), sum(line.amount for line in lines), sum(line.tax for line in lines))
+    numbered = enumerate(zip(ordered, taxes, strict=True), start=1)
+    lines = tuple([_line(number, line, tax, tax_percent) for number, (line, tax) in numbered])
+    return Draft(lines, _totals(lines), sum([line.amount for line in lines]), sum([line.tax for line in lines]))
 
 
 def _order(line: NewLine) -> tuple[object, ...]:
@@ -127,8 +124,8 @@ def _mirrored(number: int, new: NewLine, tax: int) -> Line:
 
 
 def _totals(lines: Iterable[Line]) -> tuple[TaxTotal, ...]:
-    sums: dict[Decimal, list[int]] = defaultdict(lambda: [0, 0])
+    sums: dict[Decimal, tuple[int, int]] = {}
     for line in lines:
-        sums[line.tax_percent][0] += line.amount
-        sums[line.tax_percent][1] += line.tax
-    return tuple(TaxTotal(percent, net, tax) for percent, (net, tax) in sorted(sums.items()))
+        net, tax = sums.get(line.tax_percent, (0, 0))
+        sums[line.tax_percent] = net + line.amount, tax + line.tax
+    return tuple([TaxTotal(percent, net, tax) for percent, (net, tax) in sorted(sums.items())])

@@ -8,6 +8,8 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID
 
 from domain import price as prices
@@ -31,22 +33,39 @@ def charges(terms: Iterable[Terms], counts: Counts, target: int, horizon: int) -
     """
     owed: list[Charge] = []
     missing: list[Missing] = []
-    all_terms = _once(terms)
-    bounds = [piece for piece in all_terms if piece.component.charge in BOUNDS]
-    for piece in all_terms:
-        if piece not in bounds:
-            for found in of_terms(piece, counts, target, horizon):
-                (missing if isinstance(found, Missing) else owed).append(found)  # type: ignore[arg-type]
-    blocked = {(lack.stream.license, lack.start, lack.end) for lack in missing}
-    for piece in bounds:
-        owed.extend(list(_to_bounds(piece, owed, blocked, target, horizon)))
-    owed.extend([off for piece in all_terms for off in _fixed_discounts(piece, owed, blocked, target)])
+    order = _in_order(tuple(terms))
+    for piece in order.plain:
+        for found in of_terms(piece, counts, target, horizon):
+            (missing if isinstance(found, Missing) else owed).append(found)  # type: ignore[arg-type]
+    if order.bounds or order.discounted:
+        blocked = {(lack.stream.license, lack.start, lack.end) for lack in missing}
+        for piece in order.bounds:
+            owed.extend(list(_to_bounds(piece, owed, blocked, target, horizon)))
+        owed.extend([off for piece in order.discounted for off in _fixed_discounts(piece, owed, blocked, target)])
     return owed, missing
 
 
-def _once(terms: Iterable[Terms]) -> list[Terms]:
+class _Order(NamedTuple):
+    """In which order terms are charged: by themselves, then what needs all others, then fixed amounts off."""
+
+    plain: Sequence[Terms]
+    bounds: Sequence[Terms]
+    discounted: Sequence[Terms]
+
+
+@lru_cache(maxsize=16384)
+def _in_order(terms: tuple[Terms, ...]) -> _Order:
+    once = _once(terms)
+    return _Order(
+        [piece for piece in once if piece.component.charge not in BOUNDS],
+        [piece for piece in once if piece.component.charge in BOUNDS],
+        [piece for piece in once if any(discount.amount is not None for discount in piece.discounts)],
+    )
+
+
+def _once(all_terms: Sequence[Terms]) -> list[Terms]:
     """The terms, with one-time components only where they begin: whoever pays, they are charged once."""
-    all_terms, begun = list(terms), dict[tuple[UUID, str], Terms]()
+    begun = dict[tuple[UUID, str], Terms]()
     for piece in all_terms:
         if piece.component.charge == "one_time":
             name = (piece.stream.license, piece.stream.component)
@@ -62,7 +81,8 @@ def _to_bounds(terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: i
     """What brings a package to its minimum or maximum, per period, once everything else of the period is known."""
     currency, bound = terms.stream.currency, terms.component.charge
     price = prices.amount(terms.component.prices[currency], Fraction(1), currency)
-    for service, period, _ in pieces(terms, target, horizon):
+    for piece in pieces(terms, target, horizon):
+        service, period = piece.service, piece.period
         if any(start < service[1] and service[0] < end for _, start, end in blocked):
             continue
         limit = part(price, *period, terms.package.proration.month_days, *service)
@@ -119,9 +139,10 @@ def _amount_off(
     stream = terms.stream._replace(component=f"{terms.stream.component}~{discount.id}")
     off = Fraction(discount.amount or 0) * scale(terms.stream.currency)
     bounds = (own[0].start, own[-1].end) if own else (0, 0)
-    for service, period, k in pieces(terms, bounds[0], bounds[1]):
+    for piece in pieces(terms, bounds[0], bounds[1]):
+        service, period = piece.service, piece.period
         covered = any(start < service[1] and service[0] < end for _, start, end in blocked)
-        if covered or not holds(terms, discount, k, period):
+        if covered or not holds(terms, discount, piece.k, period):
             continue
         full = part(off, *period, terms.package.proration.month_days, *service)
         reached = sum(_inside(rating, service) for rating in own)

@@ -144,20 +144,17 @@ def terms(license_facts: Sequence[Located], account_facts: Sequence[Located], pa
 
     Shapes: facts in the order recorded. Raises: IntegrityError when the license was never started.
     """
-    names, nameless = names_of(license_facts), nameless_terms(license_facts, account_facts, packages)
+    names = names_of(license_facts)
+    nameless = nameless_terms(names, license_facts, account_facts, packages)
     replace = msgspec.structs.replace
     named = (replace(one, stream=names.stream(one.stream), reasons=names.refs(one.reasons)) for one in nameless)
     return sorted(named, key=_place)
 
 
 def nameless_terms(
-    license_facts: Sequence[Located], account_facts: Sequence[Located], packages: Packages
-) -> Sequence[Terms]:
-    """The terms of a license with LICENSE and OWNER in place of its own and its account's name.
-
-    Raises: IntegrityError when the license was never started.
-    """
-    account = names_of(license_facts).account
+    names: Names, license_facts: Iterable[Located], account_facts: Iterable[Located], packages: Packages
+) -> tuple[Terms, ...]:
+    """The terms of a license with LICENSE and OWNER in place of its own and its account's name."""
     facts, versions = [], []
     for (_, version), body in license_facts:
         if isinstance(body, license_events.LicenseStarted):
@@ -165,17 +162,17 @@ def nameless_terms(
         if isinstance(body, (license_events.LicenseStarted, license_events.LicenseChanged)):
             versions.append(packages(body.package, body.version))
         facts.append((version, body.stored_as, encode(body)))
-    return _folded(tuple(facts), tuple(versions), _billed_to(account_facts, account))
+    return _folded(tuple(facts), tuple(versions), _billed_to(account_facts, names.account))
 
 
 @lru_cache(maxsize=16384)
 def _folded(
     facts: tuple[tuple[int, str, bytes], ...], versions: tuple[PackageVersion, ...], account: _Account
-) -> Sequence[Terms]:
+) -> tuple[Terms, ...]:
     """The fold itself, once for each history: of facts as they are stored, and the versions that they name."""
     located = [Located((LICENSE, version), decode(topic, state)) for version, topic, state in facts]
     found = {(version.package, version.version): version for version in versions}
-    return _joined(_History(located, account, lambda *name: found[name]).pieces())
+    return tuple(_joined(_History(located, account, lambda *name: found[name]).pieces()))
 
 
 class _History:
@@ -283,8 +280,8 @@ class _Account(NamedTuple):
     Shapes: (from which day on, what, the event that says so), by day, then as recorded.
     """
 
-    payers: tuple[tuple[int, UUID, Ref | None], ...] = ((0, OWNER, None),)
-    days: tuple[tuple[int, int, Ref | None], ...] = ((0, 1, None),)
+    payers: tuple[tuple[int, UUID, Ref | None], ...]
+    days: tuple[tuple[int, int, Ref | None], ...]
 
     def cut(self, days: Span) -> Iterator[tuple[Span, UUID, int, tuple[Ref, ...]]]:
         """The pieces of the days with one payer and one billing day each."""
@@ -298,18 +295,22 @@ class _Account(NamedTuple):
 
 
 def _billed_to(facts: Iterable[Located], account: UUID) -> _Account:
-    payers, days = list(_Account().payers), list(_Account().days)
+    held = _opened(OWNER, 1)
     for (_, version), body in facts:
         if isinstance(body, account_events.AccountOpened):
-            payers = [(0, _payer(body.payer, account), None)]
-            days = [(0, body.billing_day, None)]
+            held = _opened(_payer(body.payer, account), body.billing_day)
         elif isinstance(body, account_events.PayerChanged):
-            payers.append((body.effective_on.toordinal(), _payer(body.payer, account), (OWNER, version)))
+            since = (body.effective_on.toordinal(), _payer(body.payer, account), (OWNER, version))
+            held = held._replace(payers=tuple(sorted((*held.payers, since), key=_since)))
         elif isinstance(body, account_events.BillingDayChanged):
-            days.append((body.effective_on.toordinal(), body.billing_day, (OWNER, version)))
-    payers.sort(key=_since)
-    days.sort(key=_since)
-    return _Account(tuple(payers), tuple(days))
+            day = (body.effective_on.toordinal(), body.billing_day, (OWNER, version))
+            held = held._replace(days=tuple(sorted((*held.days, day), key=_since)))
+    return held
+
+
+@lru_cache
+def _opened(payer: UUID, billing_day: int) -> _Account:
+    return _Account(((0, payer, None),), ((0, billing_day, None),))
 
 
 def _payer(payer: UUID | None, account: UUID) -> UUID:
