@@ -101,7 +101,7 @@ def _take_generation(append: Append, buckets: Mapping[int, int], seen: Mapping[i
     wanted = sorted(buckets)
     taken = append.query(
         "UPDATE billing_generation g SET generation = g.generation + 1 "
-        "FROM unnest(%s::smallint[], %s::bigint[]) AS s(bucket, generation) "
+        "FROM unnest(%b::smallint[], %b::bigint[]) AS s(bucket, generation) "
         "WHERE g.bucket = s.bucket AND g.generation = s.generation RETURNING g.bucket",
         [wanted, [seen[bucket] for bucket in wanted]],
     )
@@ -139,10 +139,10 @@ def covering(line: Line, payer: UUID, currency: str) -> Covering:
 
 def _rounds(rows: Iterable[Covering]) -> Iterable[list[Covering]]:
     """Rows sorted out so that each stream comes once in a round; nearly always one round is enough."""
-    rounds, seen = defaultdict[int, list[Covering]](list), Counter[tuple[Any, ...]]()
+    rounds, seen = defaultdict[int, list[Covering]](list), dict[tuple[Any, ...], int]()
     for row in rows:
-        rounds[seen[row[1:6]]].append(row)
-        seen[row[1:6]] += 1
+        seen[row[1:6]] = number = seen.get(row[1:6], 0) + 1
+        rounds[number].append(row)
     return rounds.values()
 
 

@@ -39,7 +39,7 @@ class Append:
             raise IntegrityError(f"bucket {buckets[0]} would be locked after {self._highest}")
         # The nested loop calls the function row by row in the order of the array: ascending.
         rows = self._cursor.execute(
-            "SELECT l.b, a.first, a.at FROM unnest(%s::integer[], %s::integer[]) AS l(b, n), "
+            "SELECT l.b, a.first, a.at FROM unnest(%b::integer[], %b::integer[]) AS l(b, n), "
             "LATERAL advance(l.b::smallint, l.n, %s) a",
             [buckets, [counts[bucket] for bucket in buckets], self._now],
         ).fetchall()
