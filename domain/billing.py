@@ -77,9 +77,10 @@ def documents(
     """
     result = []
     for (payer, currency), owed in by_payer(lines).items():
-        if payer not in accounts:
+        facts = accounts.get(payer)
+        if not facts:
             raise NotFound(f"payer {payer} is not known")
-        account = account_as_of(accounts[payer], issued_on)
+        account = account_as_of(facts, issued_on)
         result.append((account, currency, draft(owed, account.tax_percent)))
     return result
 

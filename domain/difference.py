@@ -57,11 +57,11 @@ def difference(owed: Sequence[Charge], billed: Coverage, target: int) -> Differe
 
 
 def _by_stream(owed: Iterable[Charge], billed: Coverage) -> dict[Stream, tuple[list[Charge], list[Billed]]]:
-    streams: dict[Stream, tuple[list[Charge], list[Billed]]] = defaultdict(lambda: ([], []))
+    streams: dict[Stream, tuple[list[Charge], list[Billed]]] = {}
     for charge in owed:
-        streams[charge.stream][0].append(charge)
+        streams.setdefault(charge.stream, ([], []))[0].append(charge)
     for line in billed.live():
-        streams[line.stream][1].append(line)
+        streams.setdefault(line.stream, ([], []))[1].append(line)
     return streams
 
 

@@ -203,4 +203,7 @@ class PackageVersion(msgspec.Struct, frozen=True, cache_hash=True):
 
     def counting(self, counter: str) -> Counting | None:
         """How the version counts a counter, if it does."""
-        return next((found for found in self.countings if found.counter == counter), None)
+        for found in self.countings:
+            if found.counter == counter:
+                return found
+        return None

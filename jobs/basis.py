@@ -80,7 +80,7 @@ def _arranged(
     licenses: list[tuple[bytes, bytes, bytes]] = []
     for stream, kind, owner, facts in streams:
         if kind == Kind.ACCOUNT:
-            of_account[stream] = list(unpack(uuid_from(stream), facts))
+            of_account[stream] = unpack(uuid_from(stream), facts)
         elif kind == Kind.LICENSE:
             licenses.append((owner, stream, facts))
         else:
@@ -89,7 +89,7 @@ def _arranged(
     for owner, stream, facts in sorted(licenses):
         license, account = uuid_from(stream), of_account.get(owner, ())
         counted = [fact for one, packed in sorted(counts.get(stream, ())) for fact in unpack(uuid_from(one), packed)]
-        own = Standing(license, list(unpack(license, facts)), account, counted, lines.get(license, ()))
+        own = Standing(license, unpack(license, facts), account, counted, lines.get(license, ()))
         standings[account[0].ref[0] if account else uuid_from(owner)].append(own)
     accounts = {facts[0].ref[0]: facts for facts in of_account.values()}
     return Snapshot(cut, generation, accounts, dict(standings))

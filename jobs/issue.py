@@ -85,7 +85,7 @@ def issue(append: Append, issues: Sequence[Issue], context: Context) -> list[Inv
     )
     _cover(append, issues)
     numbers = _numbers(append, [one.series for one in issues])
-    events = [(document, 1, _event(one, numbers[one.series].pop(0), context)) for document, one in placed]
+    events = [(document, 1, _event(one, next(numbers[one.series]), context)) for document, one in placed]
     append.append(events)
     return [event for _, _, event in events]
 
@@ -146,7 +146,7 @@ def _rounds(rows: Iterable[Covering]) -> Iterable[list[Covering]]:
     return rounds.values()
 
 
-def _numbers(append: Append, series: Sequence[str]) -> dict[str, list[int]]:
+def _numbers(append: Append, series: Sequence[str]) -> dict[str, Iterator[int]]:
     """Takes a range of each series; the numbers are read under the lock of the series' head, so there are no gaps."""
     wanted = Counter(series)
     by_bucket: dict[int, list[str]] = defaultdict(list)
@@ -159,7 +159,7 @@ def _numbers(append: Append, series: Sequence[str]) -> dict[str, list[int]]:
             stream = make_id(Kind.SERIES, bucket, None, name)
             version, last = _last_number(append, stream)
             events.append((stream, version + 1, NumbersTaken(first=last + 1, last=last + wanted[name])))
-            taken[name] = list(range(last + 1, last + wanted[name] + 1))
+            taken[name] = iter(range(last + 1, last + wanted[name] + 1))
     append.append(events)
     return taken
 
@@ -179,9 +179,10 @@ def _last_number(append: Append, stream: UUID) -> tuple[int, int]:
 
 def _event(one: Issue, number: int, context: Context) -> InvoiceIssued:
     kind = CreditNoteIssued if one.is_credit else InvoiceIssued
+    series = one.series
     return kind(
-        document=f"{one.series}-{number:06d}",
-        series=one.series,
+        document=f"{series}-{number:06d}",
+        series=series,
         account=one.payer.id,
         party=one.payer.party,
         currency=one.currency,
