@@ -13,7 +13,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from domain.account import Account
-from domain.charge import Charge, Missing
+from domain.charge import Charge, Counts, Missing
 from domain.counted_users import day_counts
 from domain.counting import DayCounts
 from domain.coverage import Coverage
@@ -47,17 +47,33 @@ class Found(NamedTuple):
 
 def found(standing: Standing, target: date, packages: Packages) -> Found:
     """The difference of one license on a day."""
-    on, billed, names = target.toordinal(), Coverage(standing.lines), names_of(standing.facts)
-    counts = day_counts(standing.count_facts)
-    owed, missing = charges(
-        nameless_terms(names, standing.facts, standing.account_facts, packages),
+    on, billed, counts = target.toordinal(), Coverage(standing.lines), day_counts(standing.count_facts)
+    owed, missing = charged(
+        standing.facts,
+        standing.account_facts,
+        packages,
         lambda counter: counts.get(counter, NOTHING),
         on,
         billed.horizon(),
     )
-    named = [Charge(names.stream(one.stream), one.rating, names.refs(one.reasons)) for one in owed]
-    lacking = [Missing(names.stream(one.stream), one.counter, one.start, one.end) for one in missing]
-    return Found(difference(named, billed, on), lacking)
+    return Found(difference(owed, billed, on), missing)
+
+
+def charged(
+    license_facts: Sequence[Located],
+    account_facts: Sequence[Located],
+    packages: Packages,
+    counts: Counts,
+    target: int,
+    horizon: int,
+) -> tuple[list[Charge], list[Missing]]:
+    """What one license owes, and what could not be told: names are put on last, what is nameless is shared."""
+    names = names_of(license_facts)
+    owed, missing = charges(nameless_terms(names, license_facts, account_facts, packages), counts, target, horizon)
+    return (
+        [Charge(names.stream(one.stream), one.rating, names.refs(one.reasons)) for one in owed],
+        [Missing(names.stream(one.stream), one.counter, one.start, one.end) for one in missing],
+    )
 
 
 def by_payer(lines: Iterable[NewLine]) -> dict[tuple[UUID, str], list[NewLine]]:
