@@ -3,8 +3,8 @@
 from __future__ import annotations
 
 import multiprocessing
-import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import date
 from uuid import UUID
 
@@ -25,7 +25,7 @@ def run_billing(
 ) -> Run:
     """Brings everything due through a date onto documents: closes counts, waits for the projections, bills.
 
-    Raises: TallyError when workers ended before the run did; asking again resumes it.
+    Shapes: this process is one of the `workers`. Raises: TallyError when the run did not end; asking again resumes it.
     """
     follower = tally.follower()
     follower.catch_up()
@@ -33,13 +33,12 @@ def run_billing(
     follower.catch_up()
     with tally.pool.connection() as connection:
         run = bill.open_run(connection, through, issued_on, accounts)
-    if workers == 1:
-        bill.work(tally.log, tally.pool, tally.packages, run, progress)
-    else:
-        _in_processes(tally, run, workers, progress)
-    with tally.pool.connection() as connection:
-        finished = bill.finish(connection, run) or bill.is_finished(connection, run)
-    follower.catch_up()
+    tell = _telling(tally, run, progress)
+    with _helpers(tally.dsn, run, workers - 1):
+        bill.work(tally.log, tally.pool, tally.packages, run, tell)
+        with tally.pool.connection() as connection:
+            finished = bill.finish(connection, run) or bill.is_finished(connection, run)
+        follower.catch_up()
     if not finished:
         raise TallyError(f"run {run.run} is not finished: a worker ended early; run it again to resume")
     return run
@@ -52,23 +51,30 @@ def work_on(dsn: str, run: Run) -> None:
         tally.follower().catch_up()
 
 
-def _in_processes(tally: Tally, run: Run, workers: int, progress: Callable[[int], None] | None) -> None:
+@contextmanager
+def _helpers(dsn: str, run: Run, count: int) -> Iterator[None]:
+    """More processes that work on the run for as long as this one does."""
     context = multiprocessing.get_context("spawn")
-    processes = [context.Process(target=work_on, args=(tally.dsn, run)) for _ in range(workers)]
+    processes = [context.Process(target=work_on, args=(dsn, run)) for _ in range(count)]
     for process in processes:
         process.start()
+    try:
+        yield
+    finally:
+        for process in processes:
+            process.join()
+
+
+def _telling(tally: Tally, run: Run, progress: Callable[[int], None] | None) -> Callable[[], None]:
+    """Says after a chunk how many licenses were looked at since the last time, by whomever."""
     told = 0
-    while any(process.is_alive() for process in processes):
-        told = _tell(tally, run, told, progress)
-        time.sleep(0.1)
-    _tell(tally, run, told, progress)
-    for process in processes:
-        process.join()
 
+    def tell() -> None:
+        nonlocal told
+        with tally.pool.connection() as connection:
+            done = bill.report(connection, run.run)["licenses"]
+        if progress and done > told:
+            progress(done - told)
+        told = done
 
-def _tell(tally: Tally, run: Run, told: int, progress: Callable[[int], None] | None) -> int:
-    with tally.pool.connection() as connection:
-        done = bill.report(connection, run.run)["licenses"]
-    if progress:
-        progress(done - told)
-    return int(done)
+    return tell

@@ -11,7 +11,7 @@ from typing import NamedTuple
 
 import psycopg
 
-from adapters.store.install import APPEND_ONLY, ROLE
+from adapters.store.install import APPEND_ONLY, BY_FUNCTION, ROLE
 
 SHARDED = frozenset(
     {"bucket_head", "event", "command", "tracking", "parked_event", "directory", "billed_line", "coverage"}
@@ -119,11 +119,9 @@ def _untold(connection: psycopg.Connection) -> Iterator[Finding]:
 
 
 def _role(connection: psycopg.Connection) -> Iterator[Finding]:
-    for table in APPEND_ONLY:
-        for privilege in ("UPDATE", "DELETE", "TRUNCATE"):
-            asked = connection.execute("SELECT has_table_privilege(%s, %s, %s)", [ROLE, table, privilege]).fetchone()
-            if asked == (True,):
-                yield Finding("append only", table, f"{ROLE} may {privilege}")
-    row = connection.execute("SELECT has_table_privilege(%s, 'bucket_head', 'UPDATE')", [ROLE]).fetchone()
-    if row == (True,):
-        yield Finding("append only", "bucket_head", f"{ROLE} may set positions")
+    kept = [(table, privilege) for table in APPEND_ONLY for privilege in ("UPDATE", "DELETE", "TRUNCATE")]
+    moved = [(table, privilege) for table in BY_FUNCTION for privilege in ("INSERT", "UPDATE", "DELETE", "TRUNCATE")]
+    for table, privilege in (*kept, *moved):
+        asked = connection.execute("SELECT has_table_privilege(%s, %s, %s)", [ROLE, table, privilege]).fetchone()
+        if asked == (True,):
+            yield Finding("append only", table, f"{ROLE} may {privilege}")

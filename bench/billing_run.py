@@ -66,13 +66,13 @@ def measured(ground: Ground, licenses: int) -> Measured:
 
 
 def _billed(dsn: str, workers: int) -> tuple[float, float]:
-    """Seconds of the run, and the peak memory in MB of its worker processes (or of this one, when it works alone)."""
+    """Seconds of the run, and the peak memory in MB of this process, which is one of the workers, and of the others."""
     with Tally(dsn) as tally:
         begun = time.perf_counter()
         run_billing(tally, FEBRUARY, FEBRUARY, workers=workers)
         seconds = time.perf_counter() - begun
-    whose = resource.RUSAGE_CHILDREN if workers > 1 else resource.RUSAGE_SELF
-    return seconds, resource.getrusage(whose).ru_maxrss / 1024
+    peaks = [resource.getrusage(whose).ru_maxrss for whose in (resource.RUSAGE_SELF, resource.RUSAGE_CHILDREN)]
+    return seconds, max(peaks) / 1024
 
 
 def _copied(dsn: str) -> float:

@@ -13,8 +13,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from domain.account import Account
-from domain.aggregate import Recorded
-from domain.charge import Missing
+from domain.charge import Charge, Counts, Missing
 from domain.counted_users import day_counts
 from domain.counting import DayCounts
 from domain.coverage import Coverage
@@ -24,7 +23,7 @@ from domain.errors import NotFound
 from domain.events import account as account_events
 from domain.events.documents import Line, Ref
 from domain.owed import charges
-from domain.terms import Located, Packages, Stream, terms
+from domain.terms import Located, Packages, Stream, nameless_terms, names_of
 
 NOTHING = DayCounts()
 
@@ -40,24 +39,41 @@ class Standing(NamedTuple):
 
 
 class Found(NamedTuple):
-    """What is to be issued for one license, how its coverage will stand, and the periods that could not be billed."""
+    """What is to be issued for one license, and the periods that could not be billed."""
 
     difference: Difference
-    coverage: Coverage
     missing: Sequence[Missing]
 
 
 def found(standing: Standing, target: date, packages: Packages) -> Found:
     """The difference of one license on a day."""
-    on, billed = target.toordinal(), Coverage(standing.lines)
-    counts = day_counts(standing.count_facts)
-    owed, missing = charges(
-        terms(standing.facts, standing.account_facts, packages),
+    on, billed, counts = target.toordinal(), Coverage(standing.lines), day_counts(standing.count_facts)
+    owed, missing = charged(
+        standing.facts,
+        standing.account_facts,
+        packages,
         lambda counter: counts.get(counter, NOTHING),
         on,
         billed.horizon(),
     )
-    return Found(difference(owed, billed, on), billed, missing)
+    return Found(difference(owed, billed, on), missing)
+
+
+def charged(
+    license_facts: Sequence[Located],
+    account_facts: Sequence[Located],
+    packages: Packages,
+    counts: Counts,
+    target: int,
+    horizon: int,
+) -> tuple[list[Charge], list[Missing]]:
+    """What one license owes, and what could not be told: names are put on last, what is nameless is shared."""
+    names = names_of(license_facts)
+    owed, missing = charges(nameless_terms(names, license_facts, account_facts, packages), counts, target, horizon)
+    return (
+        [Charge(names.stream(one.stream), one.rating, names.refs(one.reasons)) for one in owed],
+        [Missing(names.stream(one.stream), one.counter, one.start, one.end) for one in missing],
+    )
 
 
 def by_payer(lines: Iterable[NewLine]) -> dict[tuple[UUID, str], list[NewLine]]:
@@ -77,9 +93,10 @@ def documents(
     """
     result = []
     for (payer, currency), owed in by_payer(lines).items():
-        if payer not in accounts:
+        facts = accounts.get(payer)
+        if not facts:
             raise NotFound(f"payer {payer} is not known")
-        account = account_as_of(accounts[payer], issued_on)
+        account = account_as_of(facts, issued_on)
         result.append((account, currency, draft(owed, account.tax_percent)))
     return result
 
@@ -87,9 +104,7 @@ def documents(
 def account_as_of(facts: Sequence[Located], on: date) -> Account:
     """An account as its documents of a day have to print it: a rate of tax that is yet to come does not count."""
     account = Account(facts[0].ref[0])
-    for ref, body in facts:
-        if isinstance(body, account_events.TaxRateChanged) and body.effective_on > on:
-            account.version = ref[1]
-            continue
-        Recorded(*ref, body).mutate(account)
+    for (_, account.version), body in facts:
+        if not (isinstance(body, account_events.TaxRateChanged) and body.effective_on > on):
+            account.when(body)
     return account

@@ -1,21 +1,23 @@
 """Terms become charges, one for each period and piece of it, with the price they are at.
 
 `due` says which of them fall due by the date of the run, so that what is due is always part of what is owed. Charges
-that days do not divide (one-time, usage, top-ups, fixed discounts) are atomic and carry an occurrence. Source:
-ADR-0009.
+that days do not divide (one-time, usage, top-ups, fixed discounts) are atomic and carry an occurrence. What a piece
+comes to is its rating: it does not say whose it is, so that licenses with the same terms and quantity share it.
+Source: ADR-0009, ADR-0020.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
+from typing import NamedTuple
 
 import msgspec
 
 from domain import price as prices
-from domain.counting import DayCounts, levels, measure
+from domain.counting import DayCounts, levels, measure, units
 from domain.errors import Invalid
 from domain.events.documents import Ref
 from domain.grid import Cadence, position
@@ -32,14 +34,13 @@ Counts = Callable[[str], DayCounts]
 UNDISCOUNTED = Fraction(1)
 
 
-class Charge(msgspec.Struct, frozen=True):
-    """One thing owed.
+class Rating(msgspec.Struct, frozen=True, eq=False):
+    """What a piece of a period comes to, whosever it is.
 
     Shapes: service [start, end) inside the base [base_start, base_end); `occurrence` is empty where days divide it;
     `due` whether it falls due by the run's date. Units: `price` exact minor units for the whole base.
     """
 
-    stream: Stream
     key: str
     start: int
     end: int
@@ -54,13 +55,25 @@ class Charge(msgspec.Struct, frozen=True):
     package: PackageVersion
     occurrence: str = ""
     reversible: bool = True
-    reasons: tuple[Ref, ...] = ()
 
     def amount(self, start: int, end: int) -> int:
         """The price's share of some of its days, in minor units; an atomic charge is not divided."""
-        if self.occurrence:
-            return rounded(self.price.numerator, self.price.denominator)
-        return part(self.price, self.base_start, self.base_end, self.month_days, start, end)
+        return _amount(self, start, end)
+
+
+@lru_cache(maxsize=65536)
+def _amount(rating: Rating, start: int, end: int) -> int:
+    if rating.occurrence:
+        return rounded(rating.price.numerator, rating.price.denominator)
+    return part(rating.price, rating.base_start, rating.base_end, rating.month_days, start, end)
+
+
+class Charge(NamedTuple):
+    """One thing owed: whose it is, what it comes to, and the events that are the reasons."""
+
+    stream: Stream
+    rating: Rating
+    reasons: tuple[Ref, ...] = ()
 
 
 class Missing(msgspec.Struct, frozen=True):
@@ -87,44 +100,64 @@ def of_terms(terms: Terms, counts: Counts, target: int, horizon: int) -> Iterato
     """The charges of a component by itself; minimums, maximums and fixed amounts off need those of the whole period."""
     if terms.component.charge == "one_time":
         if terms.start < max(horizon, target + 1):
-            yield _one_time(terms, target)
+            yield Charge(terms.stream, _one_time(terms, target), terms.reasons)
         return
-    for begun in pieces(terms, target, horizon):
-        yield from _of_piece(terms, counts, target, *begun)
+    for piece in pieces(terms, target, horizon):
+        found = _of_piece(terms, counts, piece)
+        if found:
+            yield found
 
 
-def pieces(terms: Terms, target: int, horizon: int) -> Iterator[tuple[Span, Span, int]]:
-    """The pieces of the grid's periods that the terms cover: (service, period, ordinal number of the period)."""
+class Piece(msgspec.Struct, frozen=True, eq=False):
+    """The days of one period that terms cover; `k` counts the periods of the grid, `due` says if it falls due."""
+
+    service: Span
+    period: Span
+    k: int
+    due: bool
+
+
+@lru_cache(maxsize=2048)
+def pieces(terms: Terms, target: int, horizon: int) -> Sequence[Piece]:
+    """The pieces of the grid's periods that the terms cover, in order."""
     reach = target + 1 if terms.component.mode == "in_advance" else target
     end = min(terms.end, max(horizon, reach))
     if terms.start >= end:
-        return
-    k = terms.grid.index(terms.start)
-    for period in terms.grid.periods(terms.start, end):
-        service = intersection(period, (terms.start, terms.end))
-        if service:
-            yield service, period, k
-        k += 1
+        return ()
+    mode: Mode = "in_arrears" if terms.component.charge == "usage" else terms.component.mode
+    numbered = enumerate(terms.grid.periods(terms.start, end), start=terms.grid.index(terms.start))
+    found = ((intersection(period, (terms.start, terms.end)), period, k) for k, period in numbered)
+    return [Piece(service, period, k, is_due(mode, service, target)) for service, period, k in found if service]
 
 
-def _of_piece(
-    terms: Terms, counts: Counts, target: int, service: Span, period: Span, k: int
-) -> Iterator[Charge | Missing]:
+def _of_piece(terms: Terms, counts: Counts, piece: Piece) -> Charge | Missing | None:
     usage = terms.component.charge == "usage"
-    due = is_due("in_arrears" if usage else terms.component.mode, service, target)
-    quantity = quantity_of(terms, counts, service if usage else period)
+    quantity = quantity_of(terms, counts, piece.service if usage else piece.period)
     if isinstance(quantity, Missing):
-        if due:
-            yield quantity
-        return
-    base = service if usage else _base(terms, service, period)
+        return quantity if piece.due else None
+    if usage and is_by_day(terms.component):
+        rating = _rated(terms, piece, quantity, _by_day(terms, counts, piece))
+    else:
+        rating = _rating(terms, piece, quantity.numerator, quantity.denominator)
+    if rating is None:
+        return None
+    return Charge(terms.stream, rating, terms.reasons + _count_reasons(terms, counts, piece.period))
+
+
+@lru_cache(maxsize=65536)
+def _rating(terms: Terms, piece: Piece, numerator: int, denominator: int) -> Rating | None:
+    quantity = Fraction(numerator, denominator)
+    return _rated(terms, piece, quantity, _price(terms, quantity))
+
+
+def _rated(terms: Terms, piece: Piece, quantity: Fraction, price: Fraction) -> Rating | None:
+    usage, service = terms.component.charge == "usage", piece.service
+    base = service if usage else _base(terms, service, piece.period)
     if base is None:
-        return
-    factor = _discount_factor(terms, k, period) if terms.discounts else UNDISCOUNTED
-    price = _by_day(terms, counts, service, period) if usage and is_by_day(terms.component) else _price(terms, quantity)
+        return None
+    factor = _discount_factor(terms, piece.k, piece.period) if terms.discounts else UNDISCOUNTED
     price = price if factor is UNDISCOUNTED else price * factor
-    yield Charge(
-        stream=terms.stream,
+    return Rating(
         key=key(terms, quantity, factor, price if usage else None),
         start=service[0],
         end=service[1],
@@ -133,13 +166,12 @@ def _of_piece(
         base_end=base[1],
         month_days=terms.package.proration.month_days,
         quantity=quantity,
-        due=due,
+        due=piece.due,
         text=terms.component.name,
         rule=_rule(terms, factor),
         package=terms.package,
         occurrence=f"{service[0]}" if usage else "",
         reversible=terms.component.reversible,
-        reasons=terms.reasons + _count_reasons(terms, counts, period),
     )
 
 
@@ -154,9 +186,9 @@ def quantity_of(terms: Terms, counts: Counts, period: Span) -> Fraction | Missin
     """The quantity of a component in a period: sold, counted, or at least what was committed."""
     rule = terms.component.quantity
     if isinstance(rule, Fixed):
-        return Fraction(rule.quantity)
+        return units(rule.quantity)
     if isinstance(rule, Declared):
-        return _free_of_nfr(terms, Fraction(max(terms.declared, rule.minimum, terms.minimum)))
+        return _free_of_nfr(terms, units(max(terms.declared, rule.minimum, terms.minimum)))
     window = intersection(period, (terms.first, terms.last)) or period
     found = _measured(terms, rule.counter, counts, window)
     if found is None:
@@ -167,7 +199,7 @@ def quantity_of(terms: Terms, counts: Counts, period: Span) -> Fraction | Missin
             return Missing(terms.stream, rule.or_counter, *window)
         found = max(found, Fraction(prices.ceiling(other / rule.per)))
     least = max(rule.minimum, terms.minimum)
-    return _free_of_nfr(terms, max(found, Fraction(least)) if least else found)
+    return _free_of_nfr(terms, max(found, units(least)) if least else found)
 
 
 def _measured(terms: Terms, counter: str, counts: Counts, period: Span) -> Fraction | None:
@@ -181,12 +213,10 @@ def _count_reasons(terms: Terms, counts: Counts, period: Span) -> tuple[Ref, ...
     rule = terms.component.quantity
     if not isinstance(rule, Counted):
         return ()
-    return tuple(
-        ref  # type: ignore[misc]
-        for counter in filter(None, (rule.counter, rule.or_counter))
-        for first, last, ref in counts(counter).reasons
-        if first < period[1] and last >= period[0]
-    )
+    start, end = period
+    counters = (rule.counter, rule.or_counter) if rule.or_counter else (rule.counter,)
+    reasons = [reason for counter in counters for reason in counts(counter).reasons]
+    return tuple([ref for first, last, ref in reasons if first < end and last >= start])  # type: ignore[misc]
 
 
 def _free_of_nfr(terms: Terms, quantity: Fraction) -> Fraction:
@@ -217,9 +247,10 @@ def is_by_day(component: Component) -> bool:
     return isinstance(component.quantity, Counted) and component.quantity.by_day
 
 
-def _by_day(terms: Terms, counts: Counts, service: Span, period: Span) -> Fraction:
+def _by_day(terms: Terms, counts: Counts, piece: Piece) -> Fraction:
     """What the units of a period cost, each paid for the days that it was there."""
     rule, days = terms.component.quantity, terms.package.proration.month_days
+    service, period = piece.service, piece.period
     assert isinstance(rule, Counted)
     least = max(rule.minimum, terms.minimum)
     held = [
@@ -294,12 +325,12 @@ def as_percent(factor: Fraction) -> str:
     return format(decimal.normalize(), "f") if Fraction(decimal) == percent else str(percent)
 
 
-def _one_time(terms: Terms, target: int) -> Charge:
+@lru_cache(maxsize=2048)
+def _one_time(terms: Terms, target: int) -> Rating:
     quantity = quantity_of(terms, lambda _: DayCounts(), (terms.start, terms.start + 1))
     assert isinstance(quantity, Fraction)
     price = _price(terms, quantity)
-    return Charge(
-        stream=terms.stream,
+    return Rating(
         key=key(terms, quantity, UNDISCOUNTED, price),
         start=terms.start,
         end=terms.start + 1,
@@ -314,5 +345,4 @@ def _one_time(terms: Terms, target: int) -> Charge:
         package=terms.package,
         occurrence="once",
         reversible=terms.component.reversible,
-        reasons=terms.reasons,
     )

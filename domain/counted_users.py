@@ -65,7 +65,10 @@ def day_counts(facts: Iterable[Located]) -> dict[str, DayCounts]:
             continue
         if not found:
             continue
-        days.setdefault(event.counter, {}).update(found)
+        if event.counter in days:
+            days[event.counter].update(found)
+        else:
+            days[event.counter] = found
         reasons.setdefault(event.counter, []).append((min(found), max(found), ref))
     return {
         counter: DayCounts(found, distinct.get(counter, {}), tuple(reasons[counter])) for counter, found in days.items()

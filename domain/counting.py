@@ -11,6 +11,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
+from functools import lru_cache
 from typing import NamedTuple
 
 import msgspec
@@ -244,14 +245,20 @@ def measure(counting: Counting, counts: DayCounts, start: int, end: int) -> Frac
         return None if whole is None else Fraction(whole)
     if counting.measure == "snapshot":
         return _snapshot(counting.snapshot_day, counts, start, end)
-    readings = [counts.days[ordinal] for ordinal in range(start, end) if ordinal in counts.days]
+    readings = [quantity for quantity in map(counts.days.get, range(start, end)) if quantity is not None]
     if not readings:
         return None
     if counting.measure == "peak":
-        return Fraction(max(readings))
+        return units(max(readings))
     if counting.measure == "average":
         return Fraction(sum(readings), len(readings))
     return Fraction(sum(readings) if counting.measure == "sum" else readings[-1])
+
+
+@lru_cache(maxsize=4096)
+def units(number: int) -> Fraction:
+    """A whole quantity; the same few come again and again."""
+    return Fraction(number)
 
 
 def levels(counts: DayCounts, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
-from domain.charge import Charge
+from domain.charge import Charge, Rating
 from domain.coverage import Billed, Coverage
 from domain.package_version import Proration
 from domain.period import Span, common, intersection, subtract, union
@@ -47,27 +47,30 @@ def difference(owed: Sequence[Charge], billed: Coverage, target: int) -> Differe
     in gives nothing: this is the first property test. What is taken back is booked on `billed` as it goes.
     """
     found = Difference([], [])
+    all_given_back = billed.given_back()
     for stream, (charges, lines) in _by_stream(owed, billed).items():
         policy = _policy(charges)
-        match = _match_of(policy)
-        atomic = any(charge.occurrence for charge in charges) or any(line.line.occurrence for line in lines)
-        finder = _atomic if atomic else _divisible
-        given_back = [taken for taken in billed.given_back() if taken.stream == stream]
-        finder(found, charges, lines, given_back, target, policy, match)
+        finder = _atomic if _is_atomic(charges, lines) else _divisible
+        given_back = [taken for taken in all_given_back if taken.stream == stream]
+        finder(found, charges, lines, given_back, target, policy, _MATCH[policy.match_on])
     return found
 
 
 def _by_stream(owed: Iterable[Charge], billed: Coverage) -> dict[Stream, tuple[list[Charge], list[Billed]]]:
-    streams: dict[Stream, tuple[list[Charge], list[Billed]]] = defaultdict(lambda: ([], []))
+    streams: dict[Stream, tuple[list[Charge], list[Billed]]] = {}
     for charge in owed:
-        streams[charge.stream][0].append(charge)
+        streams.setdefault(charge.stream, ([], []))[0].append(charge)
     for line in billed.live():
-        streams[line.stream][1].append(line)
+        streams.setdefault(line.stream, ([], []))[1].append(line)
     return streams
 
 
+def _is_atomic(charges: Sequence[Charge], lines: Sequence[Billed]) -> bool:
+    return any([one.rating.occurrence for one in charges]) or any([line.line.occurrence for line in lines])
+
+
 def _policy(charges: Sequence[Charge]) -> Proration:
-    return charges[-1].package.proration if charges else Proration()
+    return charges[-1].rating.package.proration if charges else Proration()
 
 
 Key = tuple[str, int, int]
@@ -78,15 +81,14 @@ class _Match(NamedTuple):
 
     by_period: bool
 
-    def owed(self, charge: Charge) -> Key:
-        return (charge.key, charge.base_start, charge.base_end) if self.by_period else (charge.key, 0, 0)
+    def owed(self, rating: Rating) -> Key:
+        return (rating.key, rating.base_start, rating.base_end) if self.by_period else (rating.key, 0, 0)
 
     def billed(self, billed: Billed) -> Key:
         return (billed.line.key, *billed.base) if self.by_period else (billed.line.key, 0, 0)
 
 
-def _match_of(policy: Proration) -> _Match:
-    return _Match(policy.match_on == "period")
+_MATCH = {"days": _Match(by_period=False), "period": _Match(by_period=True)}
 
 
 def _divisible(
@@ -98,10 +100,26 @@ def _divisible(
     policy: Proration,
     match: _Match,
 ) -> None:
-    entitled: dict[Key, list[Span]] = defaultdict(list)
+    kept = _kept(found, charges, lines, target, policy, match) if lines else []
     for charge in charges:
-        entitled[match.owed(charge)].append((charge.start, charge.end))
-    wanted = sorted((charge.start, charge.end) for charge in charges if charge.due)
+        if charge.rating.due:
+            for days in subtract([(charge.rating.start, charge.rating.end)], kept):
+                found.lines.extend(_charge(charge, days, given_back, match))
+
+
+def _kept(
+    found: Difference,
+    charges: Sequence[Charge],
+    lines: Sequence[Billed],
+    target: int,
+    policy: Proration,
+    match: _Match,
+) -> list[Span]:
+    """The days that stay billed; the reversals of all others are added to what was found."""
+    entitled: dict[Key, list[Span]] = defaultdict(list)
+    for _, rating, _ in charges:
+        entitled[match.owed(rating)].append((rating.start, rating.end))
+    wanted = sorted((rating.start, rating.end) for _, rating, _ in charges if rating.due)
     kept: list[Span] = []
     for line in lines:
         owed = union(entitled.get(match.billed(line), ()))
@@ -110,11 +128,7 @@ def _divisible(
             now = policy.reverse_on == "known" or days[0] <= target or any(intersection(days, due) for due in wanted)
             (found.lines if now else found.coming).append(_reversal(line, days))
         kept.extend(subtract(line.spans, gone))
-    kept.sort()
-    for charge in charges:
-        if charge.due:
-            for days in subtract([(charge.start, charge.end)], kept):
-                found.lines.extend(_charge(charge, days, given_back, match))
+    return sorted(kept)
 
 
 def _reversal(line: Billed, days: Span) -> NewLine:
@@ -125,9 +139,9 @@ def _reversal(line: Billed, days: Span) -> NewLine:
 
 def _charge(charge: Charge, days: Span, given_back: Sequence[Billed], match: _Match) -> Iterator[NewLine]:
     """The lines for due days: what was taken back for them before comes back, the rest is the price's share."""
-    rest = [days]
+    rest, rating = [days], charge.rating
     for taken in given_back:
-        if match.billed(taken) != match.owed(charge):
+        if match.billed(taken) != match.owed(rating):
             continue
         for again in common(rest, taken.spans):
             amount, tax = -taken.amount_of(again), -taken.tax_of(again)
@@ -135,7 +149,7 @@ def _charge(charge: Charge, days: Span, given_back: Sequence[Billed], match: _Ma
             yield NewLine("charge", charge.stream, *again, amount, tax, charge, taken)
             rest = subtract(rest, [again])
     for start, end in rest:
-        yield NewLine("charge", charge.stream, start, end, charge.amount(start, end), None, charge, None)
+        yield NewLine("charge", charge.stream, start, end, rating.amount(start, end), None, charge, None)
 
 
 def _atomic(
@@ -148,18 +162,18 @@ def _atomic(
     match: _Match,
 ) -> None:
     """Charges that days do not divide: matched by occurrence; a different amount reverses the whole and bills anew."""
-    owed = {(charge.occurrence, charge.key): charge for charge in charges}
+    owed = {(one.rating.occurrence, one.rating.key): one for one in charges}
     held: dict[str, Billed] = {}
     for line in lines:
         same = (line.line.occurrence, line.line.key) in owed
         if same or _keeps(line, charges, policy):
             held[line.line.occurrence] = line
             continue
-        awaited = any(charge.due and charge.occurrence == line.line.occurrence for charge in charges)
+        awaited = any(one.rating.due and one.rating.occurrence == line.line.occurrence for one in charges)
         now = policy.reverse_on == "known" or line.start <= target or awaited
         (found.lines if now else found.coming).append(_reversal(line, (line.start, line.end)))
     for charge in owed.values():
-        if charge.due and charge.occurrence not in held:
+        if charge.rating.due and charge.rating.occurrence not in held:
             found.lines.append(_whole(charge, given_back))
 
 
@@ -167,7 +181,7 @@ def _keeps(line: Billed, charges: Sequence[Charge], policy: Proration) -> bool:
     """Whether a billed atomic charge stays although another amount is owed now."""
     if not line.line.reversible:
         return True
-    now = next((charge for charge in charges if charge.occurrence == line.line.occurrence), None)
+    now = next((one.rating for one in charges if one.rating.occurrence == line.line.occurrence), None)
     if line.line.occurrence == "once":
         return False
     if policy.usage_correction == "never":
@@ -176,10 +190,11 @@ def _keeps(line: Billed, charges: Sequence[Charge], policy: Proration) -> bool:
 
 
 def _whole(charge: Charge, given_back: Sequence[Billed]) -> NewLine:
-    days = (charge.start, charge.end)
+    rating = charge.rating
+    days = (rating.start, rating.end)
     for taken in given_back:
-        if (taken.line.occurrence, taken.line.key) == (charge.occurrence, charge.key):
+        if (taken.line.occurrence, taken.line.key) == (rating.occurrence, rating.key):
             amount, tax = -taken.left, -taken.tax_left
             taken.take(days, amount, tax)
             return NewLine("charge", charge.stream, *days, amount, tax, charge, taken)
-    return NewLine("charge", charge.stream, *days, charge.amount(*days), None, charge, None)
+    return NewLine("charge", charge.stream, *days, rating.amount(*days), None, charge, None)

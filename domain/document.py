@@ -6,16 +6,18 @@ back, or give it again, carry the tax of what they undo. Source: ADR-0010; EN 16
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
+from functools import lru_cache
 
 import msgspec
 
+from domain.charge import Rating
 from domain.difference import NewLine
 from domain.events.documents import Line, TaxTotal
 from domain.money import allocate, rounded
 from domain.period import day
+from domain.terms import LICENSE
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -41,11 +43,9 @@ def draft(found: Iterable[NewLine], tax_percent: Decimal) -> Draft:
     """
     ordered = sorted(found, key=_order)
     taxes = _taxes(ordered, tax_percent)
-    lines = tuple(
-        _line(number, line, tax, tax_percent)
-        for number, (line, tax) in enumerate(zip(ordered, taxes, strict=True), start=1)
-    )
-    return Draft(lines, _totals(lines), sum(line.amount for line in lines), sum(line.tax for line in lines))
+    numbered = enumerate(zip(ordered, taxes, strict=True), start=1)
+    lines = tuple([_line(number, line, tax, tax_percent) for number, (line, tax) in numbered])
+    return Draft(lines, _totals(lines), sum([line.amount for line in lines]), sum([line.tax for line in lines]))
 
 
 def _order(line: NewLine) -> tuple[object, ...]:
@@ -67,31 +67,44 @@ def _spread(total: int, weights: Sequence[int]) -> list[int]:
 def _line(number: int, new: NewLine, tax: int, percent: Decimal) -> Line:
     if new.charge is None:
         return _mirrored(number, new, tax)
-    charge = new.charge
-    return Line(
+    return msgspec.structs.replace(
+        _printed(new.charge.rating, new.start, new.end),
         number=number,
-        kind="charge",
         license=new.stream.license,
         component=new.stream.component,
-        text=charge.text,
-        key=charge.key,
-        start=day(new.start),
-        end=day(new.end),
         amount=new.amount,
         tax=tax,
         tax_percent=new.link.line.tax_percent if new.link else percent,
-        price=str(charge.price),
-        base_start=day(charge.base_start),
-        base_end=day(charge.base_end),
-        quantity=str(charge.quantity),
-        month_days=charge.month_days,
-        occurrence=charge.occurrence,
-        reversible=charge.reversible,
         link=new.link.ref if new.link else None,
-        package=charge.package.package,
-        version=charge.package.version,
-        rule=charge.rule,
-        reasons=charge.reasons,
+        reasons=new.charge.reasons,
+    )
+
+
+@lru_cache(maxsize=65536)
+def _printed(rating: Rating, start: int, end: int) -> Line:
+    """What the lines of all licenses with a rating have in common."""
+    return Line(
+        number=0,
+        kind="charge",
+        license=LICENSE,
+        component="",
+        text=rating.text,
+        key=rating.key,
+        start=day(start),
+        end=day(end),
+        amount=0,
+        tax=0,
+        tax_percent=Decimal(0),
+        price=str(rating.price),
+        base_start=day(rating.base_start),
+        base_end=day(rating.base_end),
+        quantity=str(rating.quantity),
+        month_days=rating.month_days,
+        occurrence=rating.occurrence,
+        reversible=rating.reversible,
+        package=rating.package.package,
+        version=rating.package.version,
+        rule=rating.rule,
     )
 
 
@@ -111,8 +124,8 @@ def _mirrored(number: int, new: NewLine, tax: int) -> Line:
 
 
 def _totals(lines: Iterable[Line]) -> tuple[TaxTotal, ...]:
-    sums: dict[Decimal, list[int]] = defaultdict(lambda: [0, 0])
+    sums: dict[Decimal, tuple[int, int]] = {}
     for line in lines:
-        sums[line.tax_percent][0] += line.amount
-        sums[line.tax_percent][1] += line.tax
-    return tuple(TaxTotal(percent, net, tax) for percent, (net, tax) in sorted(sums.items()))
+        net, tax = sums.get(line.tax_percent, (0, 0))
+        sums[line.tax_percent] = net + line.amount, tax + line.tax
+    return tuple([TaxTotal(percent, net, tax) for percent, (net, tax) in sorted(sums.items())])

@@ -75,6 +75,8 @@ def allocate(total: int, weights: Sequence[int]) -> list[int]:
         if total:
             raise Invalid("an amount cannot be split over nothing")
         return [0] * len(weights)
+    if len(weights) == 1:
+        return [total]
     sign = 1 if whole > 0 else -1
     borders, running = [0], 0
     for weight in weights:

@@ -8,12 +8,12 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
+from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID
 
-import msgspec
-
 from domain import price as prices
-from domain.charge import Charge, Counts, Missing, holds, is_due, of_terms, part, pieces
+from domain.charge import Charge, Counts, Missing, Rating, holds, is_due, of_terms, part, pieces
 from domain.identity import digest
 from domain.money import scale
 from domain.period import Span, intersection
@@ -33,24 +33,39 @@ def charges(terms: Iterable[Terms], counts: Counts, target: int, horizon: int) -
     """
     owed: list[Charge] = []
     missing: list[Missing] = []
-    all_terms = _once(terms)
-    for piece in all_terms:
-        for found in () if piece.component.charge in BOUNDS else of_terms(piece, counts, target, horizon):
-            if isinstance(found, Missing):
-                missing.append(found)
-            else:
-                owed.append(found)
-    blocked = {(lack.stream.license, lack.start, lack.end) for lack in missing}
-    for piece in all_terms:
-        if piece.component.charge in BOUNDS:
+    order = _in_order(tuple(terms))
+    for piece in order.plain:
+        for found in of_terms(piece, counts, target, horizon):
+            (missing if isinstance(found, Missing) else owed).append(found)  # type: ignore[arg-type]
+    if order.bounds or order.discounted:
+        blocked = {(lack.stream.license, lack.start, lack.end) for lack in missing}
+        for piece in order.bounds:
             owed.extend(list(_to_bounds(piece, owed, blocked, target, horizon)))
-    owed.extend([off for piece in all_terms for off in _fixed_discounts(piece, owed, blocked, target)])
+        owed.extend([off for piece in order.discounted for off in _fixed_discounts(piece, owed, blocked, target)])
     return owed, missing
 
 
-def _once(terms: Iterable[Terms]) -> list[Terms]:
+class _Order(NamedTuple):
+    """In which order terms are charged: by themselves, then what needs all others, then fixed amounts off."""
+
+    plain: Sequence[Terms]
+    bounds: Sequence[Terms]
+    discounted: Sequence[Terms]
+
+
+@lru_cache(maxsize=16384)
+def _in_order(terms: tuple[Terms, ...]) -> _Order:
+    once = _once(terms)
+    return _Order(
+        [piece for piece in once if piece.component.charge not in BOUNDS],
+        [piece for piece in once if piece.component.charge in BOUNDS],
+        [piece for piece in once if any(discount.amount is not None for discount in piece.discounts)],
+    )
+
+
+def _once(all_terms: Sequence[Terms]) -> list[Terms]:
     """The terms, with one-time components only where they begin: whoever pays, they are charged once."""
-    all_terms, begun = list(terms), dict[tuple[UUID, str], Terms]()
+    begun = dict[tuple[UUID, str], Terms]()
     for piece in all_terms:
         if piece.component.charge == "one_time":
             name = (piece.stream.license, piece.stream.component)
@@ -66,12 +81,14 @@ def _to_bounds(terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: i
     """What brings a package to its minimum or maximum, per period, once everything else of the period is known."""
     currency, bound = terms.stream.currency, terms.component.charge
     price = prices.amount(terms.component.prices[currency], Fraction(1), currency)
-    for service, period, _ in pieces(terms, target, horizon):
+    for piece in pieces(terms, target, horizon):
+        service, period = piece.service, piece.period
         if any(start < service[1] and service[0] < end for _, start, end in blocked):
             continue
         limit = part(price, *period, terms.package.proration.month_days, *service)
-        reached = sum(_inside(charge, service) for charge in owed if _of_package(charge, terms))
-        yield _atomic(terms, service, to_bound(bound, limit, reached), target, bound, terms.component.name)
+        reached = sum(_inside(charge.rating, service) for charge in owed if _of_package(charge, terms))
+        rating = _atomic(terms, service, to_bound(bound, limit, reached), target, bound, terms.component.name)
+        yield Charge(terms.stream, rating, terms.reasons)
 
 
 def to_bound(bound: str, limit: int, reached: int) -> int:
@@ -83,16 +100,15 @@ def _of_package(charge: Charge, terms: Terms) -> bool:
     return charge.stream.component.startswith(f"{terms.package.package}/") and charge.stream != terms.stream
 
 
-def _inside(charge: Charge, service: Span) -> int:
-    if charge.occurrence:
-        return charge.amount(charge.start, charge.end) if service[0] <= charge.start < service[1] else 0
-    days = intersection((charge.start, charge.end), service)
-    return charge.amount(*days) if days else 0
+def _inside(rating: Rating, service: Span) -> int:
+    if rating.occurrence:
+        return rating.amount(rating.start, rating.end) if service[0] <= rating.start < service[1] else 0
+    days = intersection((rating.start, rating.end), service)
+    return rating.amount(*days) if days else 0
 
 
-def _atomic(terms: Terms, service: Span, amount: int, target: int, rule: str, text: str) -> Charge:
-    return Charge(
-        stream=terms.stream,
+def _atomic(terms: Terms, service: Span, amount: int, target: int, rule: str, text: str) -> Rating:
+    return Rating(
         key=digest(rule, terms.component.cadence, amount, size=6).hex(),
         start=service[0],
         end=service[1],
@@ -106,7 +122,6 @@ def _atomic(terms: Terms, service: Span, amount: int, target: int, rule: str, te
         rule=rule,
         package=terms.package,
         occurrence=f"{service[0]}",
-        reasons=terms.reasons,
     )
 
 
@@ -120,15 +135,16 @@ def _fixed_discounts(terms: Terms, owed: Sequence[Charge], blocked: Blocked, tar
 def _amount_off(
     terms: Terms, discount: Discount, owed: Sequence[Charge], blocked: Blocked, target: int
 ) -> Iterator[Charge]:
-    own = [charge for charge in owed if charge.stream == terms.stream]
+    own = [charge.rating for charge in owed if charge.stream == terms.stream]
     stream = terms.stream._replace(component=f"{terms.stream.component}~{discount.id}")
     off = Fraction(discount.amount or 0) * scale(terms.stream.currency)
     bounds = (own[0].start, own[-1].end) if own else (0, 0)
-    for service, period, k in pieces(terms, bounds[0], bounds[1]):
+    for piece in pieces(terms, bounds[0], bounds[1]):
+        service, period = piece.service, piece.period
         covered = any(start < service[1] and service[0] < end for _, start, end in blocked)
-        if covered or not holds(terms, discount, k, period):
+        if covered or not holds(terms, discount, piece.k, period):
             continue
         full = part(off, *period, terms.package.proration.month_days, *service)
-        reached = sum(_inside(charge, service) for charge in own)
-        line = _atomic(terms, service, -min(full, max(reached, 0)), target, "amount off", "Discount")
-        yield msgspec.structs.replace(line, stream=stream)
+        reached = sum(_inside(rating, service) for rating in own)
+        rating = _atomic(terms, service, -min(full, max(reached, 0)), target, "amount off", "Discount")
+        yield Charge(stream, rating, terms.reasons)

@@ -177,7 +177,7 @@ class Limit(msgspec.Struct, frozen=True):
     pooled: bool = False
 
 
-class PackageVersion(msgspec.Struct, frozen=True):
+class PackageVersion(msgspec.Struct, frozen=True, cache_hash=True):
     """One version of a package, as published.
 
     Shapes: `term_months` 0 = no term; `trial_days` 0 = no trial; `nfr_included` = units that an NFR license has free
@@ -205,4 +205,7 @@ class PackageVersion(msgspec.Struct, frozen=True):
 
     def counting(self, counter: str) -> Counting | None:
         """How the version counts a counter, if it does."""
-        return next((found for found in self.countings if found.counter == counter), None)
+        for found in self.countings:
+            if found.counter == counter:
+                return found
+        return None

@@ -2,7 +2,8 @@
 
 Runs of days with equal terms are joined before anything is cut, so that an event which leaves a component as it was
 does not split its fee. The stream that billing is exact in is (license, component, payer, currency); a component's id
-belongs to its package. Source: ADR-0009.
+belongs to its package. The fold knows neither the license nor its account by name, so that all licenses with the same
+history share its outcome. Source: ADR-0009, ADR-0020.
 """
 
 from __future__ import annotations
@@ -10,13 +11,14 @@ from __future__ import annotations
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from typing import NamedTuple, TypeVar
 from uuid import UUID
 
 import msgspec
 
 from domain.errors import IntegrityError
-from domain.events import Event
+from domain.events import Event, decode, encode
 from domain.events import account as account_events
 from domain.events import license as license_events
 from domain.events.documents import Ref
@@ -25,6 +27,9 @@ from domain.package_version import Component, PackageVersion
 from domain.period import OPEN_END, Span, common, span, subtract, union
 
 T = TypeVar("T")
+
+LICENSE, OWNER = UUID(int=0), UUID(int=1)
+"""Stand for a license and its account where it does not matter which they are."""
 
 MONDAY = 1
 """The ordinal that calendar billing counts days and weeks from: 1 January of year 1, a Monday."""
@@ -58,7 +63,7 @@ class Discount(msgspec.Struct, frozen=True):
     periods: int
 
 
-class Terms(msgspec.Struct, frozen=True):
+class Terms(msgspec.Struct, frozen=True, cache_hash=True):
     """The terms of one component on the days [start, end).
 
     Shapes: `declared` is the quantity that was sold, `minimum` the committed one; `first` and `last` are the borders
@@ -108,26 +113,76 @@ Packages = Callable[[str, int], PackageVersion]
 """Finds a published version of a package."""
 
 
+class Names(NamedTuple):
+    """Whose terms they are: what stands in the place of LICENSE and OWNER."""
+
+    license: UUID
+    account: UUID
+
+    def stream(self, stream: Stream) -> Stream:
+        """The stream of this license."""
+        payer = self.account if stream.payer is OWNER else stream.payer
+        return Stream(self.license, stream.component, payer, stream.currency)
+
+    def refs(self, refs: Iterable[Ref]) -> tuple[Ref, ...]:
+        """The events of this license and its account; those of others stay."""
+        return tuple(
+            [(self.license if who is LICENSE else self.account if who is OWNER else who, n) for who, n in refs]
+        )
+
+
+def names_of(license_facts: Sequence[Located]) -> Names:
+    """Which license it is, and whose. Raises: IntegrityError when it was never started."""
+    started = license_facts[0].body if license_facts else None
+    if not isinstance(started, license_events.LicenseStarted):
+        raise IntegrityError("a license has to begin with its start")
+    return Names(license_facts[0].ref[0], started.account)
+
+
 def terms(license_facts: Sequence[Located], account_facts: Sequence[Located], packages: Packages) -> list[Terms]:
     """The terms of every component of a license over its life, sorted by stream and day, neighbours joined.
 
     Shapes: facts in the order recorded. Raises: IntegrityError when the license was never started.
     """
-    if not license_facts or not isinstance(license_facts[0].body, license_events.LicenseStarted):
-        raise IntegrityError("a license has to begin with its start")
-    history = _History(license_facts, account_facts, packages)
-    return _joined(history.pieces())
+    names = names_of(license_facts)
+    nameless = nameless_terms(names, license_facts, account_facts, packages)
+    replace = msgspec.structs.replace
+    named = (replace(one, stream=names.stream(one.stream), reasons=names.refs(one.reasons)) for one in nameless)
+    return sorted(named, key=_place)
+
+
+def nameless_terms(
+    names: Names, license_facts: Iterable[Located], account_facts: Iterable[Located], packages: Packages
+) -> tuple[Terms, ...]:
+    """The terms of a license with LICENSE and OWNER in place of its own and its account's name."""
+    facts, versions = [], []
+    for (_, version), body in license_facts:
+        if isinstance(body, license_events.LicenseStarted):
+            body = msgspec.structs.replace(body, reference="", account=OWNER)
+        if isinstance(body, (license_events.LicenseStarted, license_events.LicenseChanged)):
+            versions.append(packages(body.package, body.version))
+        facts.append((version, body.stored_as, encode(body)))
+    return _folded(tuple(facts), tuple(versions), _billed_to(account_facts, names.account))
+
+
+@lru_cache(maxsize=16384)
+def _folded(
+    facts: tuple[tuple[int, str, bytes], ...], versions: tuple[PackageVersion, ...], account: _Account
+) -> tuple[Terms, ...]:
+    """The fold itself, once for each history: of facts as they are stored, and the versions that they name."""
+    located = [Located((LICENSE, version), decode(topic, state)) for version, topic, state in facts]
+    found = {(version.package, version.version): version for version in versions}
+    return tuple(_joined(_History(located, account, lambda *name: found[name]).pieces()))
 
 
 class _History:
     """The facts of a license sorted by what they govern."""
 
-    def __init__(self, license_facts: Sequence[Located], account_facts: Sequence[Located], packages: Packages) -> None:
-        started = license_facts[0]
-        assert isinstance(started.body, license_events.LicenseStarted)
-        self.started, self.license = started.body, started.ref[0]
+    def __init__(self, license_facts: Sequence[Located], account: _Account, packages: Packages) -> None:
+        started = license_facts[0].body
+        assert isinstance(started, license_events.LicenseStarted)
+        self.started, self.account = started, account
         self.facts, self.packages = license_facts, packages
-        self.account = _Account(account_facts, self.started)
         self.service = _service(self.started, license_facts)
         self.active = subtract(self.service, _pauses(license_facts))
         self.discounts = _discounts(license_facts)
@@ -169,7 +224,7 @@ class _History:
             for (start, end), payer, billing_day, refs in self.account.cut(days):
                 for (a, b), minimum, commitment in self._committed(component.id, (start, end)):
                     yield Terms(
-                        stream=Stream(self.license, f"{version.package}/{component.id}", payer, self.started.currency),
+                        stream=Stream(LICENSE, f"{version.package}/{component.id}", payer, self.started.currency),
                         start=a,
                         end=b,
                         package=version,
@@ -219,22 +274,14 @@ class _History:
         return sorted(pieces)
 
 
-class _Account:
-    """Who pays a license, and on which day of the month, over time."""
+class _Account(NamedTuple):
+    """Who pays a license, and on which day of the month, over time.
 
-    def __init__(self, facts: Sequence[Located], started: license_events.LicenseStarted) -> None:
-        self.payers: list[tuple[int, UUID, Ref | None]] = [(0, started.account, None)]
-        self.days: list[tuple[int, int, Ref | None]] = [(0, 1, None)]
-        for ref, body in facts:
-            if isinstance(body, account_events.AccountOpened):
-                self.payers = [(0, body.payer or started.account, None)]
-                self.days = [(0, body.billing_day, None)]
-            elif isinstance(body, account_events.PayerChanged):
-                self.payers.append((body.effective_on.toordinal(), body.payer or started.account, ref))
-            elif isinstance(body, account_events.BillingDayChanged):
-                self.days.append((body.effective_on.toordinal(), body.billing_day, ref))
-        self.payers.sort(key=lambda change: change[0])
-        self.days.sort(key=lambda change: change[0])
+    Shapes: (from which day on, what, the event that says so), by day, then as recorded.
+    """
+
+    payers: tuple[tuple[int, UUID, Ref | None], ...]
+    days: tuple[tuple[int, int, Ref | None], ...]
 
     def cut(self, days: Span) -> Iterator[tuple[Span, UUID, int, tuple[Ref, ...]]]:
         """The pieces of the days with one payer and one billing day each."""
@@ -245,6 +292,33 @@ class _Account:
             payer, who = _holding(self.payers, start)
             billing_day, when = _holding(self.days, start)
             yield (start, end), payer, billing_day, tuple(ref for ref in (who, when) if ref)
+
+
+def _billed_to(facts: Iterable[Located], account: UUID) -> _Account:
+    held = _opened(OWNER, 1)
+    for (_, version), body in facts:
+        if isinstance(body, account_events.AccountOpened):
+            held = _opened(_payer(body.payer, account), body.billing_day)
+        elif isinstance(body, account_events.PayerChanged):
+            since = (body.effective_on.toordinal(), _payer(body.payer, account), (OWNER, version))
+            held = held._replace(payers=tuple(sorted((*held.payers, since), key=_since)))
+        elif isinstance(body, account_events.BillingDayChanged):
+            day = (body.effective_on.toordinal(), body.billing_day, (OWNER, version))
+            held = held._replace(days=tuple(sorted((*held.days, day), key=_since)))
+    return held
+
+
+@lru_cache
+def _opened(payer: UUID, billing_day: int) -> _Account:
+    return _Account(((0, payer, None),), ((0, billing_day, None),))
+
+
+def _payer(payer: UUID | None, account: UUID) -> UUID:
+    return OWNER if payer in (None, account) else payer
+
+
+def _since(change: tuple[int, object, object]) -> int:
+    return change[0]
 
 
 def _holding(changes: Sequence[tuple[int, T, Ref | None]], ordinal: int) -> tuple[T, Ref | None]:

@@ -7,21 +7,23 @@ transaction that finds another generation starts again.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
 import msgspec
 import psycopg
+from psycopg.types.string import ByteaBinaryLoader
 from psycopg_pool import ConnectionPool
 
 from domain.billing import Standing
 from domain.events.documents import Line, Ref
-from domain.identity import Kind
+from domain.identity import Kind, uuid_from
 from domain.terms import Located, Stream
 from projections.basis import unpack
 
-STREAMS = "SELECT bucket, stream, kind, owner, facts FROM basis_v1 WHERE bucket = ANY(%s::smallint[]) ORDER BY stream"
+STREAMS = "SELECT stream, kind, owner, facts FROM basis_v1 WHERE bucket = ANY(%s::smallint[])"
+"""In whatever order they lie: sorting would cost more than reading."""
 LINES = """
 SELECT license, document, line, payer, currency, body FROM billed_line WHERE bucket = ANY(%s::smallint[])
 ORDER BY license, generation, document, line"""
@@ -52,8 +54,9 @@ def read(pool: ConnectionPool[psycopg.Connection], buckets: Sequence[int]) -> Sn
         wanted = [list(buckets)]
         cut: dict[int, int] = dict(cursor.execute(CUT, wanted).fetchall())
         generation: dict[int, int] = dict(cursor.execute(GENERATION, wanted).fetchall())
-        streams = cursor.execute(STREAMS, wanted).fetchall()
         lines = cursor.execute(LINES, wanted).fetchall()
+        cursor.adapters.register_loader("uuid", ByteaBinaryLoader)
+        streams = cursor.execute(STREAMS, wanted).fetchall()
     return _arranged(cut, generation, streams, _lines(lines))
 
 
@@ -68,22 +71,25 @@ def _lines(rows: Sequence[tuple[UUID, UUID, int, UUID, str, bytes]]) -> dict[UUI
 def _arranged(
     cut: dict[int, int],
     generation: dict[int, int],
-    streams: Sequence[tuple[int, UUID, int, UUID, bytes]],
+    streams: Iterable[tuple[bytes, int, bytes, bytes]],
     lines: dict[UUID, BilledLines],
 ) -> Snapshot:
-    accounts: dict[UUID, Sequence[Located]] = {}
-    counts: dict[UUID, list[Located]] = defaultdict(list)
-    licenses: list[tuple[UUID, UUID, list[Located]]] = []
-    for _, stream, kind, owner, facts in streams:
-        located = list(unpack(stream, facts))
+    """Puts together what belongs to one license; identifiers stay bytes until somebody has to see them."""
+    of_account: dict[bytes, Sequence[Located]] = {}
+    counts: dict[bytes, list[tuple[bytes, bytes]]] = defaultdict(list)
+    licenses: list[tuple[bytes, bytes, bytes]] = []
+    for stream, kind, owner, facts in streams:
         if kind == Kind.ACCOUNT:
-            accounts[stream] = located
+            of_account[stream] = unpack(uuid_from(stream), facts)
         elif kind == Kind.LICENSE:
-            licenses.append((owner, stream, located))
+            licenses.append((owner, stream, facts))
         else:
-            counts[owner].extend(located)
+            counts[owner].append((stream, facts))
     standings: dict[UUID, list[Standing]] = defaultdict(list)
-    for owner, license, located in licenses:
-        own = Standing(license, located, accounts.get(owner, ()), counts.get(license, ()), lines.get(license, ()))
-        standings[owner].append(own)
+    for owner, stream, facts in sorted(licenses):
+        license, account = uuid_from(stream), of_account.get(owner, ())
+        counted = [fact for one, packed in sorted(counts.get(stream, ())) for fact in unpack(uuid_from(one), packed)]
+        own = Standing(license, unpack(license, facts), account, counted, lines.get(license, ()))
+        standings[account[0].ref[0] if account else uuid_from(owner)].append(own)
+    accounts = {facts[0].ref[0]: facts for facts in of_account.values()}
     return Snapshot(cut, generation, accounts, dict(standings))

@@ -124,17 +124,19 @@ def work(
     pool: ConnectionPool[psycopg.Connection],
     packages: Packages,
     run: Run,
-    progress: Callable[[int], None] | None = None,
+    tell: Callable[[], None] = lambda: None,
 ) -> None:
-    """Claims and bills chunks until all are done; several may work on one run, and each waits for the others."""
+    """Claims and bills chunks until all are done; several may work on one run, and each waits for the others.
+
+    Shapes: `tell` is called after each chunk, and when all are done.
+    """
     with _calm_collector():
         while True:
             try:
                 with log.append() as append:
                     claimed = append.query(CLAIM, [run.run]) or append.query(AWAIT, [run.run])
-                    if not claimed:
-                        return
-                    licenses = _chunk(append, pool, packages, run, *claimed[0])
+                    if claimed:
+                        _chunk(append, pool, packages, run, *claimed[0])
             except Overtaken:
                 continue
             except psycopg.OperationalError as error:
@@ -142,8 +144,9 @@ def work(
                     raise
                 continue
             gc.collect(0)
-            if progress:
-                progress(licenses)
+            tell()
+            if not claimed:
+                return
 
 
 @contextmanager
@@ -176,13 +179,12 @@ def _chunk(
     run: Run,
     chunk: int,
     buckets: Sequence[int],
-) -> int:
+) -> None:
     snapshot = basis.read(pool, buckets)
     rated = list(rate(snapshot, run, packages))
     context = Context(run.run, run.through, run.issued_on, snapshot.cut, snapshot.generation)
     rated, issued = _issue_all(append, rated, snapshot, context)
     _report(append, run, chunk, rated, issued)
-    return sum(len(one.found) for one in rated)
 
 
 def rate(snapshot: basis.Snapshot, run: Run, packages: Packages) -> Iterator[Rated]:
@@ -239,10 +241,9 @@ class _Undone(Exception):
 
 
 def _issue(append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context) -> int:
-    billable = [one for account in rated if not account.failed for one in account.found if one.difference.lines]
-    lines = [line for one in billable for line in one.difference.lines]
+    lines = [line for account in rated if not account.failed for one in account.found for line in one.difference.lines]
     drafts = documents(lines, snapshot.accounts, context.issued_on)
-    return len(issue(append, [Issue(*one) for one in drafts], billable, context))
+    return len(issue(append, [Issue(*one) for one in drafts], context))
 
 
 def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued: int) -> None:

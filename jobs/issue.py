@@ -7,27 +7,32 @@ need no number, then the series (in buckets above all others), then the events. 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from functools import lru_cache
 from typing import Any, NamedTuple
 from uuid import UUID
 
 import msgspec
 
 from domain.account import Account
-from domain.billing import Found
 from domain.document import Draft
 from domain.errors import IntegrityError, TallyError
 from domain.events import decode
-from domain.events.documents import CreditNoteIssued, InvoiceIssued, NumbersTaken
-from domain.identity import Kind, bucket_of, digest, make_id, series_bucket
-from domain.period import day
+from domain.events.documents import CreditNoteIssued, InvoiceIssued, Line, NumbersTaken
+from domain.identity import Kind, bucket_of, make_id, series_bucket
 from domain.ports import Append, NewEvent
 
 _ENCODER = msgspec.json.Encoder()
 LINE_TYPES = ("int2", "uuid", "uuid", "int4", "int8", "uuid", "text", "bytea")
-ANY_DAY = "[2000-01-01,2000-01-02)"
+COVER = (
+    "SELECT cover(%b::smallint[], %b::uuid[], %b::text[], %b::uuid[], %b::text[], %b::text[], %b::date[], %b::date[])"
+)
+UNCOVER = COVER.replace("cover(", "uncover(")
+ANY_DAY = (date(2000, 1, 1), date(2000, 1, 2))
+"""What an occurrence of an atomic charge covers: it has no days to share."""
+
+Covering = tuple[int, UUID, str, UUID, str, str, date, date]
+"""Some days of a stream: bucket, license, component, payer, currency, occurrence, start, end."""
 
 
 class Overtaken(TallyError):
@@ -62,10 +67,9 @@ class Context(NamedTuple):
     generation: Mapping[int, int]
 
 
-def issue(append: Append, issues: Sequence[Issue], found: Sequence[Found], context: Context) -> list[InvoiceIssued]:
+def issue(append: Append, issues: Sequence[Issue], context: Context) -> list[InvoiceIssued]:
     """Issues documents inside an appending transaction.
 
-    Shapes: `found` are the licenses whose lines the documents carry, with their coverage as it will stand.
     Raises: Overtaken when the buckets were billed since the snapshot.
     """
     if not issues:
@@ -79,9 +83,9 @@ def issue(append: Append, issues: Sequence[Issue], found: Sequence[Found], conte
         _line_rows(placed, context),
         LINE_TYPES,
     )
-    _cover(append, found)
+    _cover(append, issues)
     numbers = _numbers(append, [one.series for one in issues])
-    events = [(document, 1, _event(one, numbers[one.series].pop(0), context)) for document, one in placed]
+    events = [(document, 1, _event(one, next(numbers[one.series]), context)) for document, one in placed]
     append.append(events)
     return [event for _, _, event in events]
 
@@ -97,7 +101,7 @@ def _take_generation(append: Append, buckets: Mapping[int, int], seen: Mapping[i
     wanted = sorted(buckets)
     taken = append.query(
         "UPDATE billing_generation g SET generation = g.generation + 1 "
-        "FROM unnest(%s::smallint[], %s::bigint[]) AS s(bucket, generation) "
+        "FROM unnest(%b::smallint[], %b::bigint[]) AS s(bucket, generation) "
         "WHERE g.bucket = s.bucket AND g.generation = s.generation RETURNING g.bucket",
         [wanted, [seen[bucket] for bucket in wanted]],
     )
@@ -114,45 +118,35 @@ def _line_rows(placed: Sequence[tuple[UUID, Issue]], context: Context) -> Iterat
             yield bucket, line.license, document, line.number, generation, payer, one.currency, body
 
 
-def _cover(append: Append, found: Sequence[Found]) -> None:
-    """Writes the days that are covered now; the database refuses a day of a stream that is covered twice."""
-    again = [one for one in found if any(line.kind == "reversal" for line in one.difference.lines)]
-    licenses = [line.stream.license for one in again for line in one.difference.lines[:1]]
-    if licenses:
-        append.query(
-            "DELETE FROM coverage c USING unnest(%s::smallint[], %s::uuid[]) AS l(bucket, license) "
-            "WHERE c.bucket = l.bucket AND c.license = l.license",
-            [[bucket_of(license) for license in licenses], licenses],
+def _cover(append: Append, issues: Sequence[Issue]) -> None:
+    """Writes which days are taken back and which are covered now; the database refuses to cover a day twice."""
+    for statement, kind in ((UNCOVER, "reversal"), (COVER, "charge")):
+        rows = (
+            covering(line, one.payer.id, one.currency)
+            for one in issues
+            for line in one.draft.lines
+            if line.kind == kind
         )
-    append.rows("coverage (bucket, license, stream, occurrence, days)", _coverage_rows(found))
+        for each_once in _rounds(rows):
+            append.query(statement, [list(column) for column in zip(*each_once, strict=True)])
 
 
-def _coverage_rows(found: Sequence[Found]) -> Iterator[tuple[Any, ...]]:
-    for one in found:
-        lines = one.difference.lines
-        if any(line.kind == "reversal" for line in lines):
-            for billed in one.coverage.live():
-                for days in billed.spans:
-                    yield coverage_row(billed.stream, billed.line.occurrence, *days)
-        for line in lines:
-            if line.charge is not None:
-                yield coverage_row(line.stream, line.charge.occurrence, line.start, line.end)
+def covering(line: Line, payer: UUID, currency: str) -> Covering:
+    """The days that a line is about."""
+    start, end = ANY_DAY if line.occurrence else (line.start, line.end)
+    return bucket_of(line.license), line.license, line.component, payer, currency, line.occurrence, start, end
 
 
-def coverage_row(stream: Any, occurrence: str, start: int, end: int) -> tuple[Any, ...]:
-    """The row that holds some days of a stream, or an occurrence of an atomic charge, which has no days to share."""
-    named = UUID(bytes=digest(stream.license, stream.component, stream.payer, stream.currency))
-    days = ANY_DAY if occurrence else _written(start, end)
-    return bucket_of(stream.license), stream.license, named, occurrence, days
+def _rounds(rows: Iterable[Covering]) -> Iterable[list[Covering]]:
+    """Rows sorted out so that each stream comes once in a round; nearly always one round is enough."""
+    rounds, seen = defaultdict[int, list[Covering]](list), dict[tuple[Any, ...], int]()
+    for row in rows:
+        seen[row[1:6]] = number = seen.get(row[1:6], 0) + 1
+        rounds[number].append(row)
+    return rounds.values()
 
 
-@lru_cache(maxsize=4096)
-def _written(start: int, end: int) -> str:
-    """A range of days as PostgreSQL writes it; a run has few of them."""
-    return f"[{day(start)},{day(end)})"
-
-
-def _numbers(append: Append, series: Sequence[str]) -> dict[str, list[int]]:
+def _numbers(append: Append, series: Sequence[str]) -> dict[str, Iterator[int]]:
     """Takes a range of each series; the numbers are read under the lock of the series' head, so there are no gaps."""
     wanted = Counter(series)
     by_bucket: dict[int, list[str]] = defaultdict(list)
@@ -165,7 +159,7 @@ def _numbers(append: Append, series: Sequence[str]) -> dict[str, list[int]]:
             stream = make_id(Kind.SERIES, bucket, None, name)
             version, last = _last_number(append, stream)
             events.append((stream, version + 1, NumbersTaken(first=last + 1, last=last + wanted[name])))
-            taken[name] = list(range(last + 1, last + wanted[name] + 1))
+            taken[name] = iter(range(last + 1, last + wanted[name] + 1))
     append.append(events)
     return taken
 
@@ -185,9 +179,10 @@ def _last_number(append: Append, stream: UUID) -> tuple[int, int]:
 
 def _event(one: Issue, number: int, context: Context) -> InvoiceIssued:
     kind = CreditNoteIssued if one.is_credit else InvoiceIssued
+    series = one.series
     return kind(
-        document=f"{one.series}-{number:06d}",
-        series=one.series,
+        document=f"{series}-{number:06d}",
+        series=series,
         account=one.payer.id,
         party=one.payer.party,
         currency=one.currency,

@@ -7,7 +7,7 @@ the log that one query can read for a whole range of buckets.
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterator, Sequence
+from collections.abc import Sequence
 from typing import ClassVar
 from uuid import UUID
 
@@ -66,8 +66,7 @@ def pack(entry: Entry) -> bytes:
     return b"%d %s %s\n" % (entry.version, entry.topic.encode(), entry.state)
 
 
-def unpack(stream: UUID, facts: bytes) -> Iterator[Located]:
+def unpack(stream: UUID, facts: bytes) -> list[Located]:
     """The events of a packed stream, in order."""
-    for line in facts.splitlines():
-        version, topic, state = line.split(b" ", 2)
-        yield Located((stream, int(version)), decode(topic.decode(), state))
+    split = [line.split(b" ", 2) for line in facts.splitlines()]
+    return [Located((stream, int(version)), decode(topic.decode(), state)) for version, topic, state in split]

@@ -21,7 +21,7 @@ from domain.identity import ALL_BUCKETS
 
 SLOT_WIDTH = 64
 SLOTS = -(-ALL_BUCKETS // SLOT_WIDTH)
-BATCH = 5000
+BATCH = 20_000
 SLOTS_AT_ONCE = 4
 
 Cursor = psycopg.Cursor[Any]
@@ -71,21 +71,21 @@ class Projection:
 DIRTY = """
 SELECT t.bucket, t.position, h.position FROM tracking t JOIN bucket_head h ON h.bucket = t.bucket
 WHERE t.projection = %s AND h.position > t.position ORDER BY t.bucket"""
-DIRTY_OF = DIRTY.replace("ORDER BY", "AND t.bucket = ANY(%s::smallint[]) ORDER BY")
+DIRTY_OF = DIRTY.replace("ORDER BY", "AND t.bucket = ANY(%b::smallint[]) ORDER BY")
 CLAIM = """
 SELECT slot FROM follower_slot WHERE projection = %s AND slot = ANY(%s::smallint[])
 ORDER BY slot LIMIT %s FOR UPDATE SKIP LOCKED"""
 READ = """
-SELECT e.* FROM unnest(%s::smallint[], %s::bigint[], %s::bigint[]) AS s(bucket, after, upto), LATERAL (
+SELECT e.* FROM unnest(%b::smallint[], %b::bigint[], %b::bigint[]) AS s(bucket, after, upto), LATERAL (
 SELECT bucket, position, stream, version, topic, state FROM event
 WHERE bucket = s.bucket AND position > s.after AND position <= s.upto
-AND split_part(topic, '.', 1) = ANY(%s) OFFSET 0) e"""
+AND split_part(topic, '.', 1) = ANY(%b) OFFSET 0) e"""
 """One index range for each stretch: OFFSET keeps the planner from joining with the whole log. Place comes first,
 so that rows are sorted as they are."""
 TRACK = """
-UPDATE tracking t SET position = n.position FROM unnest(%s::smallint[], %s::bigint[]) AS n(bucket, position)
+UPDATE tracking t SET position = n.position FROM unnest(%b::smallint[], %b::bigint[]) AS n(bucket, position)
 WHERE t.projection = %s AND t.bucket = n.bucket"""
-PARKED = "SELECT DISTINCT stream FROM parked_event WHERE projection = %s AND bucket = ANY(%s::smallint[])"
+PARKED = "SELECT DISTINCT stream FROM parked_event WHERE projection = %s AND bucket = ANY(%b::smallint[])"
 PARK = "INSERT INTO parked_event (bucket, projection, stream, position, error) VALUES (%s, %s, %s, %s, %s)"
 
 
@@ -123,7 +123,7 @@ class Follower:
     def reached(self, cut: Mapping[int, int]) -> bool:
         """Whether all projections have passed these positions."""
         behind = (
-            "SELECT count(*) FROM tracking t JOIN unnest(%s::smallint[], %s::bigint[]) AS c(bucket, position) "
+            "SELECT count(*) FROM tracking t JOIN unnest(%b::smallint[], %b::bigint[]) AS c(bucket, position) "
             "ON c.bucket = t.bucket WHERE t.projection = ANY(%s) AND t.position < c.position"
         )
         with self.pool.connection() as connection:

@@ -9,13 +9,13 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
+from domain.billing import charged
 from domain.counting import DayCounts
 from domain.coverage import Coverage
 from domain.difference import Difference, difference
 from domain.document import Draft, draft
 from domain.events import account as account_events
 from domain.events import license as events
-from domain.owed import charges
 from domain.package_version import PackageVersion
 from domain.terms import Located, Terms, terms
 
@@ -68,8 +68,9 @@ class Books:
 
     def owed(self, target: date, horizon: int = 0) -> Any:
         """Charges and what is missing."""
-        counts = DayCounts(self.counts)
-        return charges(self.terms(), lambda _: counts, target.toordinal(), horizon)
+        counts, find = DayCounts(self.counts), lambda name, number: self.packages[name, number]
+        facts = (self.license_facts, self.account_facts)
+        return charged(*facts, find, lambda _: counts, target.toordinal(), horizon)
 
     def difference(self, target: date) -> Difference:
         billed = self.coverage()

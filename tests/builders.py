@@ -7,6 +7,7 @@ from datetime import date
 from decimal import Decimal
 from pathlib import Path
 from typing import Any
+from uuid import UUID
 
 from adapters.bootstrap import Tally
 from adapters.count_files import read_rows
@@ -89,3 +90,12 @@ def books(tally: Tally) -> list[tuple[Any, ...]]:
         return connection.execute(
             "SELECT number, kind, issued_on, through, net, tax, gross, lines FROM document_v1 ORDER BY number"
         ).fetchall()
+
+
+def cover_again(append: Any, license: UUID, start: date, end: date) -> None:
+    """Covers more days of whatever of a license is covered, as a faulty program might."""
+    append.query(
+        "SELECT cover(ARRAY[bucket], ARRAY[license], ARRAY[component], ARRAY[payer], ARRAY[currency], "
+        "ARRAY[occurrence], ARRAY[%s::date], ARRAY[%s::date]) FROM coverage WHERE license = %s",
+        [start, end, license],
+    )

@@ -20,6 +20,9 @@ from domain.ports import NewEvent
 EVENT_COLUMNS = "event (bucket, position, recorded_at, stream, version, topic, state)"
 EVENT_TYPES = ["int2", "int8", "timestamptz", "uuid", "int4", "text", "bytea"]
 
+_Stored = tuple[UUID, int, str, bytes]
+"""An event as it is stored: stream, version, topic, body."""
+
 
 class Append:
     """The appending transaction; see domain.ports.Append for what callers may rely on."""
@@ -39,7 +42,7 @@ class Append:
             raise IntegrityError(f"bucket {buckets[0]} would be locked after {self._highest}")
         # The nested loop calls the function row by row in the order of the array: ascending.
         rows = self._cursor.execute(
-            "SELECT l.b, a.first, a.at FROM unnest(%s::integer[], %s::integer[]) AS l(b, n), "
+            "SELECT l.b, a.first, a.at FROM unnest(%b::integer[], %b::integer[]) AS l(b, n), "
             "LATERAL advance(l.b::smallint, l.n, %s) a",
             [buckets, [counts[bucket] for bucket in buckets], self._now],
         ).fetchall()
@@ -50,13 +53,17 @@ class Append:
 
     def append(self, events: Sequence[NewEvent], command: UUID | None = None, body: bytes = b"") -> dict[int, int]:
         """Appends events; heads that are not locked yet are locked now."""
-        return self.events([StoredEvent(s, v, e.stored_as, encode(e)) for s, v, e in events], command, body)
+        return self._append([(s, v, e.stored_as, encode(e)) for s, v, e in events], command, body)
 
     def events(self, events: Sequence[StoredEvent], command: UUID | None = None, body: bytes = b"") -> dict[int, int]:
         """Appends stored events, in order inside each bucket; the position before the first of each bucket."""
-        placed: dict[int, list[StoredEvent]] = defaultdict(list)
+        stored = [(e.originator_id, e.originator_version, e.topic, e.state) for e in events]
+        return self._append(stored, command, body)  # type: ignore[arg-type]
+
+    def _append(self, events: Sequence[_Stored], command: UUID | None, body: bytes) -> dict[int, int]:
+        placed: dict[int, list[_Stored]] = defaultdict(list)
         for event in events:
-            placed[bucket_of(event.originator_id)].append(event)  # type: ignore[arg-type]
+            placed[bucket_of(event[0])].append(event)
         missing = {bucket: len(found) for bucket, found in placed.items() if bucket not in self._room}
         if missing:
             self.lock(missing)
@@ -76,15 +83,13 @@ class Append:
         self._room[bucket] = (first + count, room - count, at)
         return first
 
-    def _copy(self, placed: Mapping[int, Sequence[StoredEvent]], first: Mapping[int, int]) -> None:
-        with self._cursor.copy(f"COPY {EVENT_COLUMNS} FROM STDIN (FORMAT BINARY)".encode()) as copy:
-            copy.set_types(EVENT_TYPES)
-            for bucket, events in sorted(placed.items()):
-                at = self._room[bucket][2]
-                for position, event in enumerate(events, start=first[bucket] + 1):
-                    copy.write_row(
-                        (bucket, position, at, event.originator_id, event.originator_version, event.topic, event.state)
-                    )
+    def _copy(self, placed: Mapping[int, Sequence[_Stored]], first: Mapping[int, int]) -> None:
+        rows = (
+            (bucket, position, self._room[bucket][2], *event)
+            for bucket, events in sorted(placed.items())
+            for position, event in enumerate(events, start=first[bucket] + 1)
+        )
+        self.rows(EVENT_COLUMNS, rows, EVENT_TYPES)
 
     def rows(self, table: str, values: Iterable[tuple[Any, ...]], types: Sequence[str] = ()) -> None:
         """Adds rows by COPY, in binary where types are told; `table` names columns too: "coverage (bucket, stream)"."""

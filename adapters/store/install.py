@@ -16,6 +16,8 @@ from domain.identity import ALL_BUCKETS, digest
 ROLE = "tally_app"
 INSTALL_LOCK = 0x7A11
 APPEND_ONLY = ("event", "command", "billed_line")
+BY_FUNCTION = ("bucket_head", "coverage")
+"""Tables that the role may read, and change through the functions of the schema only."""
 
 
 def install(dsn: str, extra_ddl: Sequence[str] = ()) -> None:
@@ -46,7 +48,6 @@ def _installed(connection: psycopg.Connection) -> str | None:
 
 
 def _create(connection: psycopg.Connection, schema: str, extra_ddl: Sequence[str]) -> None:
-    connection.execute("CREATE EXTENSION IF NOT EXISTS btree_gist")
     connection.execute(schema.encode())
     for statement in extra_ddl:
         connection.execute(statement.encode())
@@ -67,6 +68,6 @@ def _grant(connection: psycopg.Connection) -> None:
         GRANT USAGE ON ALL SEQUENCES IN SCHEMA public TO {ROLE};
         GRANT EXECUTE ON ALL FUNCTIONS IN SCHEMA public TO {ROLE};
         REVOKE UPDATE, DELETE, TRUNCATE ON {", ".join(APPEND_ONLY)} FROM {ROLE};
-        REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON bucket_head, installed FROM {ROLE};
+        REVOKE INSERT, UPDATE, DELETE, TRUNCATE ON {", ".join(BY_FUNCTION)}, installed FROM {ROLE};
         """.encode()
     )

@@ -64,7 +64,7 @@ CREATE TABLE IF NOT EXISTS directory (
 
 CREATE INDEX IF NOT EXISTS directory_id ON directory (id);
 
--- Lines as issued, and the days that they cover: written in the transaction that issues the document.
+-- Lines as issued, written in the transaction that issues the document.
 CREATE TABLE IF NOT EXISTS billed_line (
     bucket smallint NOT NULL,
     license uuid NOT NULL,
@@ -77,16 +77,17 @@ CREATE TABLE IF NOT EXISTS billed_line (
     PRIMARY KEY (bucket, license, document, line)
 );
 
+-- The days of each stream that are billed and not taken back. Only `cover` and `uncover` write here (ADR-0020).
 CREATE TABLE IF NOT EXISTS coverage (
     bucket smallint NOT NULL,
     license uuid NOT NULL,
-    stream uuid NOT NULL,
+    component text NOT NULL,
+    payer uuid NOT NULL,
+    currency text NOT NULL,
     occurrence text NOT NULL,
-    days daterange NOT NULL,
-    EXCLUDE USING gist (bucket WITH =, stream WITH =, occurrence WITH =, days WITH &&)
-);
-
-CREATE INDEX IF NOT EXISTS coverage_license ON coverage (bucket, license);
+    days datemultirange NOT NULL,
+    PRIMARY KEY (bucket, license, component, payer, currency, occurrence)
+) WITH (fillfactor = 80);
 
 -- The attempt by which an invoice may be paid at a provider: one at a time, whatever else goes wrong (ADR-0018).
 CREATE TABLE IF NOT EXISTS live_instrument (
@@ -153,4 +154,41 @@ BEGIN
     SELECT p_bucket, v_first + n, v_at, s, v, t, b
       FROM unnest(p_stream, p_version, p_topic, p_state) WITH ORDINALITY AS e(s, v, t, b, n);
     RETURN v_first;
+END $$;
+
+-- Covers days, each stream once in a call. Refuses a day that is covered already, also by a transaction that was first.
+CREATE OR REPLACE FUNCTION cover(p_bucket smallint[], p_license uuid[], p_component text[], p_payer uuid[],
+    p_currency text[], p_occurrence text[], p_start date[], p_end date[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_done bigint;
+BEGIN
+    INSERT INTO coverage AS c
+    SELECT b, l, m, p, y, o, datemultirange(daterange(s, e))
+      FROM unnest(p_bucket, p_license, p_component, p_payer, p_currency, p_occurrence, p_start, p_end)
+        AS n(b, l, m, p, y, o, s, e)
+        ON CONFLICT (bucket, license, component, payer, currency, occurrence)
+        DO UPDATE SET days = c.days + excluded.days WHERE NOT c.days && excluded.days;
+    GET DIAGNOSTICS v_done = ROW_COUNT;
+    IF v_done <> cardinality(p_license) THEN
+        RAISE exclusion_violation USING MESSAGE = 'coverage: a day of a stream would be covered twice';
+    END IF;
+END $$;
+
+-- Takes days back, each stream once in a call. Refuses days that are not covered.
+CREATE OR REPLACE FUNCTION uncover(p_bucket smallint[], p_license uuid[], p_component text[], p_payer uuid[],
+    p_currency text[], p_occurrence text[], p_start date[], p_end date[]) RETURNS void
+LANGUAGE plpgsql SECURITY DEFINER SET search_path = public, pg_temp AS $$
+DECLARE
+    v_done bigint;
+BEGIN
+    UPDATE coverage c SET days = c.days - datemultirange(daterange(s, e))
+      FROM unnest(p_bucket, p_license, p_component, p_payer, p_currency, p_occurrence, p_start, p_end)
+        AS n(b, l, m, p, y, o, s, e)
+     WHERE (c.bucket, c.license, c.component, c.payer, c.currency, c.occurrence) = (b, l, m, p, y, o)
+       AND c.days @> daterange(s, e);
+    GET DIAGNOSTICS v_done = ROW_COUNT;
+    IF v_done <> cardinality(p_license) THEN
+        RAISE exclusion_violation USING MESSAGE = 'coverage: a day would be taken back that is not covered';
+    END IF;
 END $$;

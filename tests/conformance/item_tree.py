@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 from uuid import uuid5
 
-from domain.charge import Charge, part
+from domain.charge import Charge, Rating, part
 from domain.coverage import Coverage
 from domain.difference import NewLine, difference
 from domain.errors import IntegrityError
@@ -96,11 +96,12 @@ class Row(NamedTuple):
     def charge(self) -> Charge:
         """The charge that it proposes."""
         start, end = self.days
-        return Charge(
-            stream=self.stream([self]), key=self.key, start=start, end=end,
+        rating = Rating(
+            key=self.key, start=start, end=end,
             price=Fraction(cents(self.row["amount"], self.currency)), base_start=start, base_end=end, month_days=0,
             quantity=Fraction(1), due=True, text="", rule="", package=POLICY, occurrence=self.occurrence,
         )  # fmt: skip
+        return Charge(self.stream([self]), rating)
 
 
 def _view(billed: Coverage) -> Iterator[Item]:
@@ -112,8 +113,8 @@ def _view(billed: Coverage) -> Iterator[Item]:
 
 
 def _item(line: NewLine) -> Item:
-    base = line.link.base if line.link else (line.charge.base_start, line.charge.base_end)  # type: ignore[union-attr]
-    fixed = line.charge is not None and bool(line.charge.occurrence)
+    base = line.link.base if line.link else (line.charge.rating.base_start, line.charge.rating.base_end)  # type: ignore[union-attr]
+    fixed = line.charge is not None and bool(line.charge.rating.occurrence)
     kind = "repair_adj" if line.kind == "reversal" else "fixed" if fixed else "recurring"
     end = None if fixed else date_of(line.end)
     return Item(kind, date_of(line.start), end, line.amount, part=(line.start, line.end) != base)

@@ -60,7 +60,7 @@ def _billing_interval(case: Case) -> None:
     if case["end"]:
         books.record("license", events.LicenseCancelled(notice_on=day(case["end"]), end_on=day(case["end"])))
     owed, _ = books.owed(day(case["target"]))
-    due = [charge for charge in owed if charge.due]
+    due = [charge.rating for charge in owed if charge.rating.due]
     grid = books.terms()[0].grid
     cycle = Cycle(grid, start, max((charge.end for charge in due), default=start))
     last = grid.period(cycle.billed_to)[0]

@@ -26,6 +26,7 @@ from tests.builders import (
     books,
     component,
     counted_package,
+    cover_again,
     declared_package,
     open_account,
     package,
@@ -210,13 +211,8 @@ def test_a_day_that_is_covered_already_is_refused_by_the_database_and_reported(t
         open_account(tally, name)
         start(tally, name, name, "declared", quantities={"seats": 2})
     run_billing(tally, FEBRUARY, FEBRUARY)
-    with tally.pool.connection() as connection:
-        bad = tally.billing.resolve(3, ["bad"])["bad"]
-        connection.execute(
-            "INSERT INTO coverage SELECT bucket, license, stream, occurrence, '[2025-03-10,2025-03-12)' FROM coverage "
-            "WHERE license = %s LIMIT 1",
-            [bad],
-        )
+    with tally.log.append() as append:
+        cover_again(append, tally.billing.resolve(3, ["bad"])["bad"], date(2025, 3, 10), date(2025, 3, 12))
     run = run_billing(tally, MARCH, MARCH)
     with tally.pool.connection() as connection:
         exceptions = bill.exceptions(connection, run.run)

@@ -21,7 +21,7 @@ from domain.package_version import Component, Counted, Counting, Declared, Packa
 from domain.price import Flat, PerUnit
 from domain.terms import terms
 from tests.books import START, Books
-from tests.builders import declared_package, open_account, publish, start
+from tests.builders import cover_again, declared_package, open_account, publish, start
 
 
 def sold(*components: Component, **more: Any) -> PackageVersion:
@@ -132,11 +132,8 @@ def test_trap_9_a_day_of_a_stream_cannot_be_covered_twice_by_the_database(tally)
     open_account(tally, "acme")
     start(tally, "l1", "acme", "declared", quantities={"seats": 2})
     run_billing(tally, date(2025, 2, 1), date(2025, 2, 1))
-    with tally.pool.connection() as connection, pytest.raises(psycopg.errors.ExclusionViolation):
-        overlap = "'[2025-01-31,2025-02-02)'"
-        connection.execute(
-            f"INSERT INTO coverage SELECT bucket, license, stream, occurrence, {overlap} FROM coverage".encode()
-        )
+    with tally.log.append() as append, pytest.raises(psycopg.errors.ExclusionViolation, match="covered twice"):
+        cover_again(append, tally.billing.resolve(3, ["l1"])["l1"], date(2025, 1, 31), date(2025, 2, 2))
 
 
 def counted_books(charge: str, price: Any, **proration: Any) -> Books:
@@ -234,4 +231,4 @@ def test_the_larger_of_two_counters_is_billed(users, gigabytes, billed):
     counts = {"users": DayCounts({day: users}), "gb": DayCounts({day: gigabytes})}
     found = terms(books.license_facts, books.account_facts, lambda name, number: books.packages[name, number])
     owed, _ = charges(found, counts.__getitem__, date(2024, 2, 1).toordinal(), 0)
-    assert owed[0].quantity == billed
+    assert owed[0].rating.quantity == billed

@@ -69,7 +69,7 @@ class Ledger:
 
     def _is_said(self, line: NewLine) -> bool:
         """Whether a line is a reason for an invoice: usage is where it is not nothing, and not cut by a new catalog."""
-        if line.charge is None or line.charge.occurrence in ("", "once"):
+        if line.charge is None or line.charge.rating.occurrence in ("", "once"):
             return True
         if not self.settings.zero_usage and line.amount == 0:
             return False

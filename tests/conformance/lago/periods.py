@@ -7,7 +7,7 @@ from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
 
-from domain.charge import Charge
+from domain.charge import Rating
 from domain.events import license as events
 from domain.grid import MONTHLY, Cadence, Grid
 from domain.package_version import Component, PackageVersion, Proration
@@ -51,10 +51,10 @@ class Bill:
         """How often a component is billed."""
         return MONTHLY if name != "fee" and self.inputs.get(f"bill_{name}_monthly") else self.rhythm
 
-    def asked(self, name: str) -> Charge:
+    def asked(self, name: str) -> Rating:
         """The charge that the bill of the day is for: the last one due, or else the first there will be."""
         owed, _ = self.books.owed(self.on, self.on.toordinal() + 800)
-        own = sorted((c for c in owed if c.stream.component == f"p/{name}"), key=lambda charge: charge.start)
+        own = sorted((c.rating for c in owed if c.stream.component == f"p/{name}"), key=lambda charge: charge.start)
         if self.inputs["current_usage"]:
             return next(charge for charge in own if charge.end > self.on.toordinal())
         due = [charge for charge in own if charge.due]
