@@ -136,9 +136,10 @@ class CellReader:
         return False
 
     def _are_observations(self, licenses: Column, counters: Column, when: Column, who: Column, ids: Column) -> bool:
-        if not _are_texts(set(licenses), set(counters), who, ids) or not _all_match(INSTANTS, when):
+        distinct = list(set(when))
+        if not _are_texts(set(licenses), set(counters), set(who), ids) or not _all_match(INSTANTS, distinct):
             return False
-        instants = _instants(when)
+        instants = _instants(distinct)
         return bool(instants) and max(instants) <= self.latest
 
     def _observation(self, line: int, license: str, counter: str, at: str, subject: str, report: str) -> bool:

@@ -12,8 +12,11 @@ import csv
 import io
 import os
 import re
+import shutil
 import stat
 import sys
+import tempfile
+import weakref
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from datetime import UTC, datetime
@@ -39,15 +42,17 @@ def read_rows(path: str, progress: Progress | None = None) -> CountRows:
     Raises: BadFile with file, line and field of the first faults (at most 100), or why the file cannot be read;
     Unavailable when Parquet cannot be read here.
     """
-    return CountRows(_batches(path, progress))
+    source = _Source(path)
+    return CountRows(lambda: _batches(source, progress))
 
 
-def _batches(path: str, progress: Progress | None) -> Iterator[Batch]:
+def _batches(source: _Source, progress: Progress | None) -> Iterator[Batch]:
+    path = source.path
     cells = CellReader(path, datetime.now(UTC))
     if path.endswith((".parquet", ".pq")):
         yield from cells.batches(parquet_records(path), progress, lambda: 0)
         return
-    with _opened(path) as raw:
+    with source.opened() as raw:
         blocks = _Blocks(path, raw)
         yield from cells.batches(_csv_records(path, blocks), progress, lambda: blocks.bytes)
 
@@ -61,26 +66,44 @@ def size_of(path: str) -> int | None:
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
-@contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
-    if path == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        raw = io.BufferedReader(io.FileIO(path))
-    except OSError as error:
-        raise BadFile([Fault(path, 0, "", f"cannot be read: {error.strerror}", "unreadable")]) from error
-    with raw:
-        before = _version(raw)
-        yield raw
-        if _version(raw) != before:
-            raise BadFile([Fault(path, 0, "", "the file changed while it was read: try again", "changed")])
+class _Source:
+    """A file that can be read more than once; what comes through a pipe is kept in a temporary file for that."""
 
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.kept: BinaryIO | None = None
 
-def _version(raw: BinaryIO) -> tuple[int, int] | None:
-    """What changes when a regular file is written; pipes have none."""
-    found = os.fstat(raw.fileno())
-    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The file from its beginning. Raises: BadFile when it cannot be read, or was changed meanwhile."""
+        if self.kept is None:
+            with self._raw() as raw:
+                before = os.fstat(raw.fileno())
+                if stat.S_ISREG(before.st_mode) and self.path != "-":
+                    yield raw
+                    self._refuse_change(before, os.fstat(raw.fileno()))
+                    return
+                self.kept = tempfile.TemporaryFile()  # noqa: SIM115
+                weakref.finalize(self, self.kept.close)
+                shutil.copyfileobj(raw, self.kept)
+        self.kept.seek(0)
+        yield self.kept
+
+    @contextmanager
+    def _raw(self) -> Iterator[BinaryIO]:
+        if self.path == "-":
+            yield sys.stdin.buffer
+            return
+        try:
+            raw = io.BufferedReader(io.FileIO(self.path))
+        except OSError as error:
+            raise BadFile([Fault(self.path, 0, "", f"cannot be read: {error.strerror}", "unreadable")]) from error
+        with raw:
+            yield raw
+
+    def _refuse_change(self, before: os.stat_result, after: os.stat_result) -> None:
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise BadFile([Fault(self.path, 0, "", "the file changed while it was read: try again", "changed")])
 
 
 def _csv_records(path: str, blocks: _Blocks) -> Iterator[Numbered]:

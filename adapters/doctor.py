@@ -17,7 +17,8 @@ SHARDED = frozenset(
     {"bucket_head", "event", "command", "tracking", "parked_event", "directory", "billed_line", "coverage"}
     | {"live_instrument", "receipt_name", "settlement_v1", "receipt_v1", "attempt_v1"}
     | {"bank_statement", "bank_transfer"}
-    | {"billing_generation", "billing_exception", "reading", "observation", "subject", "to_close"}
+    | {"billing_generation", "billing_exception"}
+    | {"reading", "observation_report", "observation_parcel", "subject", "to_close"}
     | {"basis_v1", "account_v1", "pool_v1", "document_v1", "change_v1", "limit_v1"}
 )
 LOCAL = frozenset({"follower_slot", "billing_run", "billing_chunk", "wake", "installed", "counting_key"})

@@ -23,8 +23,9 @@ from domain.errors import BadFile
 from domain.events import decode
 from domain.events.counted_users import Reading
 from domain.identity import Kind, bucket_of
-from jobs.close_counts import close_counts, observations
+from jobs.close_counts import close_counts
 from jobs.import_counts import import_counts
+from jobs.observed import observations
 from tests.builders import OBSERVATIONS, READINGS, counted_package, open_account, publish, start, take_in, write_csv
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -504,7 +505,7 @@ def test_erasing_a_name_changes_no_count(shop, dsn, tmp_path):
         ordinal = date(2025, 1, 1).toordinal()
         names = {name for _, name in observations(connection, license, "users", "UTC", ordinal, ordinal + 31)}
         stored = connection.execute(
-            "SELECT subject FROM observation WHERE bucket = %s", [bucket_of(license)]
+            "SELECT unnest(subjects) FROM observation_parcel WHERE bucket = %s", [bucket_of(license)]
         ).fetchall()
     assert names == {"bob"} | {str(subject) for (subject,) in stored if str(subject) in names}
     assert len(names) == 2
