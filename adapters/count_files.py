@@ -8,31 +8,29 @@ been half a line.
 
 from __future__ import annotations
 
-import csv
 import io
 import os
-import re
 import shutil
 import stat
 import sys
 import tempfile
 import weakref
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
-from adapters.count_cells import BATCH, CellReader, Numbered, Progress
-from adapters.count_parquet import parquet_records
+from adapters.count_cells import CellReader, Progress
+from adapters.count_csv import csv_columns
+from adapters.count_parquet import parquet_columns
 from domain.errors import BadFile, Fault
 from jobs.count_rows import Batch, CountRows
 
-BLOCK = 1 << 20
-"""Bytes read at once; a line that is longer is refused."""
-
-LINE_END = re.compile("\r\n|\r|\n")
+BLOCK = 1 << 18
+"""Bytes read at once."""
+LONGEST_LINE = 1 << 20
+"""In bytes; a longer one is refused."""
 BOM = b"\xef\xbb\xbf"
 
 
@@ -50,11 +48,11 @@ def _batches(source: _Source, progress: Progress | None) -> Iterator[Batch]:
     path = source.path
     cells = CellReader(path, datetime.now(UTC))
     if path.endswith((".parquet", ".pq")):
-        yield from cells.batches(parquet_records(path), progress, lambda: 0)
+        yield from cells.batches(parquet_columns(path), progress, lambda: 0)
         return
     with source.opened() as raw:
         blocks = _Blocks(path, raw)
-        yield from cells.batches(_csv_records(path, blocks), progress, lambda: blocks.bytes)
+        yield from cells.batches(csv_columns(cells, blocks), progress, lambda: blocks.bytes)
 
 
 def size_of(path: str) -> int | None:
@@ -106,33 +104,6 @@ class _Source:
             raise BadFile([Fault(self.path, 0, "", "the file changed while it was read: try again", "changed")])
 
 
-def _csv_records(path: str, blocks: _Blocks) -> Iterator[Numbered]:
-    """The records of a CSV file with the line that each begins on, the header first."""
-    reader = csv.reader(chain.from_iterable(blocks), strict=True)
-    line, records, broken = 1, [[""]], None
-    while records and not broken:
-        records = []
-        try:
-            records.extend(islice(reader, BATCH))
-        except csv.Error as error:
-            broken = f"not CSV: {error}"
-        lines = _lines(records, line, reader.line_num)
-        line = lines.pop()
-        if [] in records:
-            lines = [number for number, record in zip(lines, records, strict=True) if record]
-        yield lines, [record for record in records if record] if len(lines) < len(records) else records
-    if broken:
-        raise BadFile([Fault(path, line, "", broken, "syntax")])
-
-
-def _lines(records: Sequence[Sequence[str]], begin: int, end: int) -> list[int]:
-    """The line that each record begins on, and the one behind the last."""
-    if end - begin + 1 == len(records):
-        return list(range(begin, end + 2))
-    inside = (sum(len(LINE_END.findall(field)) for field in record) for record in records)
-    return list(accumulate((1 + ends for ends in inside), initial=begin))
-
-
 class _Blocks:
     """The text of a file in blocks of whole lines, so that a file without lines cannot fill the memory."""
 
@@ -141,14 +112,14 @@ class _Blocks:
         self.bytes = 0
         self.lines = 0
 
-    def __iter__(self) -> Iterator[io.StringIO]:
+    def __iter__(self) -> Iterator[str]:
         left = self._more().removeprefix(BOM)
         while more := self._more():
             whole, newline, rest = left.rpartition(b"\n")
             if newline:
                 yield self._text(whole + newline)
-            elif len(left) > BLOCK:
-                raise self._fault(self.lines + 1, f"the line is longer than {BLOCK} bytes", "too_long")
+            elif len(left) > LONGEST_LINE:
+                raise self._fault(self.lines + 1, f"the line is longer than {LONGEST_LINE} bytes", "too_long")
             left = rest + more
         yield self._text(left)
 
@@ -160,9 +131,9 @@ class _Blocks:
         self.bytes += len(read)
         return read
 
-    def _text(self, block: bytes) -> io.StringIO:
+    def _text(self, block: bytes) -> str:
         try:
-            text = io.StringIO(block.decode(), newline="")
+            text = block.decode()
         except UnicodeDecodeError as error:
             line = self.lines + block.count(b"\n", 0, error.start) + 1
             raise self._fault(line, "not UTF-8", "encoding") from None

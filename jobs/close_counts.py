@@ -229,7 +229,7 @@ class _Digests:
         return digest(*sorted(self._hash(subject) for subject in subjects)).hex()
 
     def _hash(self, subject: str) -> bytes:
-        return self.hashes.get(subject) or subject_hash(self.key, subject).bytes
+        return self.hashes.get(subject) or subject_hash(self.key, subject)
 
 
 def _new(append: Append, closings: Sequence[CountsClosed]) -> Iterator[NewEvent]:

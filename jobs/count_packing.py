@@ -28,7 +28,7 @@ class Packer:
 
     def __init__(self, key: bytes) -> None:
         self.places: dict[str, bytes] = {}
-        self._subject = lru_cache(REMEMBERED)(lambda name: field(subject_hash(key, name).bytes))
+        self._subject = lru_cache(REMEMBERED)(lambda name: field(subject_hash(key, name)))
         self._told: dict[str, set[str]] = defaultdict(set)
         self._left = TOLD
 
@@ -96,9 +96,9 @@ class Packer:
         return b"".join(begin + self._subject(name) + field(name.encode()) for name in new)
 
 
-def subject_hash(key: bytes, subject: str) -> UUID:
+def subject_hash(key: bytes, subject: str) -> bytes:
     """What a subject is stored as: 128 bits that nobody can compute without the installation's key."""
-    return UUID(bytes=blake2b(key + subject.encode(), digest_size=16).digest())
+    return blake2b(key + subject.encode(), digest_size=16).digest()
 
 
 def _keys(reports: Sequence[str]) -> Sequence[str]:
