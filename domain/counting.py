@@ -12,7 +12,6 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
-from functools import lru_cache
 from itertools import accumulate
 from typing import NamedTuple
 
@@ -143,12 +142,7 @@ def window_start(counting: Counting, ordinal: int) -> int:
 
 def window_end(counting: Counting, ordinal: int) -> int:
     """The first day whose count no longer looks at a day."""
-    return _next_month(ordinal) if counting.window == "month" else ordinal + counting.window
-
-
-@lru_cache(maxsize=4096)
-def _next_month(ordinal: int) -> int:
-    return day_in_month(month_of(ordinal) + 1, 1)
+    return day_in_month(month_of(ordinal) + 1, 1) if counting.window == "month" else ordinal + counting.window
 
 
 class Seen:
@@ -163,7 +157,8 @@ class Seen:
             found[subject].add(ordinal)
         self._enough = counting.threshold_days
         self._days = {subject: sorted(days) for subject, days in found.items()}
-        self._spans = {subject: list(_counted_spans(counting, days)) for subject, days in self._days.items()}
+        until = {ordinal: window_end(counting, ordinal) for ordinal in set().union(*found.values())}
+        self._spans = {subject: list(_counted_spans(days, until, self._enough)) for subject, days in self._days.items()}
 
     def daily_counts(self, start: int, end: int) -> list[int]:
         """The count of every day of [start, end): different subjects seen on enough days of the day's window."""
@@ -192,18 +187,21 @@ class Seen:
         }
 
 
-def _counted_spans(counting: Counting, days: Sequence[int]) -> Iterator[Span]:
-    """When a subject seen on ascending days is counted: from a day that is enough while a window holds enough."""
+def _counted_spans(days: Sequence[int], until: Mapping[int, int], enough: int) -> Iterator[Span]:
+    """When a subject seen on ascending days is counted: from a day that is enough while a window holds enough.
+
+    Shapes: `until` says of a day when the first window begins that no longer holds it.
+    """
     begin = end = 0
-    for latest, earliest in zip(days[counting.threshold_days - 1 :], days, strict=False):
-        until = window_end(counting, earliest)
-        if latest >= until:
+    for latest, earliest in zip(days[enough - 1 :], days, strict=False):
+        left = until[earliest]
+        if latest >= left:
             continue
         if latest > end:
             if end:
                 yield begin, end
             begin = latest
-        end = until
+        end = left
     if end:
         yield begin, end
 

@@ -186,8 +186,8 @@ def _closings(connection: psycopg.Connection, mark: Mark, rule: Rule) -> Iterato
     start, end = rule.months[0][0], rule.months[-1][1]
     early = window_start(rule.counting, start)
     found = sightings(connection, mark.license, mark.counter, rule.zone, early, end)
-    names = _names(connection, mark.license, rule.counting, {subject for _, subject in found})
-    seen = Seen(rule.counting, ((at, names[subject]) for at, subject in found))
+    names = _names(connection, mark.license, rule.counting, set(found.subjects))
+    seen = Seen(rule.counting, zip(found.days, map(names.__getitem__, found.subjects), strict=True))
     daily, digest_of = seen.daily_counts(start, end), _Digests(connection, names)
     observed_since = mark.first_at.astimezone(ZoneInfo(rule.zone)).toordinal()
     for first, last in rule.months:

@@ -69,4 +69,4 @@ def rows(fields: int, *columns: Iterable[bytes]) -> bytes:
 
 def elements(sent: bytes, kind: str) -> Iterator[Any]:
     """The elements of an array as array_send tells them, laid out like `kind` (a struct's letters)."""
-    return (value for _, value in Struct(">i" + kind).iter_unpack(sent[20:]))
+    return chain.from_iterable(Struct(">4x" + kind).iter_unpack(sent[20:]))

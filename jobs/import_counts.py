@@ -9,6 +9,7 @@ One transaction holds all of it, so that a killed import leaves nothing behind.
 from __future__ import annotations
 
 import gc
+import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
@@ -31,6 +32,8 @@ DDL = tables.DDL
 MAX_FAULTS = 100
 MEMORY = "SET LOCAL work_mem = '160MB'"
 """For sorting what is staged; a file that needs more spills to disk."""
+HANDOVER = 0.0005
+"""Seconds after which a thread lets another one in."""
 
 Resolve = Callable[[Sequence[str]], dict[str, UUID]]
 """The licenses of references, as far as the importer may know them; unknown ones are left out."""
@@ -60,7 +63,7 @@ def import_counts(log: Log, resolve: Resolve, path: str, rows: CountRows) -> Imp
     if first is None:
         return Imported(0, 0, 0, 0)
     try:
-        with _uncollected(), log.append() as append:
+        with _hurried(), log.append() as append:
             done = _imported(append, resolve, path, rows, first, batches)
             if not done.new:
                 raise _NothingNew
@@ -72,14 +75,17 @@ def import_counts(log: Log, resolve: Resolve, path: str, rows: CountRows) -> Imp
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keeps the garbage collector from looking for circles among millions of rows that have none."""
-    was = gc.isenabled()
+def _hurried() -> Iterator[None]:
+    """Keeps the garbage collector from looking for circles among millions of rows that have none, and the thread that
+    feeds the database from waiting long for the one that reads."""
+    collected, interval = gc.isenabled(), sys.getswitchinterval()
     gc.disable()
+    sys.setswitchinterval(HANDOVER)
     try:
         yield
     finally:
-        if was:
+        sys.setswitchinterval(interval)
+        if collected:
             gc.enable()
 
 

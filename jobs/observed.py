@@ -2,9 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection
+from collections.abc import Callable, Collection
 from datetime import UTC, datetime, timedelta
 from functools import lru_cache
+from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
 
@@ -25,30 +26,34 @@ NAMES = """
 SELECT subject, name FROM subject
 WHERE bucket = %s AND license = %s AND subject = ANY(%s::uuid[]) AND name IS NOT NULL"""
 
-Sighting = tuple[int, bytes]
-"""A local day, and the hash of a subject seen on it."""
+
+class Sightings(NamedTuple):
+    """Who was seen on which local day, side by side; a pair may be there more than once."""
+
+    days: list[int]
+    subjects: list[bytes]
 
 
 def observations(
     connection: psycopg.Connection, license: UUID, counter: str, zone: str, start: int, end: int
 ) -> list[Observation]:
     """The stored observations of the local days [start, end) in a zone; an erased name is shown as its hash."""
-    seen = sightings(connection, license, counter, zone, start, end)
+    seen = {pair for pair in zip(*sightings(connection, license, counter, zone, start, end), strict=True)}
     names = names_of(connection, license, {subject for _, subject in seen})
-    return [(at, names[subject]) for at, subject in seen]
+    return [(at, names[subject]) for at, subject in seen if start <= at < end]
 
 
 def sightings(
     connection: psycopg.Connection, license: UUID, counter: str, zone: str, start: int, end: int
-) -> set[Sighting]:
-    """The stored observations of the local days [start, end) in a zone, without names."""
+) -> Sightings:
+    """The stored observations of at least the local days [start, end) in a zone, without names."""
     around = (_midnight(start - 1), _midnight(end + 1))
     parcels = connection.execute(PARCELS, [bucket_of(license), license, counter, *around], binary=True).fetchall()
-    seen: set[Sighting] = set()
+    seen, local_day = Sightings([], []), _local_days(zone)
     for instants, subjects in parcels:
-        days = [_local_day(zone, at // QUARTER) for at in elements(instants, "q")]
-        seen.update(zip(days, elements(subjects, "16s"), strict=True))
-    return {(at, subject) for at, subject in seen if start <= at < end}
+        seen.days.extend([local_day(at // QUARTER) for at in elements(instants, "q")])
+        seen.subjects.extend(elements(subjects, "16s"))
+    return seen
 
 
 def names_of(connection: psycopg.Connection, license: UUID, subjects: Collection[bytes]) -> dict[bytes, str]:
@@ -58,9 +63,13 @@ def names_of(connection: psycopg.Connection, license: UUID, subjects: Collection
     return shown | {subject.bytes: name for subject, name in named}
 
 
-@lru_cache(maxsize=65536)
-def _local_day(zone: str, quarter: int) -> int:
-    return (EPOCH + quarter * timedelta(minutes=15)).astimezone(ZoneInfo(zone)).toordinal()
+@lru_cache
+def _local_days(zone: str) -> Callable[[int], int]:
+    """The local day of a quarter of an hour, remembered."""
+    local = ZoneInfo(zone)
+    return lru_cache(maxsize=65536)(
+        lambda quarter: (EPOCH + quarter * timedelta(minutes=15)).astimezone(local).toordinal()
+    )
 
 
 def _midnight(ordinal: int) -> datetime:
