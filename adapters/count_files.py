@@ -27,7 +27,7 @@ from adapters.count_parquet import parquet_columns
 from domain.errors import BadFile, Fault
 from jobs.count_rows import Batch, CountRows
 
-BLOCK = 1 << 18
+BLOCK = 1 << 19
 """Bytes read at once."""
 LONGEST_LINE = 1 << 20
 """In bytes; a longer one is refused."""
@@ -81,9 +81,7 @@ class _Source:
                     yield raw
                     self._refuse_change(before, os.fstat(raw.fileno()))
                     return
-                self.kept = tempfile.TemporaryFile()  # noqa: SIM115
-                weakref.finalize(self, self.kept.close)
-                shutil.copyfileobj(raw, self.kept)
+                self.kept = self._copy(raw)
         self.kept.seek(0)
         yield self.kept
 
@@ -95,9 +93,22 @@ class _Source:
         try:
             raw = io.BufferedReader(io.FileIO(self.path))
         except OSError as error:
-            raise BadFile([Fault(self.path, 0, "", f"cannot be read: {error.strerror}", "unreadable")]) from error
+            raise self._unreadable(error) from error
         with raw:
             yield raw
+
+    def _copy(self, raw: BinaryIO) -> BinaryIO:
+        """All of a pipe, in a file that is gone with this object."""
+        try:
+            copy = tempfile.TemporaryFile()  # noqa: SIM115
+            weakref.finalize(self, copy.close)
+            shutil.copyfileobj(raw, copy)
+        except OSError as error:
+            raise self._unreadable(error) from error
+        return copy
+
+    def _unreadable(self, error: OSError) -> BadFile:
+        return BadFile([Fault(self.path, 0, "", f"cannot be read: {error.strerror}", "unreadable")])
 
     def _refuse_change(self, before: os.stat_result, after: os.stat_result) -> None:
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):

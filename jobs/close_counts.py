@@ -92,7 +92,8 @@ def _close(
         still = {Mark(*row) for row in append.query(STILL, _places(marks))}
         with pool.connection() as reader:
             rules = _ruled(reader, packages, [mark for mark in marks if mark in still], through)
-            closings = [closing for mark, rule in rules for closing in _closings(reader, mark, rule)]
+            key = append.query("SELECT key FROM counting_key")[0][0]
+            closings = [closing for mark, rule in rules for closing in _closings(reader, key, mark, rule)]
         events = list(_new(append, closings))
         if events:
             append.append(events)
@@ -102,11 +103,8 @@ def _close(
 
 def _places(marks: Sequence[Mark]) -> list[list[object]]:
     """What names marks, as columns."""
-    return [list(column) for column in zip(*((bucket_of(mark.license), *mark[:2]) for mark in marks), strict=True)] or [
-        [],
-        [],
-        [],
-    ]
+    places = [(bucket_of(mark.license), mark.license, mark.counter) for mark in marks]
+    return [[place[column] for place in places] for column in range(3)]
 
 
 class Rule(NamedTuple):
@@ -182,13 +180,13 @@ def counting_on(facts: Sequence[Located], packages: Packages, counter: str, on: 
     return packages(held[1], held[2]).counting(counter) if held else None
 
 
-def _closings(connection: psycopg.Connection, mark: Mark, rule: Rule) -> Iterator[CountsClosed]:
+def _closings(connection: psycopg.Connection, key: bytes, mark: Mark, rule: Rule) -> Iterator[CountsClosed]:
     start, end = rule.months[0][0], rule.months[-1][1]
     early = window_start(rule.counting, start)
     found = sightings(connection, mark.license, mark.counter, rule.zone, early, end)
     names = _names(connection, mark.license, rule.counting, set(found.subjects))
     seen = Seen(rule.counting, zip(found.days, map(names.__getitem__, found.subjects), strict=True))
-    daily, digest_of = seen.daily_counts(start, end), _Digests(connection, names)
+    daily, digest_of = seen.daily_counts(start, end), _Digests(key, names)
     observed_since = mark.first_at.astimezone(ZoneInfo(rule.zone)).toordinal()
     for first, last in rule.months:
         if last <= observed_since:
@@ -218,11 +216,9 @@ def _names(
 class _Digests:
     """Digests of who was counted, over the hashes of the names: the same before and after a name is erased."""
 
-    def __init__(self, connection: psycopg.Connection, names: Mapping[bytes, str]) -> None:
+    def __init__(self, key: bytes, names: Mapping[bytes, str]) -> None:
+        self.key = key
         self.hashes = {name: subject for subject, name in names.items()}
-        row = connection.execute("SELECT key FROM counting_key").fetchone()
-        assert row is not None
-        self.key: bytes = row[0]
 
     def __call__(self, subjects: Iterable[str]) -> str:
         """The digest of some subjects, in any order."""

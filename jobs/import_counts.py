@@ -76,8 +76,7 @@ def import_counts(log: Log, resolve: Resolve, path: str, rows: CountRows) -> Imp
 
 @contextmanager
 def _hurried() -> Iterator[None]:
-    """Keeps the garbage collector from looking for circles among millions of rows that have none, and the thread that
-    feeds the database from waiting long for the one that reads."""
+    """Stops the search for circles among millions of rows that have none, and lets waiting threads in sooner."""
     collected, interval = gc.isenabled(), sys.getswitchinterval()
     gc.disable()
     sys.setswitchinterval(HANDOVER)
