@@ -10,7 +10,6 @@ import re
 from collections.abc import Callable, Collection, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from itertools import chain
 from typing import NoReturn
 from unicodedata import is_normalized
 
@@ -35,10 +34,10 @@ QUANTITIES, INSTANTS = (re.compile(f"(?:{pattern},)*", re.ASCII) for pattern in 
 Progress = Callable[[int, int], None]
 """Called now and then with rows read and bytes read."""
 
-Numbered = tuple[Sequence[int], Sequence[Sequence[str]]]
-"""Some records, and the line that each begins on."""
-
 Column = Sequence[str]
+
+Columns = tuple[Sequence[int], Sequence[Column]]
+"""Some records as columns, and the line that each record begins on."""
 
 
 class CellReader:
@@ -51,18 +50,15 @@ class CellReader:
         self.latest_day = now.toordinal() + 1
 
     def batches(
-        self, records: Iterator[Numbered], progress: Progress | None, read_bytes: Callable[[], int]
+        self, tables: Iterator[Columns], progress: Progress | None, read_bytes: Callable[[], int]
     ) -> Iterator[Batch]:
         """The rows behind the header. Raises: BadFile when the file has ended, or with the hundredth fault."""
-        lines, batch = next(records, ((), ()))
-        wanted, order = self._columns(lines[0] if lines else 1, batch[0] if batch else ())
-        width, count = len(batch[0]), 0
-        first = (lines[1:], batch[1:])
-        for lines, batch in chain((first,), records):
+        lines, header = next(tables, ([1], []))
+        wanted, order = self._columns(lines[0], [name for (name,) in header])
+        count = 0
+        for lines, columns in tables:
             count += len(lines)
-            lines, batch = self._of_width(lines, batch, width)
-            if batch:
-                columns = list(zip(*batch, strict=True))
+            if lines:
                 yield self._checked(wanted, lines, [columns[n] for n in order])
             if progress:
                 progress(count, read_bytes())
@@ -74,16 +70,6 @@ class CellReader:
         self.faults.append(Fault(self.path, line, field, message, code))
         if len(self.faults) >= MAX_FAULTS:
             raise BadFile(self.faults)
-
-    def _of_width(self, lines: Sequence[int], batch: Sequence[Sequence[str]], width: int) -> Numbered:
-        """The records that have a field for every column; the others are faults."""
-        if set(map(len, batch)) <= {width}:
-            return lines, batch
-        for line, record in zip(lines, batch, strict=True):
-            if len(record) != width:
-                self.fault(line, "", f"has {len(record)} fields, the header has {width}", "width")
-        kept = [n for n, record in enumerate(batch) if len(record) == width]
-        return [lines[n] for n in kept], [batch[n] for n in kept]
 
     def _columns(self, line: int, header: Sequence[str]) -> tuple[Sequence[str], list[int]]:
         """The columns of the kind of file that this is, and where they stand."""
@@ -136,9 +122,10 @@ class CellReader:
         return False
 
     def _are_observations(self, licenses: Column, counters: Column, when: Column, who: Column, ids: Column) -> bool:
-        if not _are_texts(set(licenses), set(counters), who, ids) or not _all_match(INSTANTS, when):
+        distinct = list(set(when))
+        if not _are_texts(set(licenses), set(counters), set(who), ids) or not _all_match(INSTANTS, distinct):
             return False
-        instants = _instants(when)
+        instants = _instants(distinct)
         return bool(instants) and max(instants) <= self.latest
 
     def _observation(self, line: int, license: str, counter: str, at: str, subject: str, report: str) -> bool:

@@ -8,28 +8,29 @@ been half a line.
 
 from __future__ import annotations
 
-import csv
 import io
 import os
-import re
+import shutil
 import stat
 import sys
-from collections.abc import Iterator, Sequence
+import tempfile
+import weakref
+from collections.abc import Iterator
 from contextlib import contextmanager
 from datetime import UTC, datetime
-from itertools import accumulate, chain, islice
 from pathlib import Path
 from typing import BinaryIO
 
-from adapters.count_cells import BATCH, CellReader, Numbered, Progress
-from adapters.count_parquet import parquet_records
+from adapters.count_cells import CellReader, Progress
+from adapters.count_csv import csv_columns
+from adapters.count_parquet import parquet_columns
 from domain.errors import BadFile, Fault
 from jobs.count_rows import Batch, CountRows
 
-BLOCK = 1 << 20
-"""Bytes read at once; a line that is longer is refused."""
-
-LINE_END = re.compile("\r\n|\r|\n")
+BLOCK = 1 << 19
+"""Bytes read at once."""
+LONGEST_LINE = 1 << 20
+"""In bytes; a longer one is refused."""
 BOM = b"\xef\xbb\xbf"
 
 
@@ -39,17 +40,19 @@ def read_rows(path: str, progress: Progress | None = None) -> CountRows:
     Raises: BadFile with file, line and field of the first faults (at most 100), or why the file cannot be read;
     Unavailable when Parquet cannot be read here.
     """
-    return CountRows(_batches(path, progress))
+    source = _Source(path)
+    return CountRows(lambda: _batches(source, progress))
 
 
-def _batches(path: str, progress: Progress | None) -> Iterator[Batch]:
+def _batches(source: _Source, progress: Progress | None) -> Iterator[Batch]:
+    path = source.path
     cells = CellReader(path, datetime.now(UTC))
     if path.endswith((".parquet", ".pq")):
-        yield from cells.batches(parquet_records(path), progress, lambda: 0)
+        yield from cells.batches(parquet_columns(path), progress, lambda: 0)
         return
-    with _opened(path) as raw:
+    with source.opened() as raw:
         blocks = _Blocks(path, raw)
-        yield from cells.batches(_csv_records(path, blocks), progress, lambda: blocks.bytes)
+        yield from cells.batches(csv_columns(cells, blocks), progress, lambda: blocks.bytes)
 
 
 def size_of(path: str) -> int | None:
@@ -61,53 +64,55 @@ def size_of(path: str) -> int | None:
     return found.st_size if stat.S_ISREG(found.st_mode) else None
 
 
-@contextmanager
-def _opened(path: str) -> Iterator[BinaryIO]:
-    if path == "-":
-        yield sys.stdin.buffer
-        return
-    try:
-        raw = io.BufferedReader(io.FileIO(path))
-    except OSError as error:
-        raise BadFile([Fault(path, 0, "", f"cannot be read: {error.strerror}", "unreadable")]) from error
-    with raw:
-        before = _version(raw)
-        yield raw
-        if _version(raw) != before:
-            raise BadFile([Fault(path, 0, "", "the file changed while it was read: try again", "changed")])
+class _Source:
+    """A file that can be read more than once; what comes through a pipe is kept in a temporary file for that."""
 
+    def __init__(self, path: str) -> None:
+        self.path = path
+        self.kept: BinaryIO | None = None
 
-def _version(raw: BinaryIO) -> tuple[int, int] | None:
-    """What changes when a regular file is written; pipes have none."""
-    found = os.fstat(raw.fileno())
-    return (found.st_size, found.st_mtime_ns) if stat.S_ISREG(found.st_mode) else None
+    @contextmanager
+    def opened(self) -> Iterator[BinaryIO]:
+        """The file from its beginning. Raises: BadFile when it cannot be read, or was changed meanwhile."""
+        if self.kept is None:
+            with self._raw() as raw:
+                before = os.fstat(raw.fileno())
+                if stat.S_ISREG(before.st_mode) and self.path != "-":
+                    yield raw
+                    self._refuse_change(before, os.fstat(raw.fileno()))
+                    return
+                self.kept = self._copy(raw)
+        self.kept.seek(0)
+        yield self.kept
 
-
-def _csv_records(path: str, blocks: _Blocks) -> Iterator[Numbered]:
-    """The records of a CSV file with the line that each begins on, the header first."""
-    reader = csv.reader(chain.from_iterable(blocks), strict=True)
-    line, records, broken = 1, [[""]], None
-    while records and not broken:
-        records = []
+    @contextmanager
+    def _raw(self) -> Iterator[BinaryIO]:
+        if self.path == "-":
+            yield sys.stdin.buffer
+            return
         try:
-            records.extend(islice(reader, BATCH))
-        except csv.Error as error:
-            broken = f"not CSV: {error}"
-        lines = _lines(records, line, reader.line_num)
-        line = lines.pop()
-        if [] in records:
-            lines = [number for number, record in zip(lines, records, strict=True) if record]
-        yield lines, [record for record in records if record] if len(lines) < len(records) else records
-    if broken:
-        raise BadFile([Fault(path, line, "", broken, "syntax")])
+            raw = io.BufferedReader(io.FileIO(self.path))
+        except OSError as error:
+            raise self._unreadable(error) from error
+        with raw:
+            yield raw
 
+    def _copy(self, raw: BinaryIO) -> BinaryIO:
+        """All of a pipe, in a file that is gone with this object."""
+        try:
+            copy = tempfile.TemporaryFile()  # noqa: SIM115
+            weakref.finalize(self, copy.close)
+            shutil.copyfileobj(raw, copy)
+        except OSError as error:
+            raise self._unreadable(error) from error
+        return copy
 
-def _lines(records: Sequence[Sequence[str]], begin: int, end: int) -> list[int]:
-    """The line that each record begins on, and the one behind the last."""
-    if end - begin + 1 == len(records):
-        return list(range(begin, end + 2))
-    inside = (sum(len(LINE_END.findall(field)) for field in record) for record in records)
-    return list(accumulate((1 + ends for ends in inside), initial=begin))
+    def _unreadable(self, error: OSError) -> BadFile:
+        return BadFile([Fault(self.path, 0, "", f"cannot be read: {error.strerror}", "unreadable")])
+
+    def _refuse_change(self, before: os.stat_result, after: os.stat_result) -> None:
+        if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
+            raise BadFile([Fault(self.path, 0, "", "the file changed while it was read: try again", "changed")])
 
 
 class _Blocks:
@@ -118,14 +123,14 @@ class _Blocks:
         self.bytes = 0
         self.lines = 0
 
-    def __iter__(self) -> Iterator[io.StringIO]:
+    def __iter__(self) -> Iterator[str]:
         left = self._more().removeprefix(BOM)
         while more := self._more():
             whole, newline, rest = left.rpartition(b"\n")
             if newline:
                 yield self._text(whole + newline)
-            elif len(left) > BLOCK:
-                raise self._fault(self.lines + 1, f"the line is longer than {BLOCK} bytes", "too_long")
+            elif len(left) > LONGEST_LINE:
+                raise self._fault(self.lines + 1, f"the line is longer than {LONGEST_LINE} bytes", "too_long")
             left = rest + more
         yield self._text(left)
 
@@ -137,9 +142,9 @@ class _Blocks:
         self.bytes += len(read)
         return read
 
-    def _text(self, block: bytes) -> io.StringIO:
+    def _text(self, block: bytes) -> str:
         try:
-            text = io.StringIO(block.decode(), newline="")
+            text = block.decode()
         except UnicodeDecodeError as error:
             line = self.lines + block.count(b"\n", 0, error.start) + 1
             raise self._fault(line, "not UTF-8", "encoding") from None

@@ -6,12 +6,12 @@ from collections.abc import Iterator, Sequence
 from datetime import date
 from typing import Any
 
-from adapters.count_cells import BATCH, Numbered
+from adapters.count_cells import BATCH, Columns
 from domain.errors import BadFile, Fault, Unavailable
 
 
-def parquet_records(path: str) -> Iterator[Numbered]:
-    """The column names as record 1, then the rows, numbered from 2 as behind a header.
+def parquet_columns(path: str) -> Iterator[Columns]:
+    """The column names as row 1, then the rows, numbered from 2 as behind a header.
 
     Raises: BadFile for anything but columns of text, whole numbers, days and instants with a zone; Unavailable
     without pyarrow.
@@ -22,12 +22,12 @@ def parquet_records(path: str) -> Iterator[Numbered]:
         raise Unavailable("reading Parquet needs pyarrow: pip install 'tallystick[parquet]'") from error
     try:
         with parquet.ParquetFile(path) as file:
-            yield [1], [file.schema_arrow.names]
+            yield [1], [[name] for name in file.schema_arrow.names]
             _refuse_types(path, file.schema_arrow)
             line = 2
             for batch in file.iter_batches(batch_size=BATCH):
                 columns = [_texts(column.to_pylist()) for column in batch.columns]
-                yield range(line, line + batch.num_rows), list(zip(*columns, strict=True))
+                yield range(line, line + batch.num_rows), columns
                 line += batch.num_rows
     except (ArrowException, OSError, ValueError) as error:
         what = (str(error).splitlines() or [""])[0]

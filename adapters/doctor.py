@@ -18,7 +18,8 @@ SHARDED = frozenset(
     | {"live_instrument", "receipt_name", "settlement_v1", "receipt_v1", "attempt_v1"}
     | {"refund_v1", "dispute_v1", "hold_v1", "method_v1", "dunning_v1", "suspension_v1"}
     | {"bank_statement", "bank_transfer", "webhook_inbox", "outbox"}
-    | {"billing_generation", "billing_exception", "reading", "observation", "subject", "to_close"}
+    | {"billing_generation", "billing_exception"}
+    | {"reading", "observation_report", "observation_parcel", "subject", "to_close"}
     | {"basis_v1", "account_v1", "pool_v1", "document_v1", "change_v1", "limit_v1"}
 )
 LOCAL = frozenset(

@@ -27,7 +27,7 @@ from jobs.import_counts import import_counts
 
 LICENSES, DAYS, SUBJECTS = 300, 20, 50
 OBSERVATIONS = LICENSES * DAYS * SUBJECTS
-HASHED = "(SELECT license, observed_at::date, uuid_send(subject) FROM observation)"
+HASHED = "(SELECT license, unnest(observed_at)::date, uuid_send(unnest(subjects)) FROM observation_parcel)"
 DIRECTORY = "directory (bucket, kind, name, id)"
 
 

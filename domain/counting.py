@@ -6,17 +6,20 @@ window that ends on it. *No reading is not zero*: a period without any has no qu
 
 from __future__ import annotations
 
+from bisect import bisect_left
 from calendar import monthrange
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 from functools import lru_cache
+from itertools import accumulate
 from typing import NamedTuple
 
 import msgspec
 
 from domain.errors import Invalid
+from domain.grid import day_in_month, month_of
 from domain.identity import digest
 from domain.package_version import Counting
 from domain.period import OPEN_END, Span, intersection
@@ -138,67 +141,70 @@ def window_start(counting: Counting, ordinal: int) -> int:
     return ordinal - counting.window + 1
 
 
-def daily_counts(counting: Counting, observations: Iterable[Observation], start: int, end: int) -> list[int]:
-    """The count of every day of [start, end): different subjects seen on enough days of the day's window.
+def window_end(counting: Counting, ordinal: int) -> int:
+    """The first day whose count no longer looks at a day."""
+    return day_in_month(month_of(ordinal) + 1, 1) if counting.window == "month" else ordinal + counting.window
+
+
+class Seen:
+    """Who was seen on which days, each under the subject that it counts as, and so who is counted when.
 
     Shapes: observations in any order, repeated ones are one; those outside every window do not matter.
     """
-    seen = _by_day(counting, observations)
-    inside: Counter[str] = Counter()
-    low = high = window_start(counting, start)
-    enough, result = 0, []
-    for ordinal in range(start, end):
-        first = window_start(counting, ordinal)
-        for left in range(low, first):
-            enough -= _shift(inside, seen.get(left, ()), -1, counting.threshold_days)
-        for entered in range(high, ordinal + 1):
-            enough += _shift(inside, seen.get(entered, ()), 1, counting.threshold_days)
-        low, high = first, ordinal + 1
-        result.append(enough)
-    return result
+
+    def __init__(self, counting: Counting, observations: Iterable[Observation]) -> None:
+        found: dict[str, set[int]] = defaultdict(set)
+        for ordinal, subject in counted(counting, observations):
+            found[subject].add(ordinal)
+        self._enough = counting.threshold_days
+        self._days = {subject: sorted(days) for subject, days in found.items()}
+        until = {ordinal: window_end(counting, ordinal) for ordinal in set().union(*found.values())}
+        self._spans = {subject: list(_counted_spans(days, until, self._enough)) for subject, days in self._days.items()}
+
+    def daily_counts(self, start: int, end: int) -> list[int]:
+        """The count of every day of [start, end): different subjects seen on enough days of the day's window."""
+        steps = [0] * (end - start + 1)
+        for spans in self._spans.values():
+            for first, last in spans:
+                if first < end and last > start:
+                    steps[max(first - start, 0)] += 1
+                    steps[min(last, end) - start] -= 1
+        return list(accumulate(steps[:-1]))
+
+    def distinct(self, start: int, end: int) -> set[str]:
+        """The subjects seen on at least `threshold_days` days of [start, end)."""
+        return {
+            subject
+            for subject, days in self._days.items()
+            if bisect_left(days, end) - bisect_left(days, start) >= self._enough
+        }
+
+    def counted(self, start: int, end: int) -> set[str]:
+        """Who is in the count of at least one day of [start, end)."""
+        return {
+            subject
+            for subject, spans in self._spans.items()
+            if any(first < end and last > start for first, last in spans)
+        }
 
 
-def _by_day(counting: Counting, observations: Iterable[Observation]) -> dict[int, set[str]]:
-    seen: dict[int, set[str]] = defaultdict(set)
-    for ordinal, subject in counted(counting, observations):
-        seen[ordinal].add(subject)
-    return seen
+def _counted_spans(days: Sequence[int], until: Mapping[int, int], enough: int) -> Iterator[Span]:
+    """When a subject seen on ascending days is counted: from a day that is enough while a window holds enough.
 
-
-def _shift(inside: Counter[str], subjects: Iterable[str], step: int, threshold: int) -> int:
-    """Lets subjects enter (+1) or leave (−1) the window; how many crossed the threshold."""
-    crossed = 0
-    for subject in subjects:
-        before = inside[subject]
-        inside[subject] = before + step
-        crossed += (before + step == threshold) if step > 0 else (before == threshold)
-    return crossed
-
-
-def distinct_subjects(counting: Counting, observations: Iterable[Observation], start: int, end: int) -> set[str]:
-    """The subjects seen on at least `threshold_days` days of [start, end)."""
-    days: dict[str, set[int]] = defaultdict(set)
-    for ordinal, subject in counted(counting, observations):
-        if start <= ordinal < end:
-            days[subject].add(ordinal)
-    return {subject for subject, seen in days.items() if len(seen) >= counting.threshold_days}
-
-
-def counted_subjects(counting: Counting, observations: Iterable[Observation], start: int, end: int) -> set[str]:
-    """Who is in the count of at least one day of [start, end)."""
-    seen = _by_day(counting, observations)
-    days: dict[str, list[int]] = defaultdict(list)
-    for ordinal in sorted(seen):
-        if window_start(counting, start) <= ordinal < end:
-            for subject in seen[ordinal]:
-                days[subject].append(ordinal)
-    return {subject for subject, on in days.items() if _reaches(counting, on)}
-
-
-def _reaches(counting: Counting, days: Sequence[int]) -> bool:
-    """Whether any window ending on one of the days holds enough of them."""
-    needed = counting.threshold_days
-    return any(days[n - needed + 1] >= window_start(counting, days[n]) for n in range(needed - 1, len(days)))
+    Shapes: `until` says of a day when the first window begins that no longer holds it.
+    """
+    begin = end = 0
+    for latest, earliest in zip(days[enough - 1 :], days, strict=False):
+        left = until[earliest]
+        if latest >= left:
+            continue
+        if latest > end:
+            if end:
+                yield begin, end
+            begin = latest
+        end = left
+    if end:
+        yield begin, end
 
 
 def named(counting: Counting, observations: Iterable[Observation]) -> list[Named]:
@@ -211,7 +217,7 @@ def named(counting: Counting, observations: Iterable[Observation]) -> list[Named
     if not seen:
         return []
     rules, told = Rules(counting), dict[Named, None]()
-    enough = counted_subjects(counting, seen, seen[0][0], seen[-1][0] + 1) if counting.threshold_days > 1 else None
+    enough = Seen(counting, seen).counted(seen[0][0], seen[-1][0] + 1) if counting.threshold_days > 1 else None
     for ordinal, subject in seen:
         one = rules.apply(ordinal, subject)
         if one.counted_as and enough is not None and one.counted_as not in enough:

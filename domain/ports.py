@@ -29,6 +29,9 @@ class Append(Protocol):
     def rows(self, table: str, values: Iterable[tuple[Any, ...]], types: Sequence[str] = ()) -> None:
         """Adds rows by COPY, in binary where types are told; `table` names columns too: "coverage (bucket, stream)"."""
 
+    def packed(self, table: str, rows: bytes) -> None:
+        """Adds rows that are packed for a binary COPY already."""
+
     def nested(self) -> AbstractContextManager[Append]:
         """A part of the transaction that can fail alone: what it locked and wrote is undone with it."""
 

@@ -7,9 +7,8 @@ nothing says how the counter is counted.
 
 from __future__ import annotations
 
-from bisect import bisect_left
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from datetime import UTC, date, datetime
+from collections.abc import Callable, Collection, Iterable, Iterator, Mapping, Sequence
+from datetime import date, datetime
 from typing import NamedTuple
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -18,14 +17,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from domain.counted_users import counted_users_id
-from domain.counting import (
-    Observation,
-    counted_subjects,
-    daily_counts,
-    definition_digest,
-    distinct_subjects,
-    window_start,
-)
+from domain.counting import Seen, definition_digest, window_start
 from domain.events import account as account_events
 from domain.events import decode
 from domain.events import license as license_events
@@ -36,35 +28,38 @@ from domain.package_version import Counting
 from domain.period import day
 from domain.ports import Append, Log, NewEvent
 from domain.terms import Located, Packages
-from jobs.import_counts import subject_hash, versions_of
+from jobs.count_packing import subject_hash
+from jobs.import_counts import versions_of
+from jobs.observed import names_of, sightings
 from projections.basis import unpack
 
-DUE = """
-SELECT license, counter, dirty_from, closed_to FROM to_close
+TOGETHER = 200
+"""Marks closed in one transaction."""
+
+MARK = "license, counter, first_at, dirty_from, closed_to"
+DUE = f"""
+SELECT {MARK} FROM to_close
 WHERE dirty_from IS NOT NULL OR closed_to < %s ORDER BY bucket, license, counter"""
-FACTS = "SELECT stream, facts FROM basis_v1 WHERE bucket = %s AND stream = ANY(%s::uuid[])"
-# A quarter of an hour is fine enough for every zone's midnight (since 2000 all offsets are multiples of it).
-SEEN = """
-SELECT DISTINCT date_bin('15 minutes', observed_at, TIMESTAMPTZ '2000-01-01 00:00Z'), subject FROM observation
-WHERE bucket = %s AND license = %s AND counter = %s AND observed_at >= %s AND observed_at < %s"""
-NAMES = """
-SELECT subject, name FROM subject
-WHERE bucket = %s AND license = %s AND subject = ANY(%s::uuid[]) AND name IS NOT NULL"""
-FIRST = "SELECT min(observed_at) FROM observation WHERE bucket = %s AND license = %s AND counter = %s"
+THESE = "unnest(%s::smallint[], %s::uuid[], %s::text[]) AS s(bucket, license, counter)"
+STILL = f"SELECT {MARK} FROM to_close JOIN {THESE} USING (bucket, license, counter)"
+FACTS = """
+SELECT stream, facts FROM basis_v1 JOIN unnest(%s::smallint[], %s::uuid[]) AS s(bucket, stream)
+USING (bucket, stream)"""
 CLOSED = """
 SELECT DISTINCT ON (e.stream) e.stream, e.topic, e.state FROM event e
 JOIN unnest(%s::smallint[], %s::uuid[]) AS s(bucket, stream) ON e.bucket = s.bucket AND e.stream = s.stream
 WHERE e.topic = 'counted_users.counts_closed' ORDER BY e.stream, e.version DESC"""
-CLEAR = """
-UPDATE to_close SET dirty_from = NULL, closed_to = greatest(closed_to, %s)
-WHERE bucket = %s AND license = %s AND counter = %s"""
+CLEAR = f"""
+UPDATE to_close t SET dirty_from = NULL, closed_to = greatest(t.closed_to, %s) FROM {THESE}
+WHERE t.bucket = s.bucket AND t.license = s.license AND t.counter = s.counter"""
 
 
 class Mark(NamedTuple):
-    """A counter of a license that is to be closed (again)."""
+    """A counter of a license that is to be closed (again), and since when anybody looked at it."""
 
     license: UUID
     counter: str
+    first_at: datetime
     dirty_from: date | None
     closed_to: date | None
 
@@ -80,78 +75,95 @@ def close_counts(
     with pool.connection() as connection:
         marks = [Mark(*row) for row in connection.execute(DUE, [through]).fetchall()]
     recorded = 0
-    for mark in marks:
-        recorded += _close(log, pool, packages, mark, through)
+    for start in range(0, len(marks), TOGETHER):
+        together = marks[start : start + TOGETHER]
+        recorded += _close(log, pool, packages, together, through)
         if progress:
-            progress(1)
+            progress(len(together))
     return recorded
 
 
-def _close(log: Log, pool: ConnectionPool[psycopg.Connection], packages: Packages, mark: Mark, through: date) -> int:
-    first = min(found for found in (mark.dirty_from, mark.closed_to) if found is not None).replace(day=1)
-    # Days that were closed before are counted again with the rest, also when this run would not go so far.
-    through = max(through, mark.closed_to or through)
+def _close(
+    log: Log, pool: ConnectionPool[psycopg.Connection], packages: Packages, marks: Sequence[Mark], through: date
+) -> int:
     with log.append() as append:
-        append.lock({bucket_of(mark.license): 0})
-        if not _still(append, mark):
-            return 0
+        append.lock(dict.fromkeys(sorted(bucket_of(mark.license) for mark in marks), 0))
+        # Another process may have closed some of them meanwhile, or an import moved them.
+        still = {Mark(*row) for row in append.query(STILL, _places(marks))}
         with pool.connection() as reader:
-            rules = list(_rules(reader, packages, mark, first, through))
-            closings = [closing for rule in rules for closing in _closings(reader, mark, *rule)]
+            rules = _ruled(reader, packages, [mark for mark in marks if mark in still], through)
+            key = append.query("SELECT key FROM counting_key")[0][0]
+            closings = [closing for mark, rule in rules for closing in _closings(reader, key, mark, rule)]
         events = list(_new(append, closings))
         if events:
             append.append(events)
-        if rules:
-            append.query(CLEAR, [through, bucket_of(mark.license), mark.license, mark.counter])
+        append.query(CLEAR, [through, *_places([mark for mark, _ in rules])])
         return len(events)
 
 
-def _still(append: Append, mark: Mark) -> bool:
-    """Whether the mark is as it was read; another process may have closed it, or an import moved it."""
-    rows = append.query(
-        "SELECT dirty_from, closed_to FROM to_close WHERE bucket = %s AND license = %s AND counter = %s",
-        [bucket_of(mark.license), mark.license, mark.counter],
-    )
-    return rows == [(mark.dirty_from, mark.closed_to)]
+def _places(marks: Sequence[Mark]) -> list[list[object]]:
+    """What names marks, as columns."""
+    places = [(bucket_of(mark.license), mark.license, mark.counter) for mark in marks]
+    return [[place[column] for place in places] for column in range(3)]
 
 
-Rule = tuple[Counting, str, list[tuple[int, int]]]
-"""A definition, the zone it is applied in, and the months (as spans of days) that it holds for."""
+class Rule(NamedTuple):
+    """A definition, the zone it is applied in, and the months (as spans of days) that it holds for."""
+
+    counting: Counting
+    zone: str
+    months: list[tuple[int, int]]
 
 
-def _rules(
-    connection: psycopg.Connection, packages: Packages, mark: Mark, first: date, through: date
-) -> Iterator[Rule]:
+def _ruled(
+    connection: psycopg.Connection, packages: Packages, marks: Sequence[Mark], through: date
+) -> list[tuple[Mark, Rule]]:
+    """Each mark with every definition that its months are counted by; none where nothing says how."""
+    licenses = _facts(connection, [mark.license for mark in marks])
+    owners = {license: owner for license, found in licenses.items() if (owner := _owner(found))}
+    accounts = _facts(connection, list(owners.values()))
+    return [
+        (mark, rule)
+        for mark in marks
+        if mark.license in owners
+        for rule in _rules(licenses[mark.license], _zone(accounts[owners[mark.license]]), packages, mark, through)
+    ]
+
+
+def _rules(facts: Sequence[Located], zone: str, packages: Packages, mark: Mark, through: date) -> Iterator[Rule]:
     """The definitions that hold for the months to be closed, neighbours with the same one together."""
-    license_facts, zone = _facts(connection, mark.license)
+    first = min(found for found in (mark.dirty_from, mark.closed_to) if found is not None)
+    # Days that were closed before are counted again with the rest, also when this run would not go so far.
+    through = max(through, mark.closed_to or through)
     held: Rule | None = None
     for month in range(month_of(first.toordinal()), month_of(through.toordinal()) + 1):
         start, end = day_in_month(month, 1), min(day_in_month(month + 1, 1), through.toordinal())
-        counting = counting_on(license_facts, packages, mark.counter, day(end - 1))
+        counting = counting_on(facts, packages, mark.counter, day(end - 1))
         if start >= end or counting is None:
             continue
-        if held and held[0] == counting:
-            held[2].append((start, end))
+        if held and held.counting == counting:
+            held.months.append((start, end))
             continue
         if held:
             yield held
-        held = (counting, zone, [(start, end)])
+        held = Rule(counting, zone, [(start, end)])
     if held:
         yield held
 
 
-def _facts(connection: psycopg.Connection, license: UUID) -> tuple[list[Located], str]:
-    bucket = bucket_of(license)
-    facts = _unpacked(connection, bucket, license)
-    started = facts[0].body if facts else None
-    if not isinstance(started, license_events.LicenseStarted):
-        return [], "UTC"
-    opened = _unpacked(connection, bucket, started.account)[0].body
-    return facts, opened.zone if isinstance(opened, account_events.AccountOpened) else "UTC"
+def _facts(connection: psycopg.Connection, streams: Sequence[UUID]) -> Mapping[UUID, list[Located]]:
+    rows = connection.execute(FACTS, [[bucket_of(stream) for stream in streams], list(streams)]).fetchall()
+    return {stream: list(unpack(stream, facts)) for stream, facts in rows}
 
 
-def _unpacked(connection: psycopg.Connection, bucket: int, stream: UUID) -> list[Located]:
-    return [one for s, facts in connection.execute(FACTS, [bucket, [stream]]).fetchall() for one in unpack(s, facts)]
+def _owner(license: Sequence[Located]) -> UUID | None:
+    started = license[0].body
+    return started.account if isinstance(started, license_events.LicenseStarted) else None
+
+
+def _zone(account: Sequence[Located]) -> str:
+    opened = account[0].body
+    return opened.zone if isinstance(opened, account_events.AccountOpened) else "UTC"
 
 
 def counting_on(facts: Sequence[Located], packages: Packages, counter: str, on: date) -> Counting | None:
@@ -168,88 +180,60 @@ def counting_on(facts: Sequence[Located], packages: Packages, counter: str, on: 
     return packages(held[1], held[2]).counting(counter) if held else None
 
 
-def _closings(
-    connection: psycopg.Connection, mark: Mark, counting: Counting, zone: str, months: Sequence[tuple[int, int]]
-) -> Iterator[CountsClosed]:
-    start, end = months[0][0], months[-1][1]
-    rows = list(_seen(connection, mark.license, mark.counter, zone, window_start(counting, start), end))
-    seen = sorted((at, name) for at, name, _ in rows)
-    daily = daily_counts(counting, seen, start, end)
-    digested, observed_since = _Names(connection, rows), _first_day(connection, mark, zone)
-    for first, last in months:
+def _closings(connection: psycopg.Connection, key: bytes, mark: Mark, rule: Rule) -> Iterator[CountsClosed]:
+    start, end = rule.months[0][0], rule.months[-1][1]
+    early = window_start(rule.counting, start)
+    found = sightings(connection, mark.license, mark.counter, rule.zone, early, end)
+    names = _names(connection, mark.license, rule.counting, set(found.subjects))
+    seen = Seen(rule.counting, zip(found.days, map(names.__getitem__, found.subjects), strict=True))
+    daily, digest_of = seen.daily_counts(start, end), _Digests(key, names)
+    observed_since = mark.first_at.astimezone(ZoneInfo(rule.zone)).toordinal()
+    for first, last in rule.months:
         if last <= observed_since:
             continue  # Nobody looked yet, which is not the same as seeing nobody.
-        looked_at = seen[bisect_left(seen, (window_start(counting, first),)) : bisect_left(seen, (last,))]
         yield CountsClosed(
             license=mark.license,
             counter=mark.counter,
             start=day(first),
             end=day(last),
-            definition=definition_digest(counting),
-            zone=zone,
+            definition=definition_digest(rule.counting),
+            zone=rule.zone,
             daily=tuple(daily[first - start : last - start]),
-            distinct=len(distinct_subjects(counting, looked_at, first, last)),
-            names=digested.of(counted_subjects(counting, looked_at, first, last)),
+            distinct=len(seen.distinct(first, last)),
+            names=digest_of(seen.counted(first, last)),
         )
 
 
-class _Names:
+def _names(
+    connection: psycopg.Connection, license: UUID, counting: Counting, subjects: Collection[bytes]
+) -> Mapping[bytes, str]:
+    """What subjects are called while they are counted: a definition that names nobody has no need of names."""
+    if counting.folds or counting.exclusions:
+        return names_of(connection, license, subjects)
+    return {subject: subject.hex() for subject in subjects}
+
+
+class _Digests:
     """Digests of who was counted, over the hashes of the names: the same before and after a name is erased."""
 
-    def __init__(self, connection: psycopg.Connection, rows: Sequence[Seen]) -> None:
-        self.hashes = {name: subject for _, name, subject in rows}
-        row = connection.execute("SELECT key FROM counting_key").fetchone()
-        assert row is not None
-        self.key: bytes = row[0]
+    def __init__(self, key: bytes, names: Mapping[bytes, str]) -> None:
+        self.key = key
+        self.hashes = {name: subject for subject, name in names.items()}
 
-    def of(self, subjects: Iterable[str]) -> str:
+    def __call__(self, subjects: Iterable[str]) -> str:
         """The digest of some subjects, in any order."""
         return digest(*sorted(self._hash(subject) for subject in subjects)).hex()
 
     def _hash(self, subject: str) -> bytes:
-        return (self.hashes.get(subject) or subject_hash(self.key, subject)).bytes
-
-
-Seen = tuple[int, str, UUID]
-"""A local day, the subject seen on it, and the hash it is stored as."""
-
-
-def observations(
-    connection: psycopg.Connection, license: UUID, counter: str, zone: str, start: int, end: int
-) -> list[Observation]:
-    """The stored observations of the local days [start, end) in a zone; an erased name is shown as its hash."""
-    return [(at, name) for at, name, _ in _seen(connection, license, counter, zone, start, end)]
-
-
-def _seen(connection: psycopg.Connection, license: UUID, counter: str, zone: str, start: int, end: int) -> set[Seen]:
-    bucket = bucket_of(license)
-    around = (_midnight(start - 1), _midnight(end + 1))
-    rows = connection.execute(SEEN, [bucket, license, counter, *around]).fetchall()
-    subjects = list({subject for _, subject in rows})
-    names: dict[UUID, str] = dict(connection.execute(NAMES, [bucket, license, subjects]).fetchall())
-    local = ZoneInfo(zone)
-    days = {at: at.astimezone(local).toordinal() for at in {row[0] for row in rows}}
-    return {(days[at], names.get(subject) or str(subject), subject) for at, subject in rows if start <= days[at] < end}
-
-
-def _first_day(connection: psycopg.Connection, mark: Mark, zone: str) -> int:
-    """The local day of a counter's first observation."""
-    row = connection.execute(FIRST, [bucket_of(mark.license), mark.license, mark.counter]).fetchone()
-    at: datetime | None = row[0] if row else None
-    return at.astimezone(ZoneInfo(zone)).toordinal() if at else 0
-
-
-def _midnight(ordinal: int) -> datetime:
-    return datetime.combine(day(max(ordinal, 1)), datetime.min.time(), UTC)
+        return self.hashes.get(subject) or subject_hash(self.key, subject)
 
 
 def _new(append: Append, closings: Sequence[CountsClosed]) -> Iterator[NewEvent]:
     """The closings that say something that the last one of their month did not."""
-    streams = {one.start: counted_users_id(one.license, one.counter, one.start) for one in closings}
-    versions = versions_of(append, list(streams.values()))
+    streams = [counted_users_id(one.license, one.counter, one.start) for one in closings]
+    versions = versions_of(append, streams)
     places = [[bucket_of(stream) for stream in versions], list(versions)]
     last = {stream: decode(topic, state) for stream, topic, state in append.query(CLOSED, places)}
-    for closing in closings:
-        stream = streams[closing.start]
+    for stream, closing in zip(streams, closings, strict=True):
         if last.get(stream) != closing:
             yield stream, versions.get(stream, 0) + 1, closing

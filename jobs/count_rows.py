@@ -62,10 +62,15 @@ class Batch(NamedTuple):
 
 
 class CountRows:
-    """A file of counts that is read while one goes through it, once: row by row, or batch by batch."""
+    """A file of counts that is read while one goes through it: row by row, or batch by batch; every time anew."""
 
-    def __init__(self, batches: Iterator[Batch]) -> None:
-        self.batches = batches
+    def __init__(self, read: Callable[[], Iterator[Batch]]) -> None:
+        self._read = read
+
+    @property
+    def batches(self) -> Iterator[Batch]:
+        """The batches of another reading."""
+        return self._read()
 
     def __iter__(self) -> Iterator[Row]:
         for batch in self.batches:

@@ -20,7 +20,7 @@ from domain.grid import position
 from domain.identity import bucket_of
 from domain.money import exact, written
 from domain.terms import Located, Packages
-from jobs.close_counts import observations
+from jobs.observed import observations
 
 
 def document(connection: psycopg.Connection, number: str) -> tuple[UUID, InvoiceIssued]:

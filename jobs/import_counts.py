@@ -1,16 +1,18 @@
 """Takes a file of counts in: all of it or nothing, and once however often and from wherever it is imported.
 
-Rows are staged by COPY; then, with the heads of their buckets locked, they are let in by report id. Readings become
-events of their month; observations become rows, and mark what has to be closed again. One transaction holds all of it,
-so that a killed import leaves nothing behind.
+Observations go straight to where they are kept, as if none of them were known; only if the database says that one is,
+the file is read again and staged, as readings always are, and let in by report id. One core reads the file, the other
+takes it in. Report ids come first and the heads of the buckets last: nobody waits for a report while holding a head.
+One transaction holds all of it, so that a killed import leaves nothing behind.
 """
 
 from __future__ import annotations
 
 import gc
-from collections.abc import Callable, Iterable, Iterator, Sequence
+import sys
+from collections.abc import Callable, Iterator, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from contextlib import contextmanager
-from hashlib import blake2b
 from itertools import chain
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -23,14 +25,15 @@ from domain.events.counted_users import Reading, ReadingsRecorded
 from domain.identity import bucket_of
 from domain.ports import Append, Log
 from jobs import count_tables as tables
+from jobs.count_packing import Packed, Packer
 from jobs.count_rows import Batch, CountRows
 
 DDL = tables.DDL
 MAX_FAULTS = 100
-TOLD = 200_000
-"""Names remembered as staged; beyond it they are staged again, so that memory stays bounded."""
 MEMORY = "SET LOCAL work_mem = '160MB'"
 """For sorting what is staged; a file that needs more spills to disk."""
+HANDOVER = 0.0005
+"""Seconds after which a thread lets another one in."""
 
 Resolve = Callable[[Sequence[str]], dict[str, UUID]]
 """The licenses of references, as far as the importer may know them; unknown ones are left out."""
@@ -55,13 +58,13 @@ def import_counts(log: Log, resolve: Resolve, path: str, rows: CountRows) -> Imp
     Raises: BadFile naming the lines: unknown licenses, or a report id used twice for different things; Unavailable
     when the database fails, and then nothing was imported.
     """
-    first = next(rows.batches, None)
+    batches = rows.batches
+    first = next(batches, None)
     if first is None:
         return Imported(0, 0, 0, 0)
-    intake = tables.OBSERVATIONS if first.observed else tables.READINGS
     try:
-        with _uncollected(), log.append() as append:
-            done = _imported(append, intake, resolve, path, chain((first,), rows.batches))
+        with _hurried(), log.append() as append:
+            done = _imported(append, resolve, path, rows, first, batches)
             if not done.new:
                 raise _NothingNew
     except _NothingNew:
@@ -72,55 +75,79 @@ def import_counts(log: Log, resolve: Resolve, path: str, rows: CountRows) -> Imp
 
 
 @contextmanager
-def _uncollected() -> Iterator[None]:
-    """Keeps the garbage collector from looking for circles among millions of rows that have none."""
-    was = gc.isenabled()
+def _hurried() -> Iterator[None]:
+    """Stops the search for circles among millions of rows that have none, and lets waiting threads in sooner."""
+    collected, interval = gc.isenabled(), sys.getswitchinterval()
     gc.disable()
+    sys.setswitchinterval(HANDOVER)
     try:
         yield
     finally:
-        if was:
+        sys.setswitchinterval(interval)
+        if collected:
             gc.enable()
 
 
-def _imported(append: Append, intake: tables.Intake, resolve: Resolve, path: str, batches: Iterator[Batch]) -> Imported:
-    append.query(MEMORY)
-    append.query(intake.stage)
-    staging = _Staging(path, resolve, append.query("SELECT key FROM counting_key")[0][0])
-    try:
-        append.rows(intake.columns, staging.staged(batches))
-    except BadFile as bad:
-        raise BadFile(sorted((*bad.faults, *staging.faults), key=lambda fault: fault.line)) from None
-    if staging.faults:
-        raise BadFile(staging.faults)
-    append.lock(dict.fromkeys(sorted({bucket_of(license) for license in staging.licenses.values()}), 0))
-    new = _let_in(append, intake, path, staging.count)
-    if new and intake is tables.OBSERVATIONS:
+def _imported(
+    append: Append, resolve: Resolve, path: str, rows: CountRows, first: Batch, rest: Iterator[Batch]
+) -> Imported:
+    for statement in (MEMORY, *tables.SCRATCH):
+        append.query(statement)
+    key = append.query("SELECT key FROM counting_key")[0][0]
+    reading, whole = _Reading(path, resolve, Packer(key)), chain((first,), rest)
+    if not first.observed:
+        new = _staged(append, tables.READINGS, reading, whole)
+    elif _are_new(append, reading, whole):
+        new = reading.count
+    else:
+        reading = _Reading(path, resolve, Packer(key))
+        new = _staged(append, tables.OBSERVATIONS, reading, rows.batches)
+    if new:
+        append.lock(dict.fromkeys(sorted(map(bucket_of, reading.licenses.values())), 0))
         append.query(tables.ADD_SUBJECTS)
         append.query(tables.MARK)
-    elif new:
+    if new and not first.observed:
         _append_readings(append, path.rpartition("/")[2])
-    return Imported(staging.count, new, staging.count - new, len(staging.licenses))
+    return Imported(reading.count, new, reading.count - new, len(reading.licenses))
 
 
-def _let_in(append: Append, intake: tables.Intake, path: str, count: int) -> int:
-    """Adds the reports that are new, and leaves only them staged; how many they are.
-
-    Most files hold nothing known, and one INSERT says so faster than any question; only if it fails, we ask.
-    """
+def _are_new(append: Append, reading: _Reading, batches: Iterator[Batch]) -> bool:
+    """Whether none of the observations was known, as in most files; then they are added."""
     try:
         with append.nested() as part:
-            part.query(intake.add)
-        return count
+            reading.copy(part, batches, reading.packer.parcels)
     except psycopg.errors.UniqueViolation:
+        return False
+    return True
+
+
+def _staged(append: Append, intake: tables.Intake, reading: _Reading, batches: Iterator[Batch]) -> int:
+    """Stages a file and adds the reports that are new, leaving only them staged; how many they are.
+
+    Another import may add some of them while we look: then we look again.
+    """
+    append.query(intake.stage)
+    packer = reading.packer
+    reading.copy(append, batches, packer.observations if intake is tables.OBSERVATIONS else packer.readings)
+    while not _added(append, intake):
         append.query("ANALYZE staged")
-    _refuse(path, append.query(tables.other_in_file(intake)))
-    _refuse(path, append.query(intake.other_before))
-    append.query(intake.drop_known)
-    append.query(tables.DROP_REPEATED)
-    append.query(intake.add)
-    left: int = append.query("SELECT count(*) FROM staged")[0][0]
-    return left
+        _refuse(reading.path, append.query(tables.other_in_file(intake)))
+        _refuse(reading.path, append.query(intake.other_before))
+        append.query(intake.drop_known)
+        append.query(tables.DROP_REPEATED)
+    new: int = append.query("SELECT count(*) FROM staged")[0][0]
+    return new
+
+
+def _added(append: Append, intake: tables.Intake) -> bool:
+    """Whether everything staged could be added, because it was new."""
+    try:
+        with append.nested() as part:
+            for statement in intake.add:
+                part.query(statement)
+    except psycopg.errors.UniqueViolation:
+        return False
+    return True
 
 
 def _refuse(path: str, found: Sequence[tuple[Any, ...]]) -> None:
@@ -133,31 +160,44 @@ def _refuse(path: str, found: Sequence[tuple[Any, ...]]) -> None:
         raise BadFile(faults)
 
 
-class _Staging:
-    """Rows on their way into the staging table: licenses resolved in batches, subjects hashed."""
+class _Reading:
+    """One reading of a file: rows on their way into the database, licenses resolved in batches, faults gathered."""
 
-    def __init__(self, path: str, resolve: Resolve, key: bytes) -> None:
-        self.path, self.resolve = path, resolve
+    def __init__(self, path: str, resolve: Resolve, packer: Packer) -> None:
+        self.path, self.resolve, self.packer = path, resolve, packer
         self.licenses: dict[str, UUID] = {}
-        self.places: dict[str, tuple[int, str]] = {}
         self.unknown: set[str] = set()
         self.faults: list[Fault] = []
         self.count = 0
-        self.key = key
-        self.told: set[tuple[str, str]] = set()
 
-    def staged(self, batches: Iterator[Batch]) -> Iterator[tuple[Any, ...]]:
-        for batch in batches:
-            self.count += len(batch.lines)
-            yield from self._columns(self._known(batch))
+    def copy(self, append: Append, batches: Iterator[Batch], pack: Callable[[Batch], Packed]) -> None:
+        """Hands each batch to the database while the next is read.
+
+        Raises: BadFile when all is read, with every fault; UniqueViolation.
+        """
+        try:
+            with ThreadPoolExecutor(1) as database:
+                taken: Future[None] | None = None
+                for batch in batches:
+                    packed = pack(self._known(batch))
+                    if taken:
+                        taken.result()
+                    taken = database.submit(_copy, append, packed)
+                if taken:
+                    taken.result()
+        except BadFile as bad:
+            raise BadFile(sorted((*bad.faults, *self.faults), key=lambda fault: fault.line)) from None
+        if self.faults:
+            raise BadFile(self.faults)
 
     def _known(self, batch: Batch) -> Batch:
         """The rows of licenses that there are; the others are faults."""
+        self.count += len(batch.lines)
         named = set(batch.licenses)
         if wanted := named - self.licenses.keys() - self.unknown:
             found = self.resolve(sorted(wanted))
             self.licenses.update(found)
-            self.places.update((name, (bucket_of(license), str(license))) for name, license in found.items())
+            self.packer.know(found)
             self.unknown |= wanted - found.keys()
         if not named & self.unknown:
             return batch
@@ -167,44 +207,10 @@ class _Staging:
                 self.faults.append(Fault(self.path, line, "license", message, "unknown_license"))
         return batch.only(lambda license: license not in self.unknown)
 
-    def _columns(self, batch: Batch) -> Iterator[tuple[Any, ...]]:
-        if not batch.lines:
-            return iter(())
-        places = [self.places[license] for license in batch.licenses]
-        buckets, licenses = [place[0] for place in places], [place[1] for place in places]
-        keys = _report_keys(batch.reports)
-        what: Sequence[str] = batch.what
-        name: Sequence[str | None] = batch.reports
-        if batch.observed:
-            what, name = self._hashed(batch.what), self._untold(batch)
-        return zip(batch.lines, buckets, licenses, keys, batch.counters, batch.when, what, name, strict=True)
 
-    def _untold(self, batch: Batch) -> Sequence[str | None]:
-        """The names of the subjects, but those that were staged before: the dictionary needs each only once."""
-        if len(self.told) > TOLD:
-            self.told.clear()
-        pairs = list(zip(batch.licenses, batch.what, strict=True))
-        new = set(pairs) - self.told
-        self.told |= new
-        return [pair[1] if pair in new else None for pair in pairs]
-
-    def _hashed(self, subjects: Sequence[str]) -> Sequence[str]:
-        key = self.key
-        return [blake2b(key + subject.encode(), digest_size=16).hexdigest() for subject in subjects]
-
-
-def subject_hash(key: bytes, subject: str) -> UUID:
-    """What a subject is stored as: 128 bits that nobody can compute without the installation's key."""
-    return UUID(bytes=blake2b(key + subject.encode(), digest_size=16).digest())
-
-
-def _report_keys(reports: Sequence[str]) -> Iterable[str]:
-    if max(map(len, reports), default=0) <= tables.REPORT_LENGTH:
-        return reports
-    return (
-        report if len(report) <= tables.REPORT_LENGTH else blake2b(report.encode(), digest_size=32).hexdigest()
-        for report in reports
-    )
+def _copy(append: Append, packed: Packed) -> None:
+    for table, rows in packed.items():
+        append.packed(table, rows)
 
 
 def _append_readings(append: Append, source: str) -> None:

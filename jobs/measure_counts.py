@@ -11,8 +11,7 @@ from domain.counting import (
     DayCounts,
     Named,
     Observation,
-    daily_counts,
-    distinct_subjects,
+    Seen,
     measure,
     named,
     window_start,
@@ -43,8 +42,9 @@ def month_span(month: int) -> tuple[int, int]:
 def of_observations(counting: Counting, seen: Sequence[Observation], month: int) -> Measured:
     """Measures a month of raw observations."""
     start, end = month_span(month)
-    daily = dict(enumerate(daily_counts(counting, seen, start, end), start=start))
-    whole = len(distinct_subjects(counting, seen, start, end))
+    who = Seen(counting, seen)
+    daily = dict(enumerate(who.daily_counts(start, end), start=start))
+    whole = len(who.distinct(start, end))
     return of_days(counting, DayCounts(daily, {(start, end): whole}), month)
 
 

@@ -20,10 +20,11 @@ from domain.errors import Invalid, NotFound
 from domain.identity import Kind, bucket_of
 from domain.package_version import Counting
 from jobs import measure_counts
-from jobs.close_counts import close_counts, observations
+from jobs.close_counts import close_counts
 from jobs.count_rows import Row
 from jobs.import_counts import import_counts
 from jobs.measure_counts import Measured, month_span
+from jobs.observed import observations
 from projections.basis import unpack
 
 app = typer.Typer(no_args_is_help=True, help="Counted users: import, close, measure under any definition, name them.")

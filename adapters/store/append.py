@@ -18,6 +18,7 @@ from domain.identity import bucket_of
 from domain.ports import NewEvent
 
 EVENT_COLUMNS = "event (bucket, position, recorded_at, stream, version, topic, state)"
+COPY_BEGIN, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 EVENT_TYPES = ["int2", "int8", "timestamptz", "uuid", "int4", "text", "bytea"]
 
 _Stored = tuple[UUID, int, str, bytes]
@@ -99,6 +100,11 @@ class Append:
                 copy.set_types(types)
             for row in values:
                 copy.write_row(row)
+
+    def packed(self, table: str, rows: bytes) -> None:
+        """Adds rows that are packed for a binary COPY already."""
+        with self._cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)".encode()) as copy:
+            copy.write(COPY_BEGIN + rows + COPY_END)
 
     def remove(self, table: str, values: Iterable[tuple[Any, ...]]) -> None:
         """Takes rows away by the columns that `table` names.

@@ -8,7 +8,7 @@ from fractions import Fraction
 from hypothesis import given
 from hypothesis import strategies as st
 
-from domain.counting import DayCounts, counted_subjects, daily_counts, distinct_subjects, measure, named
+from domain.counting import DayCounts, Seen, measure, named
 from domain.package_version import Counting, Exclusion, Fold
 
 BASE = date(2025, 1, 20).toordinal()
@@ -74,13 +74,13 @@ def naive_members(counting, observed, ordinal):
 @given(COUNTINGS, OBSERVED, DAYS, st.integers(0, 40))
 def test_daily_counts_are_what_plain_sets_say(counting, observed, start, length):
     expected = [len(naive_members(counting, observed, day)) for day in range(start, start + length)]
-    assert daily_counts(counting, observed, start, start + length) == expected
+    assert Seen(counting, observed).daily_counts(start, start + length) == expected
 
 
 @given(COUNTINGS, OBSERVED, DAYS, st.integers(1, 40))
 def test_who_was_counted_in_a_range_is_who_was_counted_on_one_of_its_days(counting, observed, start, length):
     expected = set().union(*(naive_members(counting, observed, day) for day in range(start, start + length)))
-    assert counted_subjects(counting, observed, start, start + length) == expected
+    assert Seen(counting, observed).counted(start, start + length) == expected
 
 
 @given(COUNTINGS, OBSERVED)
@@ -95,15 +95,15 @@ def test_order_and_repetition_of_observations_do_not_matter(counting, observed, 
     shuffled = observed * 2
     random.shuffle(shuffled)
     end = start + length
-    assert daily_counts(counting, shuffled, start, end) == daily_counts(counting, observed, start, end)
-    assert distinct_subjects(counting, shuffled, start, end) == distinct_subjects(counting, observed, start, end)
+    assert Seen(counting, shuffled).daily_counts(start, end) == Seen(counting, observed).daily_counts(start, end)
+    assert Seen(counting, shuffled).distinct(start, end) == Seen(counting, observed).distinct(start, end)
 
 
 @given(COUNTINGS, OBSERVED, DAYS, st.integers(1, 20), st.integers(1, 20))
 def test_counting_in_two_parts_is_counting_at_once(counting, observed, start, one, other):
     middle, end = start + one, start + one + other
-    parts = daily_counts(counting, observed, start, middle) + daily_counts(counting, observed, middle, end)
-    assert parts == daily_counts(counting, observed, start, end)
+    parts = Seen(counting, observed).daily_counts(start, middle) + Seen(counting, observed).daily_counts(middle, end)
+    assert parts == Seen(counting, observed).daily_counts(start, end)
 
 
 @given(st.dictionaries(DAYS, st.integers(0, 10**12), max_size=20), DAYS, st.integers(1, 40))

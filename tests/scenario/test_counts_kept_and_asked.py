@@ -19,8 +19,9 @@ from domain.identity import Kind
 from domain.package_version import Component, Counted, Counting, PackageVersion
 from domain.period import day
 from domain.price import PerUnit
-from jobs.close_counts import close_counts, observations
+from jobs.close_counts import close_counts
 from jobs.measure_counts import month_span, of_observations
+from jobs.observed import observations
 from tests.builders import open_account, publish, start, take_in
 
 SHARED = Path(__file__).resolve().parents[3] / "shared"

@@ -23,8 +23,9 @@ from domain.errors import BadFile
 from domain.events import decode
 from domain.events.counted_users import Reading
 from domain.identity import Kind, bucket_of
-from jobs.close_counts import close_counts, observations
+from jobs.close_counts import close_counts
 from jobs.import_counts import import_counts
+from jobs.observed import observations
 from tests.builders import OBSERVATIONS, READINGS, counted_package, open_account, publish, start, take_in, write_csv
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -76,6 +77,14 @@ def state(dsn):
             ).fetchone()
             for (table,) in connection.execute(names).fetchall()
         }
+
+
+def stored(dsn):
+    """Report and instant of every observation."""
+    with psycopg.connect(dsn) as connection:
+        return sorted(
+            connection.execute("SELECT unnest(reports), unnest(observed_at) FROM observation_parcel").fetchall()
+        )
 
 
 def month_of(tally, license="acme-1", month=date(2025, 1, 1)):
@@ -243,6 +252,34 @@ def test_a_report_that_says_something_else_than_an_earlier_file_is_refused(shop,
     assert state(dsn) == before
 
 
+@pytest.mark.parametrize("told", ["2025-01-10T09:00:00Z,bob", "2025-03-10T09:00:00Z,ann"])
+def test_an_observation_whose_report_said_something_else_before_is_refused(shop, dsn, tmp_path, told):
+    observe(shop, tmp_path / "a.csv", "2025-01-10T09:00:00Z,ann,r1")
+    before = state(dsn)
+    with pytest.raises(BadFile, match=r"b.csv:3: report_id: report r1 .* imported before with other content"):
+        observe(shop, tmp_path / "b.csv", "2025-01-11T09:00:00Z,ann,r2", f"{told},r1")
+    assert state(dsn) == before
+
+
+def test_reports_of_a_long_file_are_compared_across_all_of_it(shop, dsn, tmp_path):
+    rows = [f"2025-01-10T09:00:00Z,user-{n},r{n}" for n in range(20_000)]
+    before = state(dsn)
+    with pytest.raises(BadFile, match=r"report r5 on line 7: line 20002 says something else"):
+        observe(shop, tmp_path / "a.csv", *rows, "2025-01-10T09:00:00Z,somebody,r5")
+    assert state(dsn) == before
+    observe(shop, tmp_path / "b.csv", *rows, rows[5])
+    assert stored(dsn) == sorted((f"r{n}", datetime(2025, 1, 10, 9, tzinfo=UTC)) for n in range(20_000))
+
+
+def test_an_instant_before_the_epoch_of_the_database_is_kept_and_closed(shop, dsn, tmp_path):
+    observe(shop, tmp_path / "a.csv", "2000-01-01T12:00:00Z,ann,r1", "2000-01-01T00:00:00.5+14:00,ann,r2")
+    first = datetime(1999, 12, 31, 10, 0, 0, 500_000, tzinfo=UTC)
+    assert stored(dsn) == [("r1", datetime(2000, 1, 1, 12, tzinfo=UTC)), ("r2", first)]
+    with psycopg.connect(dsn) as connection:
+        marks = connection.execute("SELECT first_at, dirty_from FROM to_close").fetchall()
+    assert marks == [(first, date(1999, 12, 30))]
+
+
 def test_two_licenses_may_use_the_same_report_id(shop, tmp_path):
     rows = ["acme-1,users,2025-01-10,5,r1", "rival-1,users,2025-01-10,4,r1"]
     assert take_in(shop, write_csv(tmp_path / "counts.csv", READINGS, rows)).new == 2
@@ -290,6 +327,16 @@ def test_a_pipe_and_a_symbolic_link_are_read_like_a_file(tmp_path):
     writer.start()
     assert list(read_rows(str(pipe))) == list(read_rows(str(link)))
     writer.join()
+
+
+def test_what_comes_through_a_pipe_may_be_known_already(shop, dsn):
+    once, more = observation(), observation() + "acme-1,users,2025-01-10T09:00:00Z,bob,r2\n"
+    for rows, said in ((once, [b"1", b"1"]), (once, [b"1", b"0"]), (more, [b"2", b"1"])):
+        done = subprocess.run(
+            [sys.executable, "-c", IMPORT, dsn, "-"], input=rows.encode(), cwd=ROOT, capture_output=True, check=True
+        )
+        assert done.stdout.split() == said
+    assert [report for report, _ in stored(dsn)] == ["r1", "r2"]
 
 
 def test_standard_input_is_read(shop, dsn, tmp_path):
@@ -424,6 +471,15 @@ def test_a_file_imported_by_two_processes_at_once_is_taken_in_once(shop, dsn, tm
     )
 
 
+def test_observations_imported_by_two_processes_at_once_are_taken_in_once(shop, dsn, tmp_path):
+    rows = [f"acme-1,users,2025-01-{n % 28 + 1:02}T09:00:00Z,user-{n},r{n}" for n in range(10_000)]
+    path = write_csv(tmp_path / "counts.csv", OBSERVATIONS, rows)
+    with importing(dsn, path) as one, importing(dsn, path) as other:
+        said = sorted(process.communicate()[0].split()[1] for process in (one, other))
+    assert said == [b"0", b"10000"]
+    assert len(stored(dsn)) == 10_000
+
+
 def observe(tally, path, *rows):
     take_in(tally, write_csv(path, OBSERVATIONS, [f"acme-1,users,{row}" for row in rows]))
 
@@ -504,7 +560,7 @@ def test_erasing_a_name_changes_no_count(shop, dsn, tmp_path):
         ordinal = date(2025, 1, 1).toordinal()
         names = {name for _, name in observations(connection, license, "users", "UTC", ordinal, ordinal + 31)}
         stored = connection.execute(
-            "SELECT subject FROM observation WHERE bucket = %s", [bucket_of(license)]
+            "SELECT unnest(subjects) FROM observation_parcel WHERE bucket = %s", [bucket_of(license)]
         ).fetchall()
     assert names == {"bob"} | {str(subject) for (subject,) in stored if str(subject) in names}
     assert len(names) == 2

@@ -10,10 +10,8 @@ import pytest
 from domain.counting import (
     DayCounts,
     Rules,
-    counted_subjects,
-    daily_counts,
+    Seen,
     definition_digest,
-    distinct_subjects,
     measure,
     named,
 )
@@ -44,36 +42,36 @@ def readings(measured, **more):
 
 def test_one_address_with_a_hundred_client_domains_counts_as_a_hundred():
     clients = seen(*((5, f"client{n}.example") for n in range(100)))
-    assert daily_counts(users(), clients, JANUARY + 4, JANUARY + 5) == [100]
+    assert Seen(users(), clients).daily_counts(JANUARY + 4, JANUARY + 5) == [100]
 
 
 def test_a_window_of_a_month_begins_again_with_each_month():
     observed = seen((30, "ann"), (31, "bob"), (32, "ann"))
-    assert daily_counts(users(), observed, JANUARY + 29, JANUARY + 33) == [1, 2, 1, 1]
+    assert Seen(users(), observed).daily_counts(JANUARY + 29, JANUARY + 33) == [1, 2, 1, 1]
 
 
 def test_a_window_of_seven_days_forgets_on_the_eighth():
-    assert daily_counts(users(window=7), seen((1, "ann")), JANUARY, JANUARY + 8) == [1] * 7 + [0]
+    assert Seen(users(window=7), seen((1, "ann"))).daily_counts(JANUARY, JANUARY + 8) == [1] * 7 + [0]
 
 
 def test_a_window_looks_back_over_days_before_the_range():
-    assert daily_counts(users(window=30), seen((1, "ann")), JANUARY + 29, JANUARY + 31) == [1, 0]
+    assert Seen(users(window=30), seen((1, "ann"))).daily_counts(JANUARY + 29, JANUARY + 31) == [1, 0]
 
 
 def test_a_subject_seen_twice_on_a_day_was_seen_on_one_day():
     once = seen((3, "ann"), (3, "ann"))
-    assert daily_counts(users(threshold_days=2), once, JANUARY, JANUARY + 5) == [0] * 5
+    assert Seen(users(threshold_days=2), once).daily_counts(JANUARY, JANUARY + 5) == [0] * 5
 
 
 def test_mail_on_two_days_within_seven_makes_an_active_recipient():
     observed = seen((1, "ann"), (7, "ann"), (1, "bob"), (8, "bob"))
-    assert daily_counts(users(window=7, threshold_days=2), observed, JANUARY + 6, JANUARY + 8) == [1, 0]
+    assert Seen(users(window=7, threshold_days=2), observed).daily_counts(JANUARY + 6, JANUARY + 8) == [1, 0]
 
 
 def test_an_alias_and_its_mailbox_are_one_user():
     counting = users(folds=(Fold("sales@acme.example", "ann@acme.example"),))
     observed = seen((1, "sales@acme.example"), (1, "ann@acme.example"), (1, "bob@acme.example"))
-    assert daily_counts(counting, observed, JANUARY, JANUARY + 1) == [2]
+    assert Seen(counting, observed).daily_counts(JANUARY, JANUARY + 1) == [2]
 
 
 def test_an_alias_is_folded_only_while_it_is_one():
@@ -123,13 +121,13 @@ def test_a_domain_cannot_be_folded_into_a_subject():
 
 def test_an_excluded_alias_domain_is_excluded_under_its_main_name():
     counting = users(folds=(Fold("@acme.test", "@acme.example"),), exclusions=(Exclusion("*@acme.example", "partner"),))
-    assert daily_counts(counting, seen((1, "ann@acme.test")), JANUARY, JANUARY + 1) == [0]
+    assert Seen(counting, seen((1, "ann@acme.test"))).daily_counts(JANUARY, JANUARY + 1) == [0]
 
 
 def test_an_exclusion_ends_the_day_before_its_end():
     counting = users(window=1, exclusions=(Exclusion("ann", "on leave", date(2025, 1, 2), date(2025, 1, 3)),))
     observed = seen((1, "ann"), (2, "ann"), (3, "ann"))
-    assert daily_counts(counting, observed, JANUARY, JANUARY + 3) == [1, 0, 1]
+    assert Seen(counting, observed).daily_counts(JANUARY, JANUARY + 3) == [1, 0, 1]
 
 
 def test_an_exclusion_of_a_subject_spares_others_of_its_domain():
@@ -171,12 +169,12 @@ def test_a_reading_of_zero_is_zero():
 
 def test_distinct_users_of_a_period_need_the_days_inside_it():
     observed = seen((31, "ann"), (32, "ann"), (32, "bob"), (33, "bob"))
-    assert distinct_subjects(users(threshold_days=2), observed, FEBRUARY, MARCH) == {"bob"}
+    assert Seen(users(threshold_days=2), observed).distinct(FEBRUARY, MARCH) == {"bob"}
 
 
 def test_who_is_in_the_count_of_a_month_includes_those_the_window_still_remembers():
     observed = seen((25, "ann"), (2, "bob"))
-    assert counted_subjects(users(window=10), observed, FEBRUARY, MARCH) == {"ann"}
+    assert Seen(users(window=10), observed).counted(FEBRUARY, MARCH) == {"ann"}
 
 
 def test_everybody_is_named_with_what_they_count_as_or_why_not():

@@ -14,7 +14,7 @@ from fractions import Fraction
 from math import lcm
 from typing import Any, NamedTuple
 
-from domain.counting import DayCounts, Observation, daily_counts, deciding_day, measure
+from domain.counting import DayCounts, Observation, Seen, deciding_day, measure
 from domain.package_version import Counting, Measure
 from domain.period import Span
 from tests.conformance.verdict import Case
@@ -89,7 +89,7 @@ def measured(kind: Measure, readings: Readings, span: Span) -> Fraction:
 def observed(kind: Measure, seen: Iterable[Observation], span: Span) -> Fraction:
     """Our measure of the daily counts of subjects."""
     counting = Counting("lago", kind, window=1)
-    daily = dict(enumerate(daily_counts(counting, seen, *span), start=span[0]))
+    daily = dict(enumerate(Seen(counting, seen).daily_counts(*span), start=span[0]))
     return measure(counting, DayCounts(daily), *span) or Fraction(0)
 
 

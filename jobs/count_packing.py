@@ -1,0 +1,111 @@
+"""Batches of a count file as rows for COPY: staged beside their lines, or at once as reports and parcels."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
+from functools import lru_cache
+from hashlib import blake2b
+from uuid import UUID
+
+from domain.identity import bucket_of
+from jobs import count_fields as fields
+from jobs import count_tables as tables
+from jobs.count_fields import field
+from jobs.count_rows import Batch
+
+REMEMBERED = 1 << 17
+"""Subjects whose hashes are remembered."""
+TOLD = 200_000
+"""Names remembered as told; beyond it they are told again, so that memory stays bounded."""
+
+Packed = Mapping[str, bytes]
+"""Rows for a binary COPY into each table: "subject (bucket, name)" → rows."""
+
+
+class Packer:
+    """Packs batches whose licenses are known."""
+
+    def __init__(self, key: bytes) -> None:
+        self.places: dict[str, bytes] = {}
+        self._subject = lru_cache(REMEMBERED)(lambda name: field(subject_hash(key, name)))
+        self._told: dict[str, set[str]] = defaultdict(set)
+        self._left = TOLD
+
+    def know(self, licenses: Mapping[str, UUID]) -> None:
+        """Licenses by the reference that the file names them by."""
+        for name, license in licenses.items():
+            self.places[name] = field(bucket_of(license).to_bytes(2, "big")) + field(license.bytes)
+
+    def readings(self, batch: Batch) -> Packed:
+        """Readings for the staging table."""
+        quantities = fields.integers(map(int, batch.what))
+        content = (map(fields.day, batch.when), quantities, fields.texts(batch.reports))
+        return {tables.READINGS.columns: fields.rows(8, *self._staged(batch), *content)}
+
+    def observations(self, batch: Batch) -> Packed:
+        """Observations for the staging table, and the names of the subjects."""
+        instants = fields.integers(map(fields.microseconds, batch.when))
+        rows = fields.rows(7, *self._staged(batch), instants, map(self._subject, batch.what))
+        subjects: dict[str, set[str]] = defaultdict(set)
+        for license, subject in zip(batch.licenses, batch.what, strict=True):
+            subjects[license].add(subject)
+        named = b"".join(self._named(license, found) for license, found in subjects.items())
+        return {tables.OBSERVATIONS.columns: rows, tables.NAMED: named}
+
+    def parcels(self, batch: Batch) -> Packed:
+        """Observations as they are kept, as long as nothing is known of their reports."""
+        groups: dict[tuple[str, str], list[tuple[bytes, int, str]]] = defaultdict(list)
+        rows = zip(fields.texts(_keys(batch.reports)), map(fields.microseconds, batch.when), batch.what, strict=True)
+        for group, row in zip(zip(batch.licenses, batch.counters, strict=True), rows, strict=True):
+            groups[group].append(row)
+        packed: dict[str, list[bytes]] = defaultdict(list)
+        for (license, counter), found in groups.items():
+            reports, at, subjects = zip(*found, strict=True)
+            begin = b"\0\3" + self.places[license]
+            packed[tables.REPORTS].append(begin + begin.join(reports))
+            of = self.places[license] + field(counter.encode())
+            first, last = fields.integers((min(at), max(at)))
+            arrays = (
+                ("text", reports),
+                ("timestamptz", fields.integers(at)),
+                ("uuid", list(map(self._subject, subjects))),
+            )
+            packed[tables.PARCELS].append(
+                b"\0\x08" + of + first + last + b"".join(fields.array(kind, column) for kind, column in arrays)
+            )
+            packed[tables.TOUCHED].append(b"\0\4" + of + first)
+            packed[tables.NAMED].append(self._named(license, set(subjects)))
+        return {table: b"".join(rows) for table, rows in packed.items()}
+
+    def _staged(self, batch: Batch) -> tuple[Iterable[bytes], ...]:
+        """The columns that every staging table begins with."""
+        places = map(self.places.__getitem__, batch.licenses)
+        reports = fields.texts(_keys(batch.reports))
+        return fields.integers(batch.lines), places, reports, fields.texts(batch.counters)
+
+    def _named(self, license: str, subjects: set[str]) -> bytes:
+        """The dictionary's rows of subjects, but those that were told before: it needs each only once."""
+        new = subjects - self._told[license]
+        self._left -= len(new)
+        if self._left < 0:
+            self._told.clear()
+            self._left = TOLD
+        self._told[license] |= new
+        begin = b"\0\4" + self.places[license]
+        return b"".join(begin + self._subject(name) + field(name.encode()) for name in new)
+
+
+def subject_hash(key: bytes, subject: str) -> bytes:
+    """What a subject is stored as: 128 bits that nobody can compute without the installation's key."""
+    return blake2b(key + subject.encode(), digest_size=16).digest()
+
+
+def _keys(reports: Sequence[str]) -> Sequence[str]:
+    """What reports are known by: their ids, or a digest of one that is long."""
+    if max(map(len, reports), default=0) <= tables.REPORT_LENGTH:
+        return reports
+    return [
+        report if len(report) <= tables.REPORT_LENGTH else blake2b(report.encode(), digest_size=32).hexdigest()
+        for report in reports
+    ]
