@@ -38,6 +38,8 @@ from projections.follower import Follower
 if TYPE_CHECKING:
     from adapters.providers.findings import Finding
 
+NOWHERE = "https://localhost/"
+"""Where customers come back to while nobody said where our pages are."""
 MODULE = get_topic(factory.Factory).partition(":")[0]
 
 
@@ -139,7 +141,8 @@ def providers_of(chosen: Settings) -> dict[str, Provider]:
     if chosen.stripe_key is not None:
         from adapters.providers.stripe import StripePayments
 
-        found["stripe"] = StripePayments(chosen.stripe_key.get_secret_value(), chosen.stripe_base)
+        key, back = chosen.stripe_key.get_secret_value(), chosen.public_url or NOWHERE
+        found["stripe"] = StripePayments(key, chosen.stripe_base, return_url=back)
     if chosen.paypal_secret is not None:
         from adapters.providers.paypal import PayPalPayments, Transport
 
@@ -158,6 +161,13 @@ def refunder_of(tally: Tally) -> Refunder:
     """Who gives money back by the providers that are set up. Raises: Conflict when there are none."""
     _some_provider(tally)
     return Refunder(tally.billing, tally.providers)
+
+
+def provider_of(tally: Tally, name: str) -> Provider:
+    """A provider that is set up. Raises: Conflict when there is no key for it."""
+    if name not in tally.providers:
+        raise Conflict(f"there is no key for {name!r}: see docs/providers.md, or `tally sandbox` to try it")
+    return tally.providers[name]
 
 
 def _some_provider(tally: Tally) -> None:

@@ -9,8 +9,9 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
+from adapters.bootstrap import provider_of
 from adapters.catalog_file.read import read_ladder
-from adapters.cli.session import After, CommandId, Day, Limit, command_id, opened, show, table_of
+from adapters.cli.session import After, CommandId, Day, Limit, back_to, command_id, opened, show, table_of
 from domain.application.accounts import (
     AddPaymentMethod,
     ChangeAccount,
@@ -19,8 +20,9 @@ from domain.application.accounts import (
     SetLadder,
     account_named,
 )
-from domain.errors import Invalid, NotFound
+from domain.errors import Invalid, NotFound, Unavailable
 from domain.events.account import Party
+from domain.payment import SetUp
 
 app = typer.Typer(no_args_is_help=True, help="Customers and resellers: a tree of accounts, and who pays for whom.")
 
@@ -153,6 +155,33 @@ def pay_by(
         tally.billing.execute(command or AddPaymentMethod(reference, provider, customer, token, label))
     answer = {"account": reference, "method": token, "removed": remove}
     show(answer, f"{reference} is {'not ' if remove else ''}charged by {label or token} at {provider}")
+
+
+@app.command("set-up")
+def set_up(
+    reference: Reference,
+    provider: Annotated[str, typer.Argument(help="stripe or paypal")],
+    return_url: Annotated[str, typer.Option(help="where the customer comes back to (or TALLY_PUBLIC_URL)")] = "",
+) -> None:
+    """Opens the provider's page on which the customer leaves a card, a mandate or a PayPal agreement.
+
+    What was left is the account's method as soon as the provider's webhook tells of it (`tally serve`).
+    """
+    with opened() as tally:
+        asked = provider_of(tally, provider)
+        account = account_named(tally.billing, reference)
+        held = [method.customer for method in account.methods.values() if method.provider == provider]
+        wanted = SetUp(
+            account=reference, name=account.party.name, email=account.party.email,
+            return_url=back_to(return_url), customer=held[-1] if held else "",
+        )  # fmt: skip
+        reply = asked.set_up(wanted)
+    if reply.state in ("over", "unknown"):
+        raise Unavailable(f"{provider} says: {reply.text or reply.state}")
+    show(
+        {"account": reference, "state": reply.state, "url": reply.url},
+        f"{reference}: {reply.state} {reply.url}".rstrip(),
+    )
 
 
 @app.command("dunning")

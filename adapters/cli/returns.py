@@ -8,8 +8,20 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.bootstrap import collector_of, refunder_of
-from adapters.cli.session import After, CommandId, Limit, command_id, money, opened, progress, show, table_of, today
+from adapters.bootstrap import collector_of, provider_of, refunder_of
+from adapters.cli.session import (
+    After,
+    CommandId,
+    Limit,
+    back_to,
+    command_id,
+    money,
+    opened,
+    progress,
+    show,
+    table_of,
+    today,
+)
 from domain.application.payments import collection
 from domain.application.returns import OpenRefund, ReleaseHold
 from domain.errors import Conflict, NotFound
@@ -102,15 +114,14 @@ def release(number: Number, why: Annotated[str, typer.Option(help="for the books
 def page(
     number: Number,
     provider: Annotated[str, typer.Argument(help="stripe or paypal")],
-    return_url: Annotated[str, typer.Option(help="where the customer comes back to")],
+    return_url: Annotated[str, typer.Option(help="where the customer comes back to (or TALLY_PUBLIC_URL)")] = "",
 ) -> None:
     """Opens the provider's page on which a customer pays an invoice, and prints where it is."""
     with opened() as tally:
         collector = collector_of(tally)
-        if provider not in collector.providers:
-            raise Conflict(f"there is no key for {provider!r}")
+        provider_of(tally, provider)
         tally.follower().catch_up()
-        attempt = collector.offer(owed_on(tally.pool, number).invoice, provider, return_url)
+        attempt = collector.offer(owed_on(tally.pool, number).invoice, provider, back_to(return_url))
     show({"number": number, "state": attempt.state, "url": attempt.url}, f"{number}: {attempt.state} {attempt.url}")
 
 

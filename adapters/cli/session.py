@@ -106,6 +106,14 @@ def money(amount: int, currency: str) -> str:
     return f"{written(amount, currency)} {currency}"
 
 
+def back_to(return_url: str) -> str:
+    """Where a customer comes back to from a provider's page. Raises: Invalid when nobody said."""
+    chosen = return_url or settings(session.home).public_url
+    if not chosen:
+        raise Invalid("say --return-url, or set TALLY_PUBLIC_URL: where do customers come back to?")
+    return chosen
+
+
 def today(zone: str = "UTC") -> date:
     """The date in a zone."""
     return datetime.now(ZoneInfo(zone)).date()

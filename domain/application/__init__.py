@@ -76,7 +76,7 @@ class Billing(Application[UUID]):
         Raises: Refusal when a rule says no; DuplicateRequest when the id was used with another body; Stale when others
         kept changing the same things.
         """
-        body = digest(type(command).__name__, msgspec.json.encode(command)) if command_id else b""
+        body = digest(type(command).__name__, _said(command)) if command_id else b""
         for _ in range(TRIES):
             outcome = self._decide(command, command_id, body)
             if outcome is None:
@@ -148,3 +148,10 @@ class Billing(Application[UUID]):
             return self.find(kind, identifier, "stream")
         except NotFound:
             return kind(identifier)
+
+
+def _said(command: Command) -> bytes:
+    """What the caller said: a repetition is carried out at another moment, which the command may note as UNSAID."""
+    unsaid: tuple[str, ...] = getattr(command, "UNSAID", ())
+    words = {name: getattr(command, name) for name in getattr(command, "__struct_fields__", ()) if name not in unsaid}
+    return msgspec.json.encode(words)

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 from datetime import date, datetime
+from typing import ClassVar
 from uuid import UUID
 
 import msgspec
@@ -74,6 +75,7 @@ class OpenRefund(msgspec.Struct, frozen=True):
     Raises: Conflict for money that did not come by a provider, or that is not there any more.
     """
 
+    UNSAID: ClassVar[tuple[str, ...]] = ("opened_at",)
     account: UUID
     currency: str
     receipt: str

@@ -1,0 +1,122 @@
+"""Money in and back by the commands that a person types: pages, charges, refunds, disputes, holds, and the books after it."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Callable, Iterator
+from typing import Any
+
+import pytest
+import requests
+
+from adapters.bootstrap import Tally
+from adapters.cli.main import main
+from adapters.sandbox.desk import Clock
+from adapters.sandbox.server import Sandbox
+from tests.providers.stripe_world import BACK, press
+from tests.store.test_collect import invoices
+
+Typed = Callable[..., Any]
+ONCE = "6b3f9f0e-0f4b-4a2e-9a51-4a4b8a0c7a11"
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    with Sandbox(clock=Clock(time.time)) as running:
+        yield running
+
+
+@pytest.fixture
+def typed(tally: Tally, sandbox: Sandbox, monkeypatch: Any, capsys: Any) -> Typed:
+    """Runs a command; what it printed as JSON, or the code of its refusal."""
+    words = {
+        "DATABASE_URL": tally.dsn, "TALLY_STRIPE_KEY": "sk_test_1", "TALLY_STRIPE_BASE": sandbox.url,
+        "TALLY_PAYPAL_CLIENT": "sandbox", "TALLY_PAYPAL_SECRET": "sandbox",
+        "TALLY_PAYPAL_BASE": f"{sandbox.url}/paypal",
+    }  # fmt: skip
+    for name, value in words.items():
+        monkeypatch.setenv(name, value)
+
+    def run(*words: str) -> Any:
+        status = main([*words, "--json"])
+        printed = capsys.readouterr()
+        return json.loads(printed.out) if not status else json.loads(printed.err)["error"]["code"]
+
+    return run
+
+
+def hear(typed: Typed) -> None:
+    """What webhooks would have told."""
+    typed("webhooks", "catch-up")
+    typed("webhooks", "process")
+
+
+def test_a_customer_leaves_a_card_is_charged_and_gets_a_part_back(typed, tally):
+    invoices(tally, 1)
+    press(typed("accounts", "set-up", "a0", "stripe", "--return-url", BACK)["url"], "leave", "pm_card_visa")
+    hear(typed)
+    assert typed("payments", "collect") == {"succeeded": 1}
+    (receipt,) = typed("payments", "list")
+    assert typed("payments", "refund", receipt["receipt"], "--amount", "23.81") == "conflict"
+    refund = typed("payments", "refund", receipt["receipt"], "--amount", "10.00", "--id", ONCE)
+    assert (refund["state"], refund["amount"]) == ("succeeded", 1000)
+    again = typed("payments", "refund", receipt["receipt"], "--amount", "10.00", "--id", ONCE)
+    assert again["state"] == "done before"
+    hear(typed)
+    assert [one["state"] for one in typed("payments", "refunds", "--follow")] == ["succeeded"]
+    (held,) = typed("payments", "holds")
+    assert (held["open"], typed("payments", "collect"), typed("payments", "retry", held["number"])["state"]) == (
+        1000, {}, "skipped"
+    )  # fmt: skip
+    assert typed("reconcile")["stripe"]["differences"] == []
+    assert len(typed("payments", "release", held["number"], "--why", "it is owed")["released"]) == 1
+    assert typed("payments", "retry", held["number"])["state"] == "succeeded"
+    assert typed("payments", "open") == []
+    assert typed("reconcile")["stripe"]["differences"] == []
+    assert [check["name"] for check in typed("verify") if check["found"]] == []
+
+
+@pytest.mark.parametrize("provider", ["stripe", "paypal"])
+def test_a_customer_pays_one_invoice_on_the_providers_page(typed, tally, provider):
+    invoices(tally, 1)
+    (owed,) = typed("payments", "open")
+    page = typed("payments", "page", owed["number"], provider, "--return-url", BACK)
+    assert page["state"] == "action_required"
+    assert typed("payments", "page", owed["number"], provider, "--return-url", BACK) == "conflict", "one at a time"
+    if provider == "stripe":
+        press(page["url"], "pay", "pm_card_visa")
+    else:
+        requests.post(page["url"], data={"payer": "payer-good"}, timeout=5, allow_redirects=False)
+    hear(typed)
+    assert typed("payments", "open") == []
+    assert typed("reconcile")[provider]["differences"] == []
+
+
+def test_a_bank_that_wants_its_customer_has_the_same_payment_approved(typed, tally):
+    invoices(tally, 1)
+    typed("accounts", "pay-by", "a0", "stripe", "cus_1", "pm_card_authenticationRequired")
+    assert typed("payments", "collect") == {"action_required": 1}
+    (tried,) = typed("payments", "attempts")
+    asked = typed("payments", "approve", tried["number"])
+    press(asked["url"], "authenticate")
+    hear(typed)
+    (after,) = typed("payments", "attempts")
+    assert (after["state"], after["object"]) == ("succeeded", tried["object"])
+
+
+def test_a_dispute_takes_the_money_holds_the_invoice_and_gives_it_back_when_it_is_won(typed, tally, sandbox):
+    invoices(tally, 1)
+    typed("accounts", "pay-by", "a0", "stripe", "cus_1", "pm_card_createDispute")
+    typed("payments", "collect")
+    hear(typed)
+    (dispute,) = typed("payments", "disputes")
+    assert (dispute["state"], dispute["withdrawn"], dispute["given back"]) == ("open", 2380, 0)
+    assert [one["open"] for one in typed("payments", "holds")] == [2380]
+    assert typed("payments", "refund", dispute["receipt"]) == "conflict", "there is nothing left to give back"
+    sandbox.stripe.returns.end(dispute["dispute"].partition(":")[2], "won")
+    hear(typed)
+    assert [one["state"] for one in typed("payments", "disputes")] == ["won"]
+    assert typed("payments", "settle")["payers"] == 1
+    assert (typed("payments", "open"), typed("payments", "holds")) == ([], [])
+    assert typed("reconcile")["stripe"]["differences"] == []
