@@ -11,7 +11,7 @@ EXAMPLES ?= 100
 CASES_OF ?= 50000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup run test lint fmt lock bench conformance opponent machine provider-faults fuzz-webhooks clean
+.PHONY: help setup run test lint fmt lock bench conformance opponent machine webhook-orders provider-faults fuzz-webhooks clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -44,6 +44,9 @@ opponent: $(READY) ## random months, calm and rough: kills, twins, re-imports, o
 
 machine: $(READY) ## a business played by Hypothesis: payments, refunds, disputes, bank files, kills (EXAMPLES=100)
 	MACHINE_EXAMPLES=$(EXAMPLES) $(BIN)/pytest tests/scenario/test_business_machine.py
+
+webhook-orders: $(READY) ## all orders of the webhooks of each flow, each twice
+	ALL_ORDERS=1 $(BIN)/pytest tests/providers/test_orders_of_webhooks.py
 
 provider-faults: $(READY) ## calls to a provider through a bad network: nobody is charged or refunded twice (CALLS=20000)
 	$(BIN)/python -m tests.providers.faults $(CALLS)

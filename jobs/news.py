@@ -89,10 +89,10 @@ class Reader:
         if currency != news.currency:
             raise IntegrityError(f"refund {news.object} is in {news.currency}, its payment in {currency}")
         words, on = (account, currency, receipt, f"{self.provider}:{news.object}"), self._today()
+        # One that failed before we heard of it is booked too, so that older news of it books nothing afterwards.
+        self._execute(GiveBack(*words, "refund", news.amount, on))
         if news.state == "failed":
             self._execute(UndoReturn(*words, on, news.code))
-        else:
-            self._execute(GiveBack(*words, "refund", news.amount, on))
 
     def _dispute(self, news: DisputeNews) -> tuple[Verdict, str]:
         account, currency = self._receipt(news.payment)

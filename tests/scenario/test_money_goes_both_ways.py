@@ -1,4 +1,4 @@
-"""Money in and back by the commands that a person types: pages, charges, refunds, disputes, holds, and the books after it."""
+"""Money in and back by commands: pages, charges, refunds, disputes, holds, and books that agree after all of it."""
 
 from __future__ import annotations
 
