@@ -24,7 +24,8 @@ from domain.events import license as license_events
 from domain.events.documents import Ref
 from domain.grid import Cadence, Grid
 from domain.package_version import Component, PackageVersion
-from domain.period import OPEN_END, Span, common, span, subtract, union
+from domain.period import OPEN_END, Span, common, span, subtract
+from domain.served import pauses, served, served_around
 
 T = TypeVar("T")
 
@@ -183,8 +184,8 @@ class _History:
         assert isinstance(started, license_events.LicenseStarted)
         self.started, self.account = started, account
         self.facts, self.packages = license_facts, packages
-        self.service = _service(self.started, license_facts)
-        self.active = subtract(self.service, _pauses(license_facts))
+        self.service = served(self.started, (body for _, body in license_facts))
+        self.active = subtract(self.service, pauses(body for _, body in license_facts))
         self.discounts = _discounts(license_facts)
         self.commitments = [fact for fact in license_facts if isinstance(fact.body, license_events.CommitmentSet)]
 
@@ -219,7 +220,7 @@ class _History:
         assert isinstance(body, (license_events.LicenseStarted, license_events.LicenseChanged))
         if body.type == "trial":
             return
-        first, last = _service_around(self.service, days[0])
+        first, last = served_around(self.service, days[0])
         for component in version.components:
             for (start, end), payer, billing_day, refs in self.account.cut(days):
                 for (a, b), minimum, commitment in self._committed(component.id, (start, end)):
@@ -333,37 +334,6 @@ def _effective(body: Event) -> int:
         return body.start_on.toordinal()
     assert isinstance(body, license_events.LicenseChanged)
     return body.effective_on.toordinal()
-
-
-def _service(started: license_events.LicenseStarted, facts: Iterable[Located]) -> list[Span]:
-    """The days of service: from the start to the end, and again after each reactivation."""
-    service = before = [(started.start_on.toordinal(), OPEN_END)]
-    for _, body in facts:
-        if isinstance(body, license_events.LicenseCancelled):
-            before, service = service, common(service, [(0, body.end_on.toordinal())])
-        elif isinstance(body, license_events.CancellationWithdrawn):
-            service = before
-        elif isinstance(body, license_events.LicenseReactivated):
-            service = union([*service, (body.from_on.toordinal(), OPEN_END)])
-    return service
-
-
-def _service_around(service: Sequence[Span], ordinal: int) -> Span:
-    return next(days for days in service if days[0] <= ordinal < days[1])
-
-
-def _pauses(facts: Iterable[Located]) -> list[Span]:
-    """The days that are not billed because the license was suspended for a reason that pauses billing."""
-    pauses: list[Span] = []
-    open_since: dict[str, int] = {}
-    for _, body in facts:
-        if isinstance(body, license_events.LicenseSuspended) and body.pauses_billing:
-            open_since.setdefault(body.reason, body.from_on.toordinal())
-        elif isinstance(body, license_events.SuspensionDemanded) and body.pauses_billing:
-            open_since.setdefault(body.reason, body.on.toordinal())
-        elif isinstance(body, license_events.LicenseResumed) and body.reason in open_since:
-            pauses.append((open_since.pop(body.reason), body.on.toordinal()))
-    return union([*pauses, *((since, OPEN_END) for since in open_since.values())])
 
 
 def _discounts(facts: Iterable[Located]) -> tuple[Discount, ...]:

@@ -7,20 +7,26 @@ a real PostgreSQL and talk to the sandbox, which is another process's and surviv
 from __future__ import annotations
 
 from collections.abc import Callable
-from datetime import UTC, datetime
+from datetime import UTC, date, datetime, timedelta
 from typing import Any, NamedTuple
 from uuid import UUID
 
 from adapters.bootstrap import Tally
 from adapters.providers.stripe import StripePayments
+from domain.account import Account
+from domain.application.accounts import AddPaymentMethod
 from domain.application.payments import collection, issued, receivables
 from domain.application.returns import OpenRefund
 from jobs.collect import Collector
-from jobs.news import Reader
+from jobs.dun import Dunner, Wanted
 from jobs.refund import Refunder
+from jobs.take_in import Processor, catch_up
 from tests.doors import Doors, PoolDoors, Step, at, behind, kill_nine
 
 NOW = datetime(2025, 2, 1, 9, tzinfo=UTC)
+FIRST_STEP = date(2025, 2, 18)
+MUCH_LATER = timedelta(minutes=5)
+"""What a killed worker had put off is due again by then."""
 
 
 class Worker(NamedTuple):
@@ -45,6 +51,12 @@ class Play(NamedTuple):
     story: Story
     points: int
     before: Story = lambda worker, invoice: None
+
+
+def give_a_card(worker: Worker, invoice: UUID) -> None:
+    """The payer of an invoice may be charged from now on."""
+    account = worker.tally.billing.find(Account, issued(worker.tally.billing, invoice).account, "account")
+    worker.tally.billing.execute(AddPaymentMethod(account.reference, "stripe", "cus_1", "pm_card_visa"))
 
 
 def charge(method: str) -> Story:
@@ -73,12 +85,18 @@ def give_back(worker: Worker, invoice: UUID) -> None:
 
 
 def hear(worker: Worker, invoice: UUID) -> None:
-    """Takes in all that Stripe has to tell."""
-    worker.tally.follower().catch_up()
-    reader = Reader(worker.collector, worker.pool, "stripe")
-    for hint in worker.stripe.hints(datetime(2025, 1, 31, tzinfo=UTC)):
-        for news in worker.stripe.news(hint):
-            reader.take_in(news)
+    """Keeps all that Stripe has to tell, and deals with it."""
+    catch_up(worker.stripe, worker.pool, datetime.now(UTC))
+    collector = Collector(worker.billing, {"stripe": worker.stripe}, lambda: datetime.now(UTC) + MUCH_LATER)
+    Processor(collector, worker.pool, worker.tally.follower().catch_up).process()
+
+
+def chase(worker: Worker, invoice: UUID) -> None:
+    """Takes up what was left behind, and lets an overdue invoice take its first step: a reminder, and a charge."""
+    held = collection(worker.tally.billing, invoice)
+    if held.live:
+        worker.collector.carry_on(held.live)
+    Dunner(worker.billing, worker.collector, FIRST_STEP).turn(Wanted(invoice, "", arrived=False))
 
 
 PLAYS = {
@@ -86,7 +104,8 @@ PLAYS = {
     "a card declines": Play(charge("pm_card_chargeDeclined"), 14),
     "a bank wants its customer": Play(charge("pm_card_authenticationRequired"), 10),
     "a refund": Play(give_back, 6, charge("pm_card_visa")),
-    "a dispute is heard of": Play(hear, 32, charge("pm_card_createDispute")),
+    "a dispute is heard of": Play(hear, 58, charge("pm_card_createDispute")),
+    "an overdue invoice is chased": Play(chase, 12, give_a_card),
 }
 
 

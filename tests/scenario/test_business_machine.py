@@ -209,9 +209,8 @@ class Business(RuleBasedStateMachine):
             self.tally.follower().catch_up()
             collect_open(self.collector(), self.tally.pool)
             follow_refunds(Refunder(self.tally.billing, {"stripe": self.stripe()}, self.now), self.tally.pool)
-            for _ in range(2):
-                heard = self.hear(told(self.sandbox), random.Random(0))
-                assert [one for one in heard if one[0] in ("quarantined", "unmatched")] == []
+            heard = self.hear(told(self.sandbox), random.Random(0))
+        assert [one for one in heard if one[0] in ("quarantined", "unmatched")] == []
         self.credit_is_drawn()
         self.tally.follower().catch_up()
         assert [(check.name, check.found) for check in verify(self.tally.pool) if check.found] == []
@@ -222,7 +221,7 @@ class Business(RuleBasedStateMachine):
 
 def test_whatever_happens_in_whatever_order_the_books_hold(server):
     examples = int(os.environ.get("MACHINE_EXAMPLES", 0))
-    quick = settings(max_examples=examples or 6, stateful_step_count=25, deadline=None, derandomize=not examples,
+    quick = settings(max_examples=examples or 4, stateful_step_count=25, deadline=None, derandomize=not examples,
                      suppress_health_check=list(HealthCheck), print_blob=True)  # fmt: skip
     machine: Callable[[], Business] = type("Machine", (Business,), {"server": server})
     run_state_machine_as_test(machine, settings=quick)  # type: ignore[no-untyped-call]

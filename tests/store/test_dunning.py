@@ -30,8 +30,9 @@ from jobs.dun import Dunned, Dunner, Wanted, dun
 from jobs.limits import standings
 from jobs.verify import verify
 from tests.builders import declared_package, open_account, publish, start
+from tests.doors import CALLS, Doors, Killed
 from tests.simulated_provider import Simulated
-from tests.store.test_collect import CALLS, Doors, Killed, killed_at
+from tests.store.test_collect import killed_at
 
 FEBRUARY = date(2025, 2, 1)
 DUE, FIRST, FILTER_OFF, DELIVERY_OFF = (date(2025, m, d) for m, d in ((2, 15), (2, 18), (3, 10), (3, 24)))
