@@ -24,6 +24,8 @@ class Desk:
         self.ledger, self.at, self.acted, self.last = ledger, "", "", ""
         self.plugin, self.tills = Plugin(), dict[str, Till]()
         self.pays = bool(case.get("tells_of_payments"))
+        config = case.get("config") or {}
+        self.pays_nothing = config.get("org.killbill.payment.allow.emptyInvoice") == "true"
         self.ladder, self.states = ladder_of(case if self.pays else {}), states_of(case)
         self.accounts: dict[str, Account] = {}
         self.bundles: dict[str, list[Subscription]] = {}

@@ -79,11 +79,15 @@ class Plugin:
 
 
 class Till:
-    """The money of one account. Shapes: `automatic` whether invoices are charged when they are issued."""
+    """The money of one account.
+
+    Shapes: `automatic` whether invoices are charged when they are issued; `pays_nothing` whether an invoice of nothing,
+    which ours is paid as soon as it is issued, counts as a payment of nothing.
+    """
 
     def __init__(self, account: Account, ledger: Ledger, plugin: Plugin, ladder: Ladder, has_method: bool) -> None:
         self.account, self.ledger, self.plugin, self.ladder = account, ledger, plugin, ladder
-        self.has_method, self.automatic = has_method, True
+        self.has_method, self.automatic, self.pays_nothing = has_method, True, False
         self.money = Receivables(receivables_id(self.id, account.currency))
         self.owes: dict[int, Owed] = {}
         self.payments: list[Paid] = []
@@ -119,10 +123,12 @@ class Till:
                 continue
             gross = sum(row.line.amount for row in invoice.rows if row.line.kind != "adjustment")
             off = sum(row.line.amount for row in invoice.rows if row.line.kind == "adjustment")
-            if number not in self.owes and gross > 0:
+            if number not in self.owes and (gross > 0 or (gross == 0 and self.pays_nothing)):
                 name = make_id(Kind.INVOICE, 0, None, self.account.name, number)
                 chase, attempts = Dunning(dunning_id(name)), Collection(collection_id(name))
                 self.owes[number] = Owed(name, invoice, gross, attempts, chase)
+                if gross == self.left(self.owes[number]) == 0 and self.has_method and self.automatic:
+                    self.payments.append(Paid(self.owes[number], on, 0))
             if gross < 0:
                 self.credit(f"note {number}", -gross, on)
             self._take_off(number, -off, on)
@@ -136,6 +142,11 @@ class Till:
             pays = min(new, self.left(owed)) if owed else 0
             if owed and pays:
                 self.money.allocate(name, owed.id, owed.gross, pays, on)
+
+    def void(self, owed: Owed, on: date) -> None:
+        """A credit note of a whole invoice."""
+        number = next(number for number, one in self.owes.items() if one is owed)
+        self._take_off(number, owed.gross, on)
 
     def credit(self, name: str, amount: int, on: date) -> str:
         """Credit of the account, once by its name."""
