@@ -13,7 +13,7 @@ from domain.billing import documents, found
 from domain.coverage import Coverage
 from domain.difference import NewLine
 from domain.document import Draft
-from domain.events.documents import Line
+from domain.events.documents import Line, Ref
 from domain.period import OPEN_END
 from domain.period import day as date_of
 from domain.terms import Located, Stream

@@ -27,6 +27,7 @@ from domain.receivables import Receivables, dispute_name, receivables_id, refund
 from tests.conformance.killbill.catalog import Refused
 from tests.conformance.killbill.history import Account, Subscription
 from tests.conformance.killbill.ledger import Invoice, Ledger
+from tests.conformance.killbill.policy import effective
 from tests.conformance.verdict import Case, NotExpressible
 
 STATUS: dict[State, str] = {"succeeded": "SUCCESS", "cancelled": "PAYMENT_FAILURE", "unknown": "UNKNOWN"}
@@ -286,10 +287,11 @@ class Till:
         chase = owed.chase
         if chase.effect not in STOPPING:
             return False
-        ends = any(step.ends for step in self.ladder.steps[: len(chase.stages)])
+        ends = next((step for step in self.ladder.steps[: len(chase.stages)] if step.ends), None)
         for subscription, license in self._licenses(owed):
             if license.demand(owed.id, chase.effect, on, chase.pauses_billing) and ends and subscription.end is None:
-                subscription.end = on
+                policy = "END_OF_TERM" if ends.ends_on == "period" else "IMMEDIATE"
+                subscription.end = effective(self.ledger, subscription, policy, on)
         return self._facts()
 
     def _end(self, owed: Owed, on: date) -> bool:
@@ -368,10 +370,11 @@ def ladder_of(case: Case) -> Ladder:
     for state in (case.get("overdue_config") or {}).get("states", ()):
         days, more = _condition(state["condition"]), steps.get(_condition(state["condition"]))
         effect, pauses = _effect(state)
-        ends = effect == "removed"
+        cancels = state.get("subscriptionCancellationPolicy", "NONE")
         steps[days] = Step(
             state["name"], days, retry=more is not None, effect=effect, pauses_billing=pauses,
-            restores="configuration" if ends else "service",
+            restores="service" if cancels == "NONE" else "configuration",
+            ends_on="period" if cancels == "END_OF_TERM" else "step",
         )  # fmt: skip
     ladder = Ladder(tuple(steps[days] for days in sorted(steps)) or (Step("none", 365),), calendar="every_day")
     check(ladder)
@@ -389,11 +392,9 @@ def _condition(said: dict[str, Any]) -> int:
 
 def _effect(state: dict[str, Any]) -> tuple[Effect, bool]:
     """What a state does to licenses, and whether billing pauses."""
-    policy = state.get("subscriptionCancellationPolicy", "NONE")
-    if policy == "IMMEDIATE":
+    if state.get("subscriptionCancellationPolicy") == "IMMEDIATE":
         return "removed", False
-    if policy != "NONE":
-        raise NotExpressible("an overdue state that ends subscriptions with their terms")
     if state.get("disableEntitlementAndChangesBlocked") == "true":
         return "filter_off", True
-    return ("read_only" if state.get("blockChanges") == "true" else "warn"), False
+    ends = state.get("subscriptionCancellationPolicy") == "END_OF_TERM"
+    return ("read_only" if ends or state.get("blockChanges") == "true" else "warn"), False

@@ -15,7 +15,6 @@ from domain.document import draft
 from domain.events.documents import Line, Ref
 from domain.terms import Stream
 from tests.conformance.killbill.catalog import Refused
-from tests.conformance.killbill.history import Subscription
 from tests.conformance.killbill.ledger import Invoice, Ledger
 from tests.conformance.verdict import NotExpressible
 
