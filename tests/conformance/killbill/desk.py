@@ -7,7 +7,8 @@ from typing import Any
 
 from tests.conformance.killbill.history import Account, Subscription
 from tests.conformance.killbill.ledger import Ledger
-from tests.conformance.killbill.till import Plugin, Till, ladder_of, states_of
+from tests.conformance.killbill.overdue import ladder_of, states_of
+from tests.conformance.killbill.till import Plugin, Till
 from tests.conformance.verdict import Case, NotExpressible
 
 Step = dict[str, Any]

@@ -1,4 +1,4 @@
-"""What is paid of Kill Bill's invoices: their payments as attempts and receipts, their overdue states as a ladder.
+"""What is paid of Kill Bill's invoices: their payments as attempts and receipts, their chases.
 
 The domain decides all of it: when a charge is due, what may be opened, what pays for what, what stops and what starts
 again. Here is only who asks whom, in which order.
@@ -20,7 +20,7 @@ from domain.events.collection import AttemptOpened
 from domain.events.dunning import DunningEnded, DunningPaused, DunningStarted
 from domain.events.license import LicenseStarted
 from domain.identity import Kind, make_id
-from domain.ladder import STOPPING, Effect, Ladder, Step, check, counted_from
+from domain.ladder import STOPPING, Ladder, counted_from
 from domain.license import License
 from domain.payment import RefundReply, Reply, State
 from domain.receivables import Receivables, dispute_name, receivables_id, refund_name
@@ -28,7 +28,7 @@ from tests.conformance.killbill.catalog import Refused
 from tests.conformance.killbill.history import Account, Subscription
 from tests.conformance.killbill.ledger import Invoice, Ledger
 from tests.conformance.killbill.policy import effective
-from tests.conformance.verdict import Case, NotExpressible
+from tests.conformance.verdict import NotExpressible
 
 STATUS: dict[State, str] = {"succeeded": "SUCCESS", "cancelled": "PAYMENT_FAILURE", "unknown": "UNKNOWN"}
 STATUS |= {"pending": "PENDING"}
@@ -353,48 +353,3 @@ class Till:
         if not 0 < number <= len(self.payments):
             raise NotExpressible(f"which payment is {name}")
         return self.payments[number - 1]
-
-
-def states_of(case: Case) -> list[str]:
-    """The names of the peer's overdue states, the worst first."""
-    return [state["name"] for state in (case.get("overdue_config") or {}).get("states", ())]
-
-
-def ladder_of(case: Case) -> Ladder:
-    """The peer's days of retries and its overdue states as one ladder, counted from the day of the invoice."""
-    steps: dict[int, Step] = {}
-    after = 0
-    for days in case.get("payment_retry_days") or ():
-        after += days
-        steps[after] = Step(f"retry {after}", after, retry=True)
-    for state in (case.get("overdue_config") or {}).get("states", ()):
-        days, more = _condition(state["condition"]), steps.get(_condition(state["condition"]))
-        effect, pauses = _effect(state)
-        cancels = state.get("subscriptionCancellationPolicy", "NONE")
-        steps[days] = Step(
-            state["name"], days, retry=more is not None, effect=effect, pauses_billing=pauses,
-            restores="service" if cancels == "NONE" else "configuration",
-            ends_on="period" if cancels == "END_OF_TERM" else "step",
-        )  # fmt: skip
-    ladder = Ladder(tuple(steps[days] for days in sorted(steps)) or (Step("none", 365),), calendar="every_day")
-    check(ladder)
-    return ladder
-
-
-def _condition(said: dict[str, Any]) -> int:
-    if set(said) != {"timeSinceEarliestUnpaidInvoiceEqualsOrExceeds"}:
-        raise NotExpressible("an overdue state by the number or the sum of unpaid invoices")
-    since = said["timeSinceEarliestUnpaidInvoiceEqualsOrExceeds"]
-    if since["unit"] != "DAYS":
-        raise NotExpressible("an overdue state after months")
-    return int(since["n"])
-
-
-def _effect(state: dict[str, Any]) -> tuple[Effect, bool]:
-    """What a state does to licenses, and whether billing pauses."""
-    if state.get("subscriptionCancellationPolicy") == "IMMEDIATE":
-        return "removed", False
-    if state.get("disableEntitlementAndChangesBlocked") == "true":
-        return "filter_off", True
-    ends = state.get("subscriptionCancellationPolicy") == "END_OF_TERM"
-    return ("read_only" if ends or state.get("blockChanges") == "true" else "warn"), False
