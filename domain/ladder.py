@@ -18,6 +18,7 @@ from domain.errors import Invalid
 
 Effect = Literal["none", "warn", "read_only", "filter_off", "delivery_off", "removed"]
 Restores = Literal["service", "configuration", "nothing"]
+EndsOn = Literal["step", "period"]
 EFFECTS: tuple[Effect, ...] = ("none", "warn", "read_only", "filter_off", "delivery_off", "removed")
 """What a step does to the licenses of the invoice, the mildest first."""
 
@@ -30,7 +31,8 @@ class Step(msgspec.Struct, frozen=True):
 
     Shapes: `after` days since the invoice is due; `remind` names the template of a message, empty for none; `restores`
     is what a payment brings back after this step: with less than service the licenses end, and only a person can
-    reactivate them; `pauses_billing` when what does not serve from this step on is not billed.
+    reactivate them; `ends_on` whether they end on the day of the step, or are not renewed: then they end with the
+    period, or the term, that runs on it; `pauses_billing` when what does not serve from this step on is not billed.
     """
 
     name: str
@@ -40,6 +42,7 @@ class Step(msgspec.Struct, frozen=True):
     effect: Effect = "none"
     restores: Restores = "service"
     pauses_billing: bool = False
+    ends_on: EndsOn = "step"
 
     @property
     def ends(self) -> bool:
@@ -151,6 +154,8 @@ def faults(ladder: Ladder) -> Iterator[tuple[str, str, str]]:
         if (step.restores != "service" or step.pauses_billing) and step.effect not in STOPPING:
             field = "pauses_billing" if step.pauses_billing else "restores"
             yield f"steps[{number}].{field}", f"a step that is {step.effect} stops nothing", "reference"
+        if step.ends_on == "period" and not step.ends:
+            yield f"steps[{number}].ends", "licenses end by a step that does not restore their service", "reference"
         seen, last = seen | {step.name}, step.after
     for name in ("claim_defers", "transit_defers", "customer_waits"):
         if not 0 <= getattr(ladder, name) <= 365:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from adapters.catalog_file import shape
-from domain.ladder import Effect, Ladder, Step
+from domain.ladder import Effect, EndsOn, Ladder, Step
 
 
 def ladder_of(found: shape.LadderShape) -> Ladder:
@@ -20,5 +20,7 @@ def ladder_of(found: shape.LadderShape) -> Ladder:
 
 def _step(found: shape.StepShape) -> Step:
     effect: Effect = found.effect.replace(" ", "_")  # type: ignore[assignment]
-    restores = found.restores or ("configuration" if effect == "removed" else "service")
-    return Step(found.name, found.after, found.retry, found.remind, effect, restores, found.pauses_billing)
+    ends_on: EndsOn = "step" if found.ends == "at once" else "period"
+    ends = effect == "removed" or ends_on == "period"
+    restores = found.restores or ("configuration" if ends else "service")
+    return Step(found.name, found.after, found.retry, found.remind, effect, restores, found.pauses_billing, ends_on)

@@ -275,6 +275,7 @@ class StepShape(Shape):
     remind: Id | Literal[""] = ""
     effect: Literal["none", "warn", "read only", "filter off", "delivery off", "removed"] = "none"
     restores: Literal["service", "configuration", "nothing"] | None = None
+    ends: Literal["at once", "with the period"] = "at once"
     pauses_billing: Flag = False
 
 

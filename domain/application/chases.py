@@ -9,10 +9,11 @@ from uuid import UUID
 from domain.aggregate import Aggregate
 from domain.application import Billing
 from domain.application.catalog import version_of
+from domain.application.licensing import ends_unrenewed
 from domain.dunning import Dunning, dunning_id
 from domain.events.dunning import DunningEnded, End
 from domain.invoice import Invoice
-from domain.ladder import STOPPING
+from domain.ladder import STOPPING, EndsOn
 from domain.license import UNPAID, License
 from domain.receivables import Receivables
 
@@ -62,8 +63,8 @@ def stopped(billing: Billing, held: Dunning, known: dict[UUID, License]) -> tupl
     return held.started.licenses
 
 
-def stop(billing: Billing, held: Dunning, on: date, ends: bool) -> Iterator[License]:
-    """The licenses of a chase, stopped as far as it has come; with `ends` for good.
+def stop(billing: Billing, held: Dunning, on: date, ends: EndsOn | None = None) -> Iterator[License]:
+    """The licenses of a chase, stopped as far as it has come; with `ends` for good, at once or with their period.
 
     Billing pauses when a step that was taken says so, or the package for whatever is unpaid.
     """
@@ -74,7 +75,10 @@ def stop(billing: Billing, held: Dunning, on: date, ends: bool) -> Iterator[Lice
         rules = version_of(billing, current.package, current.version).changes
         assert held.started is not None
         pauses = held.pauses_billing or UNPAID in rules.pausing_reasons
-        if license.demand(held.started.invoice, held.effect, on, pauses):
-            if ends and license.end_on is None:
-                license.cancel(on, on, f"unpaid: {held.started.document}")
+        changed = license.demand(held.started.invoice, held.effect, on, pauses)
+        if ends and license.end_on is None and license.start_on <= on:
+            end_on = on if ends == "step" else ends_unrenewed(billing, license, on)
+            license.cancel(on, end_on, f"unpaid: {held.started.document}")
+            changed = True
+        if changed:
             yield license

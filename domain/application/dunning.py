@@ -22,7 +22,7 @@ from domain.dunning import BY_HAND, Dunning
 from domain.errors import Conflict
 from domain.events.documents import InvoiceIssued
 from domain.events.dunning import DunningEnded, DunningPaused, DunningStarted, Pause, TransferClaimed
-from domain.ladder import DEFAULT, Facts, Ladder, counted_from, mildest, next_on
+from domain.ladder import DEFAULT, EndsOn, Facts, Ladder, counted_from, mildest, next_on
 from domain.license import License
 
 SEEN: frozenset[Pause] = frozenset({"hold", "refund", "dispute", "in_transit"})
@@ -70,9 +70,13 @@ class ChaseInvoice(msgspec.Struct, frozen=True):
             held.start(self._started(invoice, account, ladder, amount))
         tried, by = len(attempts.attempts), account.method is not None
         taken = held.reach(self.on, amount, tried, by, account.lost_method)
-        ends = {step.name for step in ladder.steps if step.ends}
+        ends = {step.name: step.ends_on for step in ladder.steps if step.ends}
         serves = any(one.restores for one in held.paused.values())
-        stops = () if serves else stop(billing, held, self.on, any(one.stage in ends for one in taken))
+        stops = (
+            ()
+            if serves
+            else stop(billing, held, self.on, _ending([ends[one.stage] for one in taken if one.stage in ends]))
+        )
         return Outcome((held, *stops), answer=held)
 
     def _wait(self, held: Dunning, attempts: Collection, ladder: Ladder) -> None:
@@ -170,7 +174,7 @@ class ResumeDunning(msgspec.Struct, frozen=True):
         if paused is None:
             raise Conflict(f"{invoice.document} is not paused by hand")
         held.resume(self.invoice, BY_HAND, self.on, self.text)
-        return Outcome((held, *(stop(billing, held, self.on, ends=False) if paused.restores else ())))
+        return Outcome((held, *(stop(billing, held, self.on) if paused.restores else ())))
 
 
 class WriteOff(msgspec.Struct, frozen=True):
@@ -198,6 +202,11 @@ class WriteOff(msgspec.Struct, frozen=True):
             )
         )  # fmt: skip
         return Outcome((held, attempts))
+
+
+def _ending(ends: list[EndsOn]) -> EndsOn | None:
+    """When licenses end of which several steps say so on one day: the harshest."""
+    return min(ends, key=["step", "period"].index, default=None)
 
 
 def _open(billing: Billing, invoice: UUID) -> InvoiceIssued:

@@ -301,6 +301,16 @@ def renewal(license: License, account: Account, version: PackageVersion, after: 
     return day(_periods(license, account, version, term=term).period(max(after, license.start_on).toordinal())[1])
 
 
+def ends_unrenewed(billing: Billing, license: License, on: date) -> date:
+    """The day that a license ends on if it is not renewed: after its term where the package holds to that, else after
+    the period that runs."""
+    held = license.current(on)
+    version = version_of(billing, held.package, held.version)
+    assert license.account is not None
+    account = billing.find(Account, license.account, "account")
+    return renewal(license, account, version, on, term=version.changes.cancel == "term_end")
+
+
 def _periods(license: License, account: Account, version: PackageVersion, *, term: bool) -> Grid:
     start = license.start_on.toordinal()
     if term and license.term_months:

@@ -30,9 +30,8 @@ from jobs.dun import Dunned, Dunner, Wanted, dun
 from jobs.limits import standings
 from jobs.verify import verify
 from tests.builders import declared_package, open_account, publish, start
-from tests.doors import CALLS, Doors, Killed
+from tests.doors import Doors, Killed, at, behind, killed
 from tests.simulated_provider import Simulated
-from tests.store.test_collect import killed_at
 
 FEBRUARY = date(2025, 2, 1)
 DUE, FIRST, FILTER_OFF, DELIVERY_OFF = (date(2025, m, d) for m, d in ((2, 15), (2, 18), (3, 10), (3, 24)))
@@ -62,7 +61,7 @@ class Desk:
 
     def collector(self, on: date) -> Collector:
         billing = Doors(self.tally.billing, ("execute",), self.step)
-        provider = Doors(self.provider, CALLS, self.step)
+        provider = behind(self.provider, self.step)
         return Collector(billing, {"stripe": provider}, lambda: datetime.combine(on, time(9), UTC))  # type: ignore[arg-type, dict-item]
 
     def day(self, on: date, collects: bool = True) -> Dunned:
@@ -179,12 +178,12 @@ def test_whoever_runs_it_at_once_each_step_is_taken_and_charged_once(desk):
 
 
 def test_killed_at_every_step_the_next_run_takes_it_up_and_charges_no_more(desk):
-    steps = 18
+    steps = 16
     invoices = desk.sell(steps + 1)
     declines(desk, steps + 1)
     desk.days(FEBRUARY, FIRST - timedelta(days=1))
     for step, invoice in enumerate(invoices):
-        desk.step = killed_at(step)
+        desk.step = at(step, killed)
         collecting = desk.collector(FIRST)
         dunner = Dunner(collecting.billing, collecting, FIRST)
         if step < steps:
@@ -343,6 +342,27 @@ def test_what_was_removed_ends_and_a_payment_alone_does_not_bring_it_back(desk):
     assert desk.serves("l0", date(2025, 2, 8)) == ["ended 2025-02-07"]
     desk.tally.billing.execute(ReactivateLicense("l0", date(2025, 2, 9)))
     assert desk.serves("l0", date(2025, 2, 9)) == []
+
+
+def test_what_is_not_renewed_serves_again_once_paid_and_ends_with_its_period(desk):
+    steps = (
+        Step("off", 5, effect="filter_off"),
+        Step("last", 9, effect="filter_off", restores="configuration", ends_on="period"),
+    )
+    (invoice,) = desk.sell(terms_days=0)
+    desk.tally.billing.execute(SetLadder("a0", Ladder(steps, calendar="every_day")))
+    desk.days(FEBRUARY, date(2025, 2, 9))
+    assert license_named(desk.tally.billing, "l0").end_on is None
+    desk.day(date(2025, 2, 10))
+    assert license_named(desk.tally.billing, "l0").end_on == date(2025, 3, 1)
+    assert desk.serves("l0", date(2025, 2, 10)) == ["unpaid: filter off"]
+    desk.verified()
+    desk.pay(invoice, date(2025, 2, 20))
+    assert desk.serves("l0", date(2025, 2, 28)) == []
+    run_billing(desk.tally, date(2025, 3, 1), date(2025, 3, 1))
+    assert desk.serves("l0", date(2025, 3, 1)) == ["ended 2025-03-01"]
+    assert desk.ask("SELECT kind, net FROM document_v1") == [("invoice", 2000)], "what was billed is served, no more is"
+    desk.verified()
 
 
 def test_a_person_pauses_a_chase_lets_licenses_serve_and_goes_on(desk):

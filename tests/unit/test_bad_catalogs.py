@@ -105,6 +105,13 @@ BAD = {
         27,
         "packages.guard.dunning.steps[1].restores",
     ),
+    "a step that ends what it gives back": (
+        "effect: filter off",
+        "effect: filter off, ends: with the period, restores: service",
+        "reference",
+        27,
+        "packages.guard.dunning.steps[1].ends",
+    ),
     "a step's field that is not known": ("retry: true", "retries: true", "unknown_field", 26, ".steps[0].retries"),
     "a step in months": ("after: 14 days", "after: 1 month", "value", 27, ".dunning.steps[1].after"),
     "nothing at all": (GOOD, "", "empty", 1, ""),

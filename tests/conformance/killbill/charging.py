@@ -8,6 +8,7 @@ from datetime import date
 from tests.conformance.killbill.desk import Desk, Step
 from tests.conformance.killbill.history import Account, Choice, Subscription, offset
 from tests.conformance.killbill.ledger import Invoice
+from tests.conformance.killbill.void import void
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import cents
 
@@ -98,12 +99,24 @@ def refund(desk: Desk, step: Step) -> None:
         _adjust(desk, item, amount, step)
 
 
+def void_invoice(desk: Desk, step: Step) -> None:
+    void(desk.ledger, _invoice(desk, step, step["args"][0]))
+
+
+def _invoice(desk: Desk, step: Step, name: str) -> Invoice:
+    """An invoice of the account by its number."""
+    named = re.match(r"invoice\[(\d+)\]", name)
+    if named is None:
+        raise NotExpressible("which invoice is meant")
+    account = desk.account(step)
+    return [one for one in desk.ledger.invoices if one.account is account][int(named[1]) - 1]
+
+
 def _adjust(desk: Desk, item: str, amount: str | None, step: Step) -> None:
     named = re.fullmatch(r"invoice\[(\d+)\]\.items(?:\[(\d+)\]|\.stream\(\)\.filter\(.*)", item)
     if named is None:
         raise NotExpressible("which row is adjusted")
-    account = desk.account(step)
-    invoice = [one for one in desk.ledger.invoices if one.account is account][int(named[1]) - 1]
+    account, invoice = desk.account(step), _invoice(desk, step, item)
     rows = [one for one in invoice.rows if one.line.kind != "adjustment"]
     # A row that is looked for, and not told how, is that of the subscription that something was just done to.
     row = rows[int(named[2])] if named[2] else next(one for one in rows if one.subscription.name == desk.last)

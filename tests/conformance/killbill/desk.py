@@ -7,7 +7,8 @@ from typing import Any
 
 from tests.conformance.killbill.history import Account, Subscription
 from tests.conformance.killbill.ledger import Ledger
-from tests.conformance.killbill.till import Plugin, Till, ladder_of, states_of
+from tests.conformance.killbill.overdue import ladder_of, states_of
+from tests.conformance.killbill.till import Plugin, Till
 from tests.conformance.verdict import Case, NotExpressible
 
 Step = dict[str, Any]
@@ -24,6 +25,8 @@ class Desk:
         self.ledger, self.at, self.acted, self.last = ledger, "", "", ""
         self.plugin, self.tills = Plugin(), dict[str, Till]()
         self.pays = bool(case.get("tells_of_payments"))
+        config = case.get("config") or {}
+        self.pays_nothing = config.get("org.killbill.payment.allow.emptyInvoice") == "true"
         self.ladder, self.states = ladder_of(case if self.pays else {}), states_of(case)
         self.accounts: dict[str, Account] = {}
         self.bundles: dict[str, list[Subscription]] = {}

@@ -13,7 +13,7 @@ from domain.billing import documents, found
 from domain.coverage import Coverage
 from domain.difference import NewLine
 from domain.document import Draft
-from domain.events.documents import Line
+from domain.events.documents import Line, Ref
 from domain.period import OPEN_END
 from domain.period import day as date_of
 from domain.terms import Located, Stream
@@ -41,12 +41,16 @@ class Invoice(NamedTuple):
 
 
 class Ledger:
-    """All subscriptions and the invoices issued for them, in order."""
+    """All subscriptions and the invoices issued for them, in order.
+
+    Shapes: `waiting` credit notes by account, of subscriptions whose days are billed again with the next invoice.
+    """
 
     def __init__(self, catalog: Catalog, settings: Settings) -> None:
         self.catalog, self.settings, self.licenses = catalog, settings, Licenses(catalog, settings)
         self.subscriptions: list[Subscription] = []
         self.invoices: list[Invoice] = []
+        self.waiting: dict[str, list[tuple[Subscription, tuple[Ref, Stream, Line]]]] = {}
 
     def of(self, account: Account) -> list[Subscription]:
         """The subscriptions that an account pays."""
@@ -89,6 +93,8 @@ class Ledger:
 
     def run(self, account: Account, target: date, on: date, only: Sequence[Subscription] = ()) -> Invoice | None:
         """Issues what a run of a day would."""
+        if self.draft(account, target, only) is not None:
+            self.release(account)
         invoice = self.preview(account, target, on, only)
         if invoice is None:
             return None
@@ -98,6 +104,11 @@ class Ledger:
             stream = Stream(line.license, line.component, account.id, account.currency)
             subscription.lines.append(((document, line.number), stream, line))
         return invoice
+
+    def release(self, account: Account) -> None:
+        """Lets the days of void invoices be billed again."""
+        for subscription, line in self.waiting.pop(account.name, ()):
+            subscription.lines.append(line)
 
     def _row(self, account: Account, line: Line) -> Row:
         subscription = next(one for one in self.of(account) if one.id == line.license)

@@ -89,7 +89,7 @@ def _purchased(till: Till, paid: Paid) -> int:
 
 
 def _status(till: Till, paid: Paid, place: int) -> str | None:
-    if place >= len(paid.attempts):
+    if not paid.attempts or place >= len(paid.attempts):
         return "SUCCESS"
     return STATUS.get(paid.owed.attempts.attempt(paid.attempts[place]).state)
 

@@ -32,6 +32,7 @@ def create_account(desk: Desk, step: Step) -> None:
     account = desk.accounts[step["account"]]
     method = bool(step.get("payment_method"))
     desk.tills[account.name] = Till(account, desk.ledger, desk.plugin, desk.ladder, method)
+    desk.tills[account.name].pays_nothing = desk.pays_nothing
 
 
 def change_plan(desk: Desk, step: Step) -> None:
@@ -109,6 +110,25 @@ def pay_all(desk: Desk, step: Step) -> None:
 def refund(desk: Desk, step: Step) -> None:
     till, on = _till(desk, step)
     till.refund(till.payment(step["payment"]), _amount(till, step), on)
+
+
+def refund_called(desk: Desk, step: Step) -> None:
+    """A refund as their own program asks for it: of a payment, all that is kept of it or an amount."""
+    _, payment, amount, *_ = step["args"]
+    whole = amount == f"{payment}.purchased_amount"
+    refund(desk, {**step, "payment": payment, "amount": "full" if whole else amount})
+
+
+def void_invoice(desk: Desk, step: Step) -> None:
+    """A credit note of a whole invoice, which no money has paid."""
+    till, on = _till(desk, step)
+    till.day(on)
+    owed = till.invoice(step["args"][0])
+    if owed and till.money.sources(owed.id) - {"credit_note"}:
+        raise Refused("it is paid")
+    charging.void_invoice(desk, step)
+    if owed:
+        till.void(owed, on)
 
 
 def refund_adjusted(desk: Desk, step: Step) -> None:

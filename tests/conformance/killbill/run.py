@@ -30,8 +30,6 @@ class World:
 
     def __init__(self, case: Case, forgiven: Forgiven) -> None:
         config = case.get("config") or {}
-        if config.get("org.killbill.payment.allow.emptyInvoice") == "true":
-            raise NotExpressible("payments of nothing")
         fixed = config.get("org.killbill.invoice.proration.fixed.days", "0")
         aligned = config.get("org.killbill.subscription.align.effectiveDateForExistingSubscriptions") == "true"
         settings = Settings(month_days=int(fixed), aligned=aligned)
@@ -115,6 +113,7 @@ class World:
     def _trigger(self, step: dict[str, Any]) -> None:
         account = self.desk.account(step)
         today = account.local(step["at"])
+        self.ledger.release(account)
         self.triggered = self.ledger.run(account, date.fromisoformat(step["target_date"][:10]), today)
         if self.triggered is None and step.get("expect_error"):
             raise Refused("nothing to bill")

@@ -1,4 +1,4 @@
-"""What is paid of Kill Bill's invoices: their payments as attempts and receipts, their overdue states as a ladder.
+"""What is paid of Kill Bill's invoices: their payments as attempts and receipts, their chases.
 
 The domain decides all of it: when a charge is due, what may be opened, what pays for what, what stops and what starts
 again. Here is only who asks whom, in which order.
@@ -20,14 +20,15 @@ from domain.events.collection import AttemptOpened
 from domain.events.dunning import DunningEnded, DunningPaused, DunningStarted
 from domain.events.license import LicenseStarted
 from domain.identity import Kind, make_id
-from domain.ladder import STOPPING, Effect, Ladder, Step, check, counted_from
+from domain.ladder import STOPPING, Ladder, counted_from
 from domain.license import License
 from domain.payment import RefundReply, Reply, State
 from domain.receivables import Receivables, dispute_name, receivables_id, refund_name
 from tests.conformance.killbill.catalog import Refused
 from tests.conformance.killbill.history import Account, Subscription
 from tests.conformance.killbill.ledger import Invoice, Ledger
-from tests.conformance.verdict import Case, NotExpressible
+from tests.conformance.killbill.policy import effective
+from tests.conformance.verdict import NotExpressible
 
 STATUS: dict[State, str] = {"succeeded": "SUCCESS", "cancelled": "PAYMENT_FAILURE", "unknown": "UNKNOWN"}
 STATUS |= {"pending": "PENDING"}
@@ -79,11 +80,15 @@ class Plugin:
 
 
 class Till:
-    """The money of one account. Shapes: `automatic` whether invoices are charged when they are issued."""
+    """The money of one account.
+
+    Shapes: `automatic` whether invoices are charged when they are issued; `pays_nothing` whether an invoice of nothing,
+    which ours is paid as soon as it is issued, counts as a payment of nothing.
+    """
 
     def __init__(self, account: Account, ledger: Ledger, plugin: Plugin, ladder: Ladder, has_method: bool) -> None:
         self.account, self.ledger, self.plugin, self.ladder = account, ledger, plugin, ladder
-        self.has_method, self.automatic = has_method, True
+        self.has_method, self.automatic, self.pays_nothing = has_method, True, False
         self.money = Receivables(receivables_id(self.id, account.currency))
         self.owes: dict[int, Owed] = {}
         self.payments: list[Paid] = []
@@ -119,10 +124,12 @@ class Till:
                 continue
             gross = sum(row.line.amount for row in invoice.rows if row.line.kind != "adjustment")
             off = sum(row.line.amount for row in invoice.rows if row.line.kind == "adjustment")
-            if number not in self.owes and gross > 0:
+            if number not in self.owes and (gross > 0 or (gross == 0 and self.pays_nothing)):
                 name = make_id(Kind.INVOICE, 0, None, self.account.name, number)
                 chase, attempts = Dunning(dunning_id(name)), Collection(collection_id(name))
                 self.owes[number] = Owed(name, invoice, gross, attempts, chase)
+                if gross == self.left(self.owes[number]) == 0 and self.has_method and self.automatic:
+                    self.payments.append(Paid(self.owes[number], on, 0))
             if gross < 0:
                 self.credit(f"note {number}", -gross, on)
             self._take_off(number, -off, on)
@@ -136,6 +143,11 @@ class Till:
             pays = min(new, self.left(owed)) if owed else 0
             if owed and pays:
                 self.money.allocate(name, owed.id, owed.gross, pays, on)
+
+    def void(self, owed: Owed, on: date) -> None:
+        """A credit note of a whole invoice."""
+        number = next(number for number, one in self.owes.items() if one is owed)
+        self._take_off(number, owed.gross, on)
 
     def credit(self, name: str, amount: int, on: date) -> str:
         """Credit of the account, once by its name."""
@@ -275,10 +287,11 @@ class Till:
         chase = owed.chase
         if chase.effect not in STOPPING:
             return False
-        ends = any(step.ends for step in self.ladder.steps[: len(chase.stages)])
+        ends = next((step for step in self.ladder.steps[: len(chase.stages)] if step.ends), None)
         for subscription, license in self._licenses(owed):
             if license.demand(owed.id, chase.effect, on, chase.pauses_billing) and ends and subscription.end is None:
-                subscription.end = on
+                policy = "END_OF_TERM" if ends.ends_on == "period" else "IMMEDIATE"
+                subscription.end = effective(self.ledger, subscription, policy, on)
         return self._facts()
 
     def _end(self, owed: Owed, on: date) -> bool:
@@ -340,49 +353,3 @@ class Till:
         if not 0 < number <= len(self.payments):
             raise NotExpressible(f"which payment is {name}")
         return self.payments[number - 1]
-
-
-def states_of(case: Case) -> list[str]:
-    """The names of the peer's overdue states, the worst first."""
-    return [state["name"] for state in (case.get("overdue_config") or {}).get("states", ())]
-
-
-def ladder_of(case: Case) -> Ladder:
-    """The peer's days of retries and its overdue states as one ladder, counted from the day of the invoice."""
-    steps: dict[int, Step] = {}
-    after = 0
-    for days in case.get("payment_retry_days") or ():
-        after += days
-        steps[after] = Step(f"retry {after}", after, retry=True)
-    for state in (case.get("overdue_config") or {}).get("states", ()):
-        days, more = _condition(state["condition"]), steps.get(_condition(state["condition"]))
-        effect, pauses = _effect(state)
-        ends = effect == "removed"
-        steps[days] = Step(
-            state["name"], days, retry=more is not None, effect=effect, pauses_billing=pauses,
-            restores="configuration" if ends else "service",
-        )  # fmt: skip
-    ladder = Ladder(tuple(steps[days] for days in sorted(steps)) or (Step("none", 365),), calendar="every_day")
-    check(ladder)
-    return ladder
-
-
-def _condition(said: dict[str, Any]) -> int:
-    if set(said) != {"timeSinceEarliestUnpaidInvoiceEqualsOrExceeds"}:
-        raise NotExpressible("an overdue state by the number or the sum of unpaid invoices")
-    since = said["timeSinceEarliestUnpaidInvoiceEqualsOrExceeds"]
-    if since["unit"] != "DAYS":
-        raise NotExpressible("an overdue state after months")
-    return int(since["n"])
-
-
-def _effect(state: dict[str, Any]) -> tuple[Effect, bool]:
-    """What a state does to licenses, and whether billing pauses."""
-    policy = state.get("subscriptionCancellationPolicy", "NONE")
-    if policy == "IMMEDIATE":
-        return "removed", False
-    if policy != "NONE":
-        raise NotExpressible("an overdue state that ends subscriptions with their terms")
-    if state.get("disableEntitlementAndChangesBlocked") == "true":
-        return "filter_off", True
-    return ("read_only" if state.get("blockChanges") == "true" else "warn"), False
