@@ -311,6 +311,21 @@ def test_a_payment_that_the_customer_does_not_approve_is_stopped_and_charged_ane
     assert states == ["cancelled", "action_required"], "three business days, then the reminder's own try"
 
 
+def test_a_payment_by_a_provider_that_there_is_no_key_for_any_more_does_not_stop_the_others(desk):
+    waits, other = desk.sell(2)
+    desk.tally.billing.execute(AddPaymentMethod("a0", "stripe", "cus", "asks"))
+    desk.provider.answers["asks"] = "action_required"
+    desk.day(DUE)
+    desk.tally.follower().catch_up()
+    later = FIRST + timedelta(days=3)
+    keyless = Collector(desk.tally.billing, {}, lambda: datetime.combine(later, time(9), UTC))
+    dun(desk.tally.billing, desk.tally.pool, keyless, later)
+    assert [stage for stage, _ in desk.stages(other)] == ["reminder"]
+    live = collection(desk.tally.billing, waits).live
+    assert live
+    assert live.state == "action_required"
+
+
 def test_an_account_that_lost_its_method_is_asked_for_another_and_not_charged(desk):
     (invoice,) = desk.sell()
     declines(desk)
