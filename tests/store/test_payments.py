@@ -26,8 +26,10 @@ from domain.application.returns import GiveBack, OpenRefund, RecordDispute, Reco
 from domain.collection import Attempt
 from domain.errors import Conflict, IntegrityError, Refusal, Stale
 from domain.identity import Kind
-from domain.news import DisputeNews
+from domain.news import DisputeNews, RefundNews
 from domain.payment import RefundReply, Reply
+from jobs.collect import Collector
+from jobs.news import Reader
 from jobs.settle import settle
 from jobs.verify import verify
 from tests.builders import declared_package, open_account, publish, start
@@ -268,3 +270,15 @@ def test_a_refund_that_fails_because_a_dispute_has_the_money_gives_no_credit_and
     assert receivables(tally.billing, account, "EUR").credit == 2380
     tally.follower().catch_up()
     assert [check.name for check in verify(tally.pool) if check.found] == []
+
+
+def test_news_of_a_refund_that_the_projections_do_not_know_yet_is_not_booked_as_another_one(tally):
+    invoice = paid_invoice(tally)
+    account = issued(tally.billing, invoice).account
+    tally.follower().catch_up()
+    refund = refunded(tally, account, 1000)
+    reader = Reader(Collector(tally.billing, {}, lambda: NOW), tally.pool, "stripe")
+    news = RefundNews("re_1", refund, "ch_1", "succeeded", 1000, "EUR")
+    assert reader.take_in(news)[0] == "done"
+    assert receivables(tally.billing, account, "EUR").refund(refund).state == "succeeded"
+    assert left(tally, invoice) == 1000
