@@ -133,6 +133,7 @@ def approve(number: Number) -> None:
         live = collection(tally.billing, owed_on(tally.pool, number).invoice).live
         if live is None or live.state != "action_required":
             raise Conflict(f"no payment of {number} waits for its customer")
+        provider_of(tally, live.opened.provider)
         attempt = collector.authenticate(live)
     show({"number": number, "state": attempt.state, "url": attempt.url}, f"{number}: {attempt.state} {attempt.url}")
 

@@ -30,6 +30,7 @@ from domain.news import DisputeNews, RefundNews
 from domain.payment import RefundReply, Reply
 from jobs.collect import Collector
 from jobs.news import Reader
+from jobs.refund import Refunder
 from jobs.settle import settle
 from jobs.verify import verify
 from tests.builders import declared_package, open_account, publish, start
@@ -282,3 +283,11 @@ def test_news_of_a_refund_that_the_projections_do_not_know_yet_is_not_booked_as_
     assert reader.take_in(news)[0] == "done"
     assert receivables(tally.billing, account, "EUR").refund(refund).state == "succeeded"
     assert left(tally, invoice) == 1000
+
+
+def test_a_refund_by_a_provider_that_there_is_no_key_for_is_refused_before_anything_is_booked(tally):
+    invoice = paid_invoice(tally)
+    account = issued(tally.billing, invoice).account
+    with pytest.raises(Conflict, match="no key for stripe"):
+        Refunder(tally.billing, {}).begin(OpenRefund(account, "EUR", "stripe:ch_1", NOW))
+    assert left(tally, invoice) == 0
