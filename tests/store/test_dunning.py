@@ -19,9 +19,10 @@ from domain.application.chases import dunning
 from domain.application.dunning import ClaimTransfer, PauseDunning, ResumeDunning, WriteOff
 from domain.application.licensing import ChangeLicense, ReactivateLicense, ResumeLicense, SuspendLicense, license_named
 from domain.application.payments import BookReceipt, collection, issued
-from domain.application.returns import GiveBack, ReleaseHold
-from domain.errors import Conflict, Unavailable
+from domain.application.returns import GiveBack, RecordDispute, ReleaseHold
+from domain.errors import Conflict, Invalid, Unavailable
 from domain.ladder import Ladder, Step
+from domain.news import DisputeNews
 from domain.payment import Reply
 from domain.statement import Statement, Transfer
 from jobs.bank import import_statements, settle_transfers
@@ -474,4 +475,37 @@ def test_a_charge_that_took_less_than_was_owed_is_not_repeated_by_the_ladder_unt
     desk.days(FIRST + timedelta(days=1), date(2025, 2, 24))
     assert dunning(desk.tally.billing, invoice).ended == "paid"
     assert desk.provider.captures[invoice] == 2
+    desk.verified()
+
+
+def test_who_has_credit_is_neither_charged_again_nor_chased(desk):
+    first, second = desk.sell(2)
+    desk.tally.billing.execute(AddPaymentMethod("a0", "stripe", "cus", "visa"))
+    desk.day(FEBRUARY)
+    assert desk.provider.captures[first] == 1
+    found = issued(desk.tally.billing, first)
+    ((receipt,),) = desk.ask("SELECT receipt FROM receipt_v1")
+    for state, given_back in (("open", 0), ("won", found.gross)):
+        news = DisputeNews("dp_1", receipt.partition(":")[2], state, found.gross, found.gross, given_back, "EUR")
+        desk.tally.billing.execute(RecordDispute(found.account, receipt, "stripe", news, FEBRUARY))
+    other = issued(desk.tally.billing, second)
+    desk.tally.billing.execute(BookReceipt(other.account, "EUR", "bank:1", "bank", 1000, FIRST))
+    desk.day(FIRST)
+    assert desk.provider.captures[first] == 1, "the money is here"
+    assert desk.stages(first) == []
+    (stage,) = dunning(desk.tally.billing, second).stages
+    assert stage.amount == other.gross - 1000, "he is asked for the rest"
+    desk.verified()
+
+
+def test_an_attempt_is_for_what_credit_does_not_pay(desk):
+    first, second = desk.sell(2)
+    for invoice, amount in ((first, 2380), (second, 1000)):
+        account = issued(desk.tally.billing, invoice).account
+        desk.tally.billing.execute(BookReceipt(account, "EUR", f"bank:{amount}", "bank", amount, FEBRUARY))
+    collecting = desk.collector(FEBRUARY)
+    with pytest.raises(Invalid, match="paid from credit"):
+        collecting.begin(first, "stripe", "cus", "visa")
+    assert collecting.begin(second, "stripe", "cus", "visa").opened.amount == 1380
+    assert desk.ask("SELECT left_open FROM receivable_v1 ORDER BY number") == [(0,), (0,)]
     desk.verified()
