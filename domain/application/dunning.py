@@ -19,7 +19,7 @@ from domain.application.payments import collection, issued, pay_from_credit, rec
 from domain.calendar import after_business_days, works
 from domain.collection import Collection
 from domain.dunning import BY_HAND, Dunning
-from domain.errors import Conflict
+from domain.errors import Conflict, Invalid
 from domain.events.documents import InvoiceIssued
 from domain.events.dunning import DunningEnded, DunningPaused, DunningStarted, Pause, TransferClaimed
 from domain.ladder import DEFAULT, EndsOn, Facts, Ladder, counted_from, mildest, next_on
@@ -129,6 +129,8 @@ class ClaimTransfer(msgspec.Struct, frozen=True):
 
     def handle(self, billing: Billing) -> Outcome:
         invoice, held = _open(billing, self.invoice), dunning(billing, self.invoice)
+        if self.transferred_on > self.on:
+            raise Invalid(f"{self.transferred_on} is yet to come")
         ladder = held.started.ladder if held.running and held.started else ladder_of(billing, invoice)
         until = after_business_days(self.transferred_on, ladder.claim_defers, works(ladder.calendar))
         if until <= self.on:

@@ -262,6 +262,9 @@ def test_a_hold_in_mid_chase_shifts_what_is_left_by_the_days_it_lasted(desk):
 def test_a_claimed_transfer_is_waited_for_once(desk):
     (invoice,) = desk.sell()
     desk.days(FEBRUARY, FIRST)
+    for mistyped in (FIRST + timedelta(days=1), date.max):
+        with pytest.raises(Invalid, match="yet to come"):
+            desk.tally.billing.execute(ClaimTransfer(invoice, mistyped, FIRST))
     claimed = ClaimTransfer(invoice, date(2025, 2, 17), FIRST)
     assert desk.tally.billing.execute(claimed) == date(2025, 3, 3), "ten business days"
     with pytest.raises(Conflict, match="once"):
