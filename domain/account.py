@@ -85,7 +85,12 @@ class Account(Aggregate):
         return next(reversed(self.methods.values()), None)
 
     def add_method(self, added: events.PaymentMethodAdded) -> None:
-        """Lets the account be charged by a provider. Raises: Conflict when it has the method already."""
+        """Lets the account be charged by a provider.
+
+        Raises: Conflict when it has the method already; Invalid without a token: without one the customer pays himself.
+        """
+        if not added.token:
+            raise Invalid(f"a method of {added.provider} has an id")
         if added.token in self.methods:
             raise Conflict(f"{self.reference} has {added.label or added.token} already")
         self.trigger(added)

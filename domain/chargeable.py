@@ -36,10 +36,10 @@ class Rules(NamedTuple):
 
 
 # Stripe counts in ISO 4217's minor units, but for two currencies that lost their decimals and kept the place of them,
-# and its networks take three decimals only in tens.
+# one whose decimals ISO 4217 keeps and Stripe does not, and its networks take three decimals only in tens.
 STRIPE_ODD = {
     "ISK": Rules(2, 100), "UGX": Rules(2, 100), "BHD": Rules(3, 10), "JOD": Rules(3, 10), "KWD": Rules(3, 10),
-    "OMR": Rules(3, 10), "TND": Rules(3, 10),
+    "OMR": Rules(3, 10), "TND": Rules(3, 10), "MGA": Rules(0),
 }  # fmt: skip
 STRIPE_MINIMUM = {
     "USD": 50, "AED": 200, "AUD": 50, "BGN": 100, "BRL": 50, "CAD": 50, "CHF": 50, "CZK": 1500, "DKK": 250, "EUR": 50,

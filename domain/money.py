@@ -29,6 +29,10 @@ EXPONENT = {
 """How many decimals a currency has. Source: ISO 4217, list one (active national currencies)."""
 
 
+LONGEST = 100
+"""Characters of a number as written: far more than any amount has, and less than Python refuses to write."""
+
+
 def exponent(currency: str) -> int:
     """How many decimals the currency has.
 
@@ -91,6 +95,8 @@ def exact(text: str | Decimal) -> Fraction:
     Raises: Invalid for anything but plain decimal notation in ASCII digits.
     """
     written = str(text)
+    if len(written) > LONGEST:
+        raise Invalid(f"a number has {LONGEST} characters at most, not {len(written)}")
     if not written.isascii() or not written.removeprefix("-").replace(".", "", 1).isdigit():
         raise Invalid(f"{written!r} is not a plain decimal number")
     try:

@@ -188,7 +188,24 @@ class Receivables(Aggregate):
         )
         if reply.state == "failed":
             self.undo_return(held.opened.receipt, refund_name(refund), on, reply.code)
+            self._take_disputed(held.opened.receipt, on)
         return True
+
+    def disputed(self, receipt: str) -> list[DisputeLearned]:
+        """The disputes that keep money of a receipt."""
+        about = (one for one in self.disputes.values() if one.receipt == receipt)
+        return [one for one in about if one.withdrawn > one.given_back]
+
+    def _take_disputed(self, receipt: str, on: date) -> None:
+        """What a dispute took while a refund had it all is not here, although the refund failed."""
+        held = self.receipt(receipt)
+        for one in self.disputed(receipt):
+            name, taken = dispute_name(one.dispute), min(one.withdrawn, held.credit)
+            if taken and name not in held.returned:
+                returned = events.MoneyReturned(
+                    receipt=receipt, return_id=name, kind="dispute", amount=taken, on=on, text=one.reason
+                )
+                self.give_back(returned, {})
 
     def learn_dispute(self, learned: DisputeLearned, gross: dict[UUID, int]) -> bool:
         """Records where a dispute stands; what was withdrawn for it went back, what was given back is credit.
@@ -207,7 +224,7 @@ class Receivables(Aggregate):
                 receipt=now.receipt, return_id=name, kind="dispute", amount=taken, on=now.on, text=now.reason
             )
             self.give_back(returned, gross)
-        if now.withdrawn and now.given_back >= now.withdrawn:
+        if now.withdrawn and now.given_back >= now.withdrawn and name in receipt.returned:
             self.undo_return(now.receipt, name, now.on, now.state)
         return True
 

@@ -112,6 +112,8 @@ class Dunner:
         live, started = attempts.live, held.started
         if live is None or live.state != "action_required" or started is None:
             return False
+        if self.collector is None or live.opened.provider not in self.collector.providers:
+            return False
         opened, working = live.opened.opened_at.astimezone(UTC).date(), works(started.ladder.calendar)
         return after_business_days(opened, started.ladder.customer_waits, working) <= self.today
 

@@ -16,7 +16,7 @@ import psycopg
 from psycopg_pool import ConnectionPool
 
 from domain.application.accounts import AddPaymentMethod, RemovePaymentMethod, account_named
-from domain.application.payments import collection
+from domain.application.payments import collection, receivables
 from domain.application.returns import GiveBack, RecordDispute, RecordRefund, UndoReturn
 from domain.errors import Conflict, IntegrityError, Invalid, NotFound, Stale
 from domain.news import DisputeNews, MethodNews, News, PaymentNews, RefundNews, RevokedNews
@@ -75,13 +75,26 @@ class Reader:
     def _refund(self, news: RefundNews) -> tuple[Verdict, str]:
         if news.state == "unknown":
             return "unmatched", "the provider does not say where it stands"
-        ours = self._row(OURS, news.refund) if news.refund else None
+        ours = self._ours(news)
         if ours and news.refund:
             reply = RefundReply(news.state, news.object, news.amount, news.currency, news.code)
             self._execute(RecordRefund(*ours, news.refund, reply, self._today()))
         else:
             self._refund_by_hand(news)
         return "done", f"refund {news.object} is {news.state}"
+
+    def _ours(self, news: RefundNews) -> tuple[UUID, str] | None:
+        """Whose refund of ours it is; the books are asked too, for one that was begun a moment ago is in no projection.
+
+        None: somebody made it at the provider's own pages.
+        """
+        if news.refund is None:
+            return None
+        if found := self._row(OURS, news.refund):
+            return found
+        account, currency = self._receipt(news.payment)
+        known = receivables(self.collector.billing, account, currency).refunds
+        return (account, currency) if news.refund in known else None
 
     def _refund_by_hand(self, news: RefundNews) -> None:
         """A refund that somebody made at the provider's own pages."""

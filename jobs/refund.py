@@ -18,6 +18,7 @@ from psycopg_pool import ConnectionPool
 from domain.application import Billing
 from domain.application.payments import receivables
 from domain.application.returns import OpenRefund, RecordRefund
+from domain.errors import Conflict
 from domain.payment import RefundReply
 from domain.provider import Provider
 from domain.receivables import RefundStanding
@@ -40,8 +41,11 @@ class Refunder:
     def begin(self, wanted: OpenRefund, command_id: UUID | None = None) -> RefundStanding | None:
         """Gives money of a receipt back, as far as it is certain; None when this command was carried out before.
 
-        Raises: Conflict for more than the receipt holds, or money that no provider brought.
+        Raises: Conflict for more than the receipt holds, or money that no provider brought that there is a key for.
         """
+        provider = wanted.receipt.partition(":")[0]
+        if provider in ("stripe", "paypal") and provider not in self.providers:
+            raise Conflict(f"there is no key for {provider}, by which {wanted.receipt} came")
         opened: RefundStanding | None = self.billing.execute(wanted, command_id=command_id)
         if opened is None:
             return None

@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from adapters.bootstrap import Tally
+from adapters.cli.payments import settle_all
 from adapters.cli.session import After, Limit, OptionalDay, money, on_day, opened, progress, show, table_of, today
 from domain.application import Command
 from domain.application.dunning import ClaimTransfer, PauseDunning, ResumeDunning, WriteOff
@@ -68,7 +69,7 @@ def run(on: OptionalDay = None) -> None:
     """
     with opened() as tally:
         collector = Collector(tally.billing, tally.providers) if tally.providers else None
-        tally.follower().catch_up()
+        settle_all(tally, on or today())
         with progress("overdue invoices", None) as done:
             found = dun_zones(tally.billing, tally.pool, collector, lambda zone: on or today(zone), done)
     counts = ", ".join(f"{number} {what}" for what, number in sorted(found.counts.items())) or "nothing to do"

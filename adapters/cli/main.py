@@ -33,7 +33,7 @@ from adapters.cli import (
 from adapters.cli import demo as demonstration
 from adapters.cli import sandbox as sandboxed
 from adapters.cli.session import errors, session
-from domain.errors import BadFile, TallyError
+from domain.errors import BadFile, Invalid, TallyError
 
 EPILOG = (
     "Every command takes --json (machine-readable output) and --home DIR (where the embedded database lives; or set "
@@ -83,6 +83,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
     words = _shared_words(list(sys.argv[1:] if arguments is None else arguments))
     try:
+        _check_text(words)
         result = app(words, standalone_mode=False)
         return result if isinstance(result, int) else 0
     except TallyError as error:
@@ -95,6 +96,13 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return _failed("aborted", "stopped; what was not finished is not done", 130)
     except BrokenPipeError:
         return 0
+
+
+def _check_text(words: Sequence[str]) -> None:
+    """Bytes that are no text reach no command: no database would take them. Raises: Invalid."""
+    for word in words:
+        if any("\ud800" <= letter <= "\udfff" for letter in word):
+            raise Invalid(f"{word!r} is not text in UTF-8")
 
 
 def _shared_words(words: list[str]) -> list[str]:

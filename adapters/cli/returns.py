@@ -52,7 +52,7 @@ def register(app: typer.Typer) -> None:
 
 def refund(
     receipt: Annotated[str, typer.Argument(help="whose money goes back, as `tally payments list` names it")],
-    amount: Annotated[str, typer.Option(help="how much, such as 12.50; all that is left of it unless told")] = "",
+    amount: Annotated[str | None, typer.Option(help="how much, such as 12.50; all that is left unless told")] = None,
     why: Annotated[str, typer.Option(help="for the books")] = "",
     id: CommandId = "",
 ) -> None:
@@ -67,8 +67,8 @@ def refund(
             row = connection.execute(RECEIPT, [receipt]).fetchone()
         if row is None:
             raise NotFound(f"there is no receipt {receipt}")
-        units = minor(amount, row[1]) if amount else 0
-        if amount and units <= 0:
+        units = 0 if amount is None else minor(amount, row[1])
+        if amount is not None and units <= 0:
             raise Conflict(f"a refund is above zero, not {amount}")
         wanted = OpenRefund(row[0], row[1], receipt, datetime.now(UTC), units, why)
         given = refunder.begin(wanted, command_id(id))
@@ -133,6 +133,7 @@ def approve(number: Number) -> None:
         live = collection(tally.billing, owed_on(tally.pool, number).invoice).live
         if live is None or live.state != "action_required":
             raise Conflict(f"no payment of {number} waits for its customer")
+        provider_of(tally, live.opened.provider)
         attempt = collector.authenticate(live)
     show({"number": number, "state": attempt.state, "url": attempt.url}, f"{number}: {attempt.state} {attempt.url}")
 

@@ -36,6 +36,10 @@ PROSE |= {"price", "subject", "counted as", "excluded because", "suspended", "is
 """Columns that may be broken over lines; days, numbers and references may not."""
 
 
+YEARS = range(1900, 3000)
+"""Days far outside are mistyped, and nothing can be counted beyond the last day that Python knows."""
+
+
 @dataclass
 class Session:
     """The words given for every command."""
@@ -122,9 +126,12 @@ def today(zone: str = "UTC") -> date:
 def a_day(text: str) -> date:
     """A day as written on the command line. Raises: a usage error."""
     try:
-        return date.fromisoformat(text)
+        day = date.fromisoformat(text)
     except ValueError:
         raise typer.BadParameter(f"{text!r} is not a day such as 2025-01-31") from None
+    if day.year not in YEARS:
+        raise typer.BadParameter(f"{text!r} is before {YEARS[0]} or after {YEARS[-1]}")
+    return day
 
 
 def quantities_of(pairs: Sequence[str]) -> dict[str, int]:

@@ -15,11 +15,11 @@ from domain.account import Account
 from domain.application import Billing, Outcome
 from domain.application.catalog import version_of
 from domain.application.chases import dunning, ended_by_payment, stop, stopped
-from domain.application.payments import collection, issued, receivables
+from domain.application.payments import collection, issued, pay_from_credit, receivables
 from domain.calendar import after_business_days, works
 from domain.collection import Collection
 from domain.dunning import BY_HAND, Dunning
-from domain.errors import Conflict
+from domain.errors import Conflict, Invalid
 from domain.events.documents import InvoiceIssued
 from domain.events.dunning import DunningEnded, DunningPaused, DunningStarted, Pause, TransferClaimed
 from domain.ladder import DEFAULT, EndsOn, Facts, Ladder, counted_from, mildest, next_on
@@ -44,7 +44,7 @@ class ChaseInvoice(msgspec.Struct, frozen=True):
     """The day's turn of an overdue invoice: its chase begins, waits, goes on, takes the steps that are due, or ends.
 
     Shapes: `arrived` when our bank has a transfer of just this amount that nobody has matched yet. The answer is the
-    chase. A second time on the same day it changes nothing.
+    chase. A second time on the same day it changes nothing. Credit of the payer pays first.
     """
 
     invoice: UUID
@@ -54,13 +54,16 @@ class ChaseInvoice(msgspec.Struct, frozen=True):
     def handle(self, billing: Billing) -> Outcome:
         invoice, held = issued(billing, self.invoice), dunning(billing, self.invoice)
         money = receivables(billing, invoice.account, invoice.currency)
-        amount = money.open_amount(self.invoice, invoice.gross)
+        owed = (self.invoice, invoice.gross)
+        pay_from_credit(money, collection(billing, self.invoice), owed, self.on)
+        amount = money.open_amount(*owed)
         if amount <= 0:
-            ended = tuple(ended_by_payment(billing, money, [(self.invoice, invoice.gross)], self.on))
+            ended = (money, *ended_by_payment(billing, money, [owed], self.on))
             return Outcome(ended, answer=next((one for one in ended if isinstance(one, Dunning)), held))
         if held.ended == "written_off" or self.on < invoice.due_on:
-            return Outcome((), answer=held)
-        return self._chase(billing, invoice, held, amount)
+            return Outcome((money,), answer=held)
+        chased = self._chase(billing, invoice, held, amount)
+        return chased._replace(aggregates=(*chased.aggregates, money))
 
     def _chase(self, billing: Billing, invoice: InvoiceIssued, held: Dunning, amount: int) -> Outcome:
         account, attempts = billing.find(Account, invoice.account, "account"), collection(billing, self.invoice)
@@ -126,6 +129,8 @@ class ClaimTransfer(msgspec.Struct, frozen=True):
 
     def handle(self, billing: Billing) -> Outcome:
         invoice, held = _open(billing, self.invoice), dunning(billing, self.invoice)
+        if self.transferred_on > self.on:
+            raise Invalid(f"{self.transferred_on} is yet to come")
         ladder = held.started.ladder if held.running and held.started else ladder_of(billing, invoice)
         until = after_business_days(self.transferred_on, ladder.claim_defers, works(ladder.calendar))
         if until <= self.on:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime
 from uuid import UUID
 
 import msgspec
@@ -12,7 +12,7 @@ from domain.aggregate import Aggregate
 from domain.application import Billing, Outcome
 from domain.application.chases import ended_by_payment
 from domain.collection import OVER, Collection, collection_id
-from domain.errors import Conflict, IntegrityError
+from domain.errors import Conflict, IntegrityError, Invalid
 from domain.events.collection import AttemptOpened
 from domain.events.documents import CreditNoteIssued, InvoiceIssued
 from domain.events.receivables import ReceiptBooked, Source
@@ -46,6 +46,8 @@ def collection(billing: Billing, invoice: UUID) -> Collection:
 class OpenAttempt(msgspec.Struct, frozen=True):
     """Begins to collect what an invoice is owed by a provider; the answer is the attempt.
 
+    Nobody is asked for what we hold of theirs: the account's credit pays first, and the attempt is for the rest.
+
     Shapes: `customer` and `method` are the provider's tokens; without a method the customer pays on the provider's
     page, and comes back to `return_url`; with `after`, only when so many attempts were made before.
     """
@@ -63,6 +65,10 @@ class OpenAttempt(msgspec.Struct, frozen=True):
         money = receivables(billing, invoice.account, invoice.currency)
         if self.after is not None and len(attempts.attempts) != self.after:
             raise Conflict(f"{invoice.document} has {len(attempts.attempts)} attempts, not {self.after}")
+        on, owed = self.opened_at.astimezone(UTC).date(), (self.invoice, invoice.gross)
+        if pay_from_credit(money, attempts, owed, on) and money.open_amount(*owed) <= 0:
+            settled = (money, *ended_by_payment(billing, money, [owed], on))
+            return Outcome(settled, refusal=Invalid(f"{invoice.document} was paid from credit: it is owed nothing"))
         opened = AttemptOpened(
             attempt=attempts.next_id(self.opened_at), invoice=self.invoice, document=invoice.document,
             account=invoice.account, reference=billing.find(Account, invoice.account, "account").reference,
@@ -72,7 +78,12 @@ class OpenAttempt(msgspec.Struct, frozen=True):
         )  # fmt: skip
         attempts.open(opened)
         live = (bucket_of(self.invoice), self.invoice, opened.attempt)
-        return Outcome((attempts,), {LIVE: [live]}, answer=attempts.attempts[opened.attempt])
+        return Outcome((attempts, money), {LIVE: [live]}, answer=attempts.attempts[opened.attempt])
+
+
+def pay_from_credit(money: Receivables, attempts: Collection, owed: tuple[UUID, int], on: date) -> int:
+    """Pays an invoice (with its gross) from the payer's credit, but for one that is on hold or has a live attempt."""
+    return 0 if attempts.live or attempts.holds else money.draw([owed], on)
 
 
 class BindObject(msgspec.Struct, frozen=True):

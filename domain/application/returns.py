@@ -113,11 +113,15 @@ class RecordRefund(msgspec.Struct, frozen=True):
 
     def handle(self, billing: Billing) -> Outcome:
         money = receivables(billing, self.account, self.currency)
+        receipt = money.receipt(money.refund(self.refund).opened.receipt)
+        before = set(receipt.returned)
         if not money.learn_refund(self.refund, self.reply, self.on):
             return Outcome((), answer=False)
-        failed = self.reply.state == "failed"
-        released = _release(billing, money, refund_name(self.refund), self.on, self.reply.code) if failed else ()
-        return Outcome((money, *released), answer=True)
+        # Money that a dispute has meanwhile is not back: what the refund had opened stays on hold.
+        is_back = self.reply.state == "failed" and not money.disputed(receipt.booked.receipt)
+        released = _release(billing, money, refund_name(self.refund), self.on, self.reply.code) if is_back else ()
+        names = [_named(name, self.account) for name in sorted(set(receipt.returned) - before)]
+        return Outcome((money, *released), {NAMES: names} if names else {}, answer=True)
 
 
 class RecordDispute(msgspec.Struct, frozen=True):

@@ -157,7 +157,8 @@ def test_an_amount_that_stripe_does_not_take_is_an_end_before_anything_is_sent(s
 
 
 @pytest.mark.parametrize(
-    ("amount", "currency", "counted"), [(500, "JPY", 500), (300, "ISK", 30000), (1230, "KWD", 1230)]
+    ("amount", "currency", "counted"),
+    [(500, "JPY", 500), (300, "ISK", 30000), (1230, "KWD", 1230), (500_000, "MGA", 5000)],
 )
 def test_odd_currencies_come_back_as_they_went(sandbox, amount, currency, counted):
     stripe, wanted = stripe_at(sandbox), order(amount=amount, currency=currency)

@@ -113,6 +113,8 @@ def test_counts_are_measured_from_a_file_when_nothing_else_exists(tally, tmp_pat
         (["counts", "measure", "--license", "l", "--counter", "c", "--month", "June"], "invalid"),
         (["counts", "import", "/no/such/file.csv"], "bad_file"),
         (["nonsense"], "usage"),
+        (["payments", "list", "--after", "\udcff"], "invalid"),
+        (["dunning", "run", "--on", "9999-12-31"], "usage"),
     ],
 )
 def test_what_cannot_be_done_is_said_with_a_code_and_a_status(tally, words, code):

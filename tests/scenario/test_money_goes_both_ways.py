@@ -54,11 +54,14 @@ def hear(typed: Typed) -> None:
 
 def test_a_customer_leaves_a_card_is_charged_and_gets_a_part_back(typed, tally):
     invoices(tally, 1)
+    assert typed("accounts", "pay-by", "a0", "stripe", "cus_1", "") == "invalid"
     press(typed("accounts", "set-up", "a0", "stripe", "--return-url", BACK)["url"], "leave", "pm_card_visa")
     hear(typed)
     assert typed("payments", "collect") == {"succeeded": 1}
     (receipt,) = typed("payments", "list")
     assert typed("payments", "refund", receipt["receipt"], "--amount", "23.81") == "conflict"
+    for nothing in ("", " ", "0", "-5", "1e3", "9" * 5000):
+        assert typed("payments", "refund", receipt["receipt"], "--amount", nothing) in ("invalid", "conflict")
     refund = typed("payments", "refund", receipt["receipt"], "--amount", "10.00", "--id", ONCE)
     assert (refund["state"], refund["amount"]) == ("succeeded", 1000)
     again = typed("payments", "refund", receipt["receipt"], "--amount", "10.00", "--id", ONCE)

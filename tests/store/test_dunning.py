@@ -19,9 +19,10 @@ from domain.application.chases import dunning
 from domain.application.dunning import ClaimTransfer, PauseDunning, ResumeDunning, WriteOff
 from domain.application.licensing import ChangeLicense, ReactivateLicense, ResumeLicense, SuspendLicense, license_named
 from domain.application.payments import BookReceipt, collection, issued
-from domain.application.returns import GiveBack, ReleaseHold
-from domain.errors import Conflict, Unavailable
+from domain.application.returns import GiveBack, RecordDispute, ReleaseHold
+from domain.errors import Conflict, Invalid, Unavailable
 from domain.ladder import Ladder, Step
+from domain.news import DisputeNews
 from domain.payment import Reply
 from domain.statement import Statement, Transfer
 from jobs.bank import import_statements, settle_transfers
@@ -261,6 +262,9 @@ def test_a_hold_in_mid_chase_shifts_what_is_left_by_the_days_it_lasted(desk):
 def test_a_claimed_transfer_is_waited_for_once(desk):
     (invoice,) = desk.sell()
     desk.days(FEBRUARY, FIRST)
+    for mistyped in (FIRST + timedelta(days=1), date.max):
+        with pytest.raises(Invalid, match="yet to come"):
+            desk.tally.billing.execute(ClaimTransfer(invoice, mistyped, FIRST))
     claimed = ClaimTransfer(invoice, date(2025, 2, 17), FIRST)
     assert desk.tally.billing.execute(claimed) == date(2025, 3, 3), "ten business days"
     with pytest.raises(Conflict, match="once"):
@@ -309,6 +313,21 @@ def test_a_payment_that_the_customer_does_not_approve_is_stopped_and_charged_ane
     desk.days(FIRST, FIRST + timedelta(days=2))
     states = [one.state for one in collection(desk.tally.billing, invoice).attempts.values()]
     assert states == ["cancelled", "action_required"], "three business days, then the reminder's own try"
+
+
+def test_a_payment_by_a_provider_that_there_is_no_key_for_any_more_does_not_stop_the_others(desk):
+    waits, other = desk.sell(2)
+    desk.tally.billing.execute(AddPaymentMethod("a0", "stripe", "cus", "asks"))
+    desk.provider.answers["asks"] = "action_required"
+    desk.day(DUE)
+    desk.tally.follower().catch_up()
+    later = FIRST + timedelta(days=3)
+    keyless = Collector(desk.tally.billing, {}, lambda: datetime.combine(later, time(9), UTC))
+    dun(desk.tally.billing, desk.tally.pool, keyless, later)
+    assert [stage for stage, _ in desk.stages(other)] == ["reminder"]
+    live = collection(desk.tally.billing, waits).live
+    assert live
+    assert live.state == "action_required"
 
 
 def test_an_account_that_lost_its_method_is_asked_for_another_and_not_charged(desk):
@@ -459,4 +478,37 @@ def test_a_charge_that_took_less_than_was_owed_is_not_repeated_by_the_ladder_unt
     desk.days(FIRST + timedelta(days=1), date(2025, 2, 24))
     assert dunning(desk.tally.billing, invoice).ended == "paid"
     assert desk.provider.captures[invoice] == 2
+    desk.verified()
+
+
+def test_who_has_credit_is_neither_charged_again_nor_chased(desk):
+    first, second = desk.sell(2)
+    desk.tally.billing.execute(AddPaymentMethod("a0", "stripe", "cus", "visa"))
+    desk.day(FEBRUARY)
+    assert desk.provider.captures[first] == 1
+    found = issued(desk.tally.billing, first)
+    ((receipt,),) = desk.ask("SELECT receipt FROM receipt_v1")
+    for state, given_back in (("open", 0), ("won", found.gross)):
+        news = DisputeNews("dp_1", receipt.partition(":")[2], state, found.gross, found.gross, given_back, "EUR")
+        desk.tally.billing.execute(RecordDispute(found.account, receipt, "stripe", news, FEBRUARY))
+    other = issued(desk.tally.billing, second)
+    desk.tally.billing.execute(BookReceipt(other.account, "EUR", "bank:1", "bank", 1000, FIRST))
+    desk.day(FIRST)
+    assert desk.provider.captures[first] == 1, "the money is here"
+    assert desk.stages(first) == []
+    (stage,) = dunning(desk.tally.billing, second).stages
+    assert stage.amount == other.gross - 1000, "he is asked for the rest"
+    desk.verified()
+
+
+def test_an_attempt_is_for_what_credit_does_not_pay(desk):
+    first, second = desk.sell(2)
+    for invoice, amount in ((first, 2380), (second, 1000)):
+        account = issued(desk.tally.billing, invoice).account
+        desk.tally.billing.execute(BookReceipt(account, "EUR", f"bank:{amount}", "bank", amount, FEBRUARY))
+    collecting = desk.collector(FEBRUARY)
+    with pytest.raises(Invalid, match="paid from credit"):
+        collecting.begin(first, "stripe", "cus", "visa")
+    assert collecting.begin(second, "stripe", "cus", "visa").opened.amount == 1380
+    assert desk.ask("SELECT left_open FROM receivable_v1 ORDER BY number") == [(0,), (0,)]
     desk.verified()

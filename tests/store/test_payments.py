@@ -26,8 +26,11 @@ from domain.application.returns import GiveBack, OpenRefund, RecordDispute, Reco
 from domain.collection import Attempt
 from domain.errors import Conflict, IntegrityError, Refusal, Stale
 from domain.identity import Kind
-from domain.news import DisputeNews
+from domain.news import DisputeNews, RefundNews
 from domain.payment import RefundReply, Reply
+from jobs.collect import Collector
+from jobs.news import Reader
+from jobs.refund import Refunder
 from jobs.settle import settle
 from jobs.verify import verify
 from tests.builders import declared_package, open_account, publish, start
@@ -233,3 +236,58 @@ def test_a_dispute_holds_what_it_opens_and_a_won_one_pays_it_again(tally):
     settle(tally.billing, tally.pool, FEBRUARY)
     assert left(tally, invoice) == 0
     assert [check.name for check in verify(tally.pool) if check.found] == []
+
+
+def disputed(tally: Tally, account: UUID, state: Literal["open", "won"], withdrawn: int, given_back: int = 0) -> bool:
+    news = DisputeNews("dp_1", "ch_1", state, 2380, withdrawn, given_back, "EUR", "fraudulent")
+    return tally.billing.execute(RecordDispute(account, "stripe:ch_1", "stripe", news, FEBRUARY))
+
+
+def refunded(tally: Tally, account: UUID, amount: int = 0) -> UUID:
+    return tally.billing.execute(OpenRefund(account, "EUR", "stripe:ch_1", NOW, amount)).opened.refund
+
+
+def test_a_dispute_about_money_that_was_refunded_before_it_is_won_without_a_return_to_undo(tally):
+    invoice = paid_invoice(tally)
+    account = issued(tally.billing, invoice).account
+    refunded(tally, account)
+    assert disputed(tally, account, "open", 2380)
+    assert disputed(tally, account, "won", 2380, 2380)
+    money = receivables(tally.billing, account, "EUR")
+    assert (money.disputes["stripe:dp_1"].state, money.credit, left(tally, invoice)) == ("won", 0, 2380)
+
+
+def test_a_refund_that_fails_because_a_dispute_has_the_money_gives_no_credit_and_releases_nothing(tally):
+    invoice = paid_invoice(tally)
+    account = issued(tally.billing, invoice).account
+    refund = refunded(tally, account)
+    disputed(tally, account, "open", 2380)
+    reply = RefundReply("failed", "re_1", code="charge_disputed")
+    tally.billing.execute(RecordRefund(account, "EUR", refund, reply, FEBRUARY))
+    assert receivables(tally.billing, account, "EUR").credit == 0, "the bank has it"
+    with pytest.raises(Conflict, match="on hold"):
+        opened(tally, invoice)
+    disputed(tally, account, "won", 2380, 2380)
+    assert receivables(tally.billing, account, "EUR").credit == 2380
+    tally.follower().catch_up()
+    assert [check.name for check in verify(tally.pool) if check.found] == []
+
+
+def test_news_of_a_refund_that_the_projections_do_not_know_yet_is_not_booked_as_another_one(tally):
+    invoice = paid_invoice(tally)
+    account = issued(tally.billing, invoice).account
+    tally.follower().catch_up()
+    refund = refunded(tally, account, 1000)
+    reader = Reader(Collector(tally.billing, {}, lambda: NOW), tally.pool, "stripe")
+    news = RefundNews("re_1", refund, "ch_1", "succeeded", 1000, "EUR")
+    assert reader.take_in(news)[0] == "done"
+    assert receivables(tally.billing, account, "EUR").refund(refund).state == "succeeded"
+    assert left(tally, invoice) == 1000
+
+
+def test_a_refund_by_a_provider_that_there_is_no_key_for_is_refused_before_anything_is_booked(tally):
+    invoice = paid_invoice(tally)
+    account = issued(tally.billing, invoice).account
+    with pytest.raises(Conflict, match="no key for stripe"):
+        Refunder(tally.billing, {}).begin(OpenRefund(account, "EUR", "stripe:ch_1", NOW))
+    assert left(tally, invoice) == 0
