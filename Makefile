@@ -34,7 +34,7 @@ lint: $(READY) ## ruff, mypy --strict, import contracts
 	$(BIN)/lint-imports --no-cache
 
 test: lint ## everything that has to hold, on a real PostgreSQL
-	$(BIN)/pytest -n auto
+	$(BIN)/pytest -n auto --dist worksteal
 
 conformance: $(READY) ## other systems' test cases, played against the domain (CASES=DIR)
 	$(BIN)/python -m tests.conformance $(CASES)
