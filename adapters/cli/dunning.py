@@ -13,13 +13,15 @@ from adapters.cli.payments import settle_all
 from adapters.cli.session import After, Limit, OptionalDay, money, on_day, opened, progress, show, table_of, today
 from domain.application import Command
 from domain.application.dunning import ClaimTransfer, PauseDunning, ResumeDunning, WriteOff
-from domain.errors import NotFound
+from domain.errors import Invalid, NotFound
 from domain.matching import Owed
 from jobs.bank import owed
 from jobs.collect import Collector
 from jobs.dun import dun_zones
 from jobs.timeline import timeline
 
+FIRST_ZONE = "Pacific/Kiritimati"
+"""Where each day begins first."""
 app = typer.Typer(no_args_is_help=True, help="Overdue invoices: reminders, retries, what stops, what brings it back.")
 
 Number = Annotated[str, typer.Argument(help="the number of the invoice")]
@@ -65,8 +67,10 @@ def run(on: OptionalDay = None) -> None:
     """Lets every overdue invoice take its turn: what the scheduler does each day. A second time it changes nothing.
 
     Without --on the day is today in each payer's zone. Nobody is charged where no key of a provider is set: charges
-    that are due wait.
+    that are due wait. A day that has begun nowhere yet is refused: steps cannot be taken back.
     """
+    if on is not None and on > today(FIRST_ZONE):
+        raise Invalid(f"{on} is yet to come: nobody is overdue on it")
     with opened() as tally:
         collector = Collector(tally.billing, tally.providers) if tally.providers else None
         settle_all(tally, on or today())

@@ -11,7 +11,8 @@ from adapters.bootstrap import Tally, collector_of
 from adapters.cli.session import After, Limit, OptionalDay, money, opened, progress, show, table_of, today
 from domain.account import Account as Payer
 from domain.application.accounts import account_named
-from domain.errors import Conflict
+from domain.application.payments import issued, receivables
+from domain.errors import Conflict, NotFound
 from jobs.bank import owed_on
 from jobs.collect import charge, collect_open
 from jobs.settle import Settled, settle
@@ -24,6 +25,7 @@ WHERE i.left_open > 0 AND i.number > %s AND (%s::uuid IS NULL OR i.account = %s)
 RECEIPTS = """SELECT r.receipt, a.reference, r.received_on, r.currency, r.amount, r.returned, r.credit, r.text
 FROM receipt_v1 r JOIN account_v1 a ON a.bucket = r.bucket AND a.account = r.account
 WHERE r.receipt > %s AND (%s::uuid IS NULL OR r.account = %s) ORDER BY r.receipt LIMIT %s"""
+RECEIPT = "SELECT account, currency FROM receipt_v1 WHERE receipt = %s"
 ATTEMPTS = """SELECT number, provider, currency, amount, state, code, opened_at, object FROM attempt_v1
 WHERE number > %s ORDER BY number, opened_at LIMIT %s"""
 TRIED = ["number", "provider", "currency", "amount", "state", "code", "opened at", "object"]
@@ -72,6 +74,27 @@ def list_receipts(account: Account = "", limit: Limit = 50, after: After = "") -
     shown = [name for name in RECEIVED if name not in ("currency", "text")]
     answer = [dict(zip(RECEIVED, row, strict=True)) for row in rows]
     show(answer, table_of("Receipts", shown, printed, right=["amount", "returned", "credit"]))
+
+
+@app.command("show")
+def show_receipt(receipt: Annotated[str, typer.Argument(help="its name, as `tally payments list` shows it")]) -> None:
+    """Shows where the money of one receipt is: the invoices that it paid, what went back and why, and what is left."""
+    with opened() as tally:
+        tally.follower().catch_up()
+        with tally.pool.connection() as connection:
+            row = connection.execute(RECEIPT, [receipt]).fetchone()
+        if row is None:
+            raise NotFound(f"there is no receipt {receipt}")
+        held = receivables(tally.billing, *row).receipt(receipt)
+        paid = {issued(tally.billing, invoice).document: amount for invoice, amount in held.paid.items()}
+    answer = {
+        "receipt": receipt, "source": held.booked.source, "received on": held.booked.received_on, "currency": row[1],
+        "amount": held.booked.amount, "paid": paid, "returned": held.returned, "credit": held.credit,
+    }  # fmt: skip
+    parts = [*(("paid", *one) for one in paid.items()), *(("went back", *one) for one in held.returned.items())]
+    rows = [(what, name, money(amount, row[1])) for what, name, amount in (*parts, ("credit", "", held.credit))]
+    title = f"{receipt}: {money(held.booked.amount, row[1])} on {held.booked.received_on}"
+    show(answer, table_of(title, ["part", "of", "amount"], rows, right=["amount"]))
 
 
 @app.command("settle")

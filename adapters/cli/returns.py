@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from adapters.bootstrap import collector_of, provider_of, refunder_of
+from adapters.cli.payments import RECEIPT
 from adapters.cli.session import (
     After,
     CommandId,
@@ -29,7 +30,6 @@ from domain.money import minor
 from jobs.bank import owed_on
 from jobs.refund import follow_refunds
 
-RECEIPT = "SELECT account, currency FROM receipt_v1 WHERE receipt = %s"
 REFUNDS = """SELECT r.refund::text, a.reference, r.receipt, r.number, r.currency, r.amount, r.state, r.code, r.opened_at
 FROM refund_v1 r JOIN account_v1 a USING (bucket, account)
 WHERE r.refund::text > %s ORDER BY r.refund::text LIMIT %s"""

@@ -115,6 +115,7 @@ def test_counts_are_measured_from_a_file_when_nothing_else_exists(tally, tmp_pat
         (["nonsense"], "usage"),
         (["payments", "list", "--after", "\udcff"], "invalid"),
         (["dunning", "run", "--on", "9999-12-31"], "usage"),
+        (["dunning", "run", "--on", "2999-01-01"], "invalid"),
     ],
 )
 def test_what_cannot_be_done_is_said_with_a_code_and_a_status(tally, words, code):

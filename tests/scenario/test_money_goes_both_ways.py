@@ -68,6 +68,9 @@ def test_a_customer_leaves_a_card_is_charged_and_gets_a_part_back(typed, tally):
     assert again["state"] == "done before"
     hear(typed)
     assert [one["state"] for one in typed("payments", "refunds", "--follow")] == ["succeeded"]
+    shown = typed("payments", "show", receipt["receipt"])
+    assert (list(shown["paid"].values()), list(shown["returned"].values()), shown["credit"]) == ([1380], [1000], 0)
+    assert typed("payments", "show", "stripe:nothing") == "not_found"
     (held,) = typed("payments", "holds")
     assert (held["open"], typed("payments", "collect"), typed("payments", "retry", held["number"])["state"]) == (
         1000, {}, "skipped"
