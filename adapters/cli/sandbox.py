@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import signal
 import time
 from collections.abc import Iterator
 from threading import Event, Thread
@@ -34,6 +35,9 @@ def sandbox(
     running.paypal.events.url = paypal_webhook_url
     for line in (*_stripe(running, webhook_url), *_paypal(running), "Ready; Ctrl-C ends it."):
         console.print(line, highlight=False, soft_wrap=True, markup=False)
+    for one in (signal.SIGINT, signal.SIGTERM):
+        # Also where it was started in the background of a shell, which has such processes ignore Ctrl-C.
+        signal.signal(one, _stop)
     over = Event()
     Thread(target=_keep_time, args=(running, over), daemon=True).start()
     try:
@@ -42,6 +46,10 @@ def sandbox(
         over.set()
         for line in _end(running):
             console.print(line, highlight=False, markup=False)
+
+
+def _stop(*_: object) -> None:
+    raise KeyboardInterrupt
 
 
 def _stripe(running: Sandbox, webhook_url: str) -> Iterator[str]:
