@@ -58,7 +58,8 @@ class Reporting:
         start = since
         while start < until:
             end = min(start + SPAN, until)
-            yield from self._between(start, end)
+            # PayPal counts in seconds: the one that `until` lies in belongs to it, or what has just moved is missed.
+            yield from self._between(start, end if end < until else end + timedelta(seconds=2))
             start = end
 
     def _between(self, start: datetime, end: datetime) -> Iterator[Movement]:

@@ -40,7 +40,8 @@ def movements(client: stripe.StripeClient, since: datetime, until: datetime) -> 
 
     What a payout is made of is asked of each payout since then: a line is paid out days after it was written.
     """
-    start, end = int(since.timestamp()), int(until.timestamp())
+    # Stripe counts in seconds: the one that `until` lies in belongs to it, or what has just moved is missed.
+    start, end = int(since.timestamp()), int(until.timestamp()) + 1
     wanted: Any = {"created": {"gte": start, "lt": end}, "limit": 100, "expand": ["data.source"]}
     with reading():
         lines = list(client.v1.balance_transactions.list(wanted).auto_paging_iter())
