@@ -7,7 +7,8 @@ from typing import Annotated
 
 import typer
 
-from adapters.bootstrap import Tally, collector_of
+from adapters.bootstrap import Tally
+from adapters.bootstrap.payments import collector_of
 from adapters.cli.session import After, Limit, OptionalDay, money, opened, progress, show, table_of, today
 from domain.account import Account as Payer
 from domain.application.accounts import account_named

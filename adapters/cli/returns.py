@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.bootstrap import collector_of, provider_of, refunder_of
+from adapters.bootstrap.payments import collector_of, provider_of, refunder_of
 from adapters.cli.payments import RECEIPT
 from adapters.cli.session import (
     After,

@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from adapters.bootstrap import links_of, open_tally, verifiers_of
+from adapters.bootstrap import open_tally
+from adapters.bootstrap.outgoing import links_of
+from adapters.bootstrap.webhooks import verifiers_of
 from adapters.cli.session import console, session
 from adapters.settings import settings
 from adapters.webhooks.verifier import Verifier
