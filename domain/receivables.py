@@ -142,6 +142,11 @@ class Receivables(Aggregate):
         held = self.receipt(returned.receipt)
         if returned.return_id in held.returned:
             return False
+        self._give_back(returned, gross)
+        return True
+
+    def _give_back(self, returned: events.MoneyReturned, gross: dict[UUID, int]) -> None:
+        held = self.receipt(returned.receipt)
         if not 0 < returned.amount <= held.kept:
             raise Conflict(f"{returned.receipt} has {held.kept} to give back, not {returned.amount}")
         short = returned.amount - held.credit
@@ -150,15 +155,17 @@ class Receivables(Aggregate):
                 self._open_again(returned, invoice, gross[invoice], min(paid, short))
                 short -= min(paid, short)
         self.trigger(returned)
-        return True
 
-    def undo_return(self, receipt: str, return_id: str, on: date, why: str = "") -> bool:
-        """Books that money is here again, as credit, once. Raises: NotFound when it never went back."""
+    def undo_return(self, receipt: str, return_id: str, on: date, why: str = "", left: int = 0) -> bool:
+        """Books that money is here again, as credit, but for what is left away; once.
+
+        Raises: NotFound when it never went back.
+        """
         held = self.receipt(receipt)
         if return_id not in held.returned:
             raise NotFound(f"{receipt} has no return {return_id}")
-        amount = held.returned[return_id]
-        if amount:
+        amount = held.returned[return_id] - left
+        if amount > 0:
             self.trigger(events.ReturnUndone(receipt=receipt, return_id=return_id, amount=amount, on=on, why=why))
         return amount > 0
 
@@ -200,32 +207,35 @@ class Receivables(Aggregate):
         """What a dispute took while a refund had it all is not here, although the refund failed."""
         held = self.receipt(receipt)
         for one in self.disputed(receipt):
-            name, taken = dispute_name(one.dispute), min(one.withdrawn, held.credit)
-            if taken and name not in held.returned:
-                returned = events.MoneyReturned(
-                    receipt=receipt, return_id=name, kind="dispute", amount=taken, on=on, text=one.reason
-                )
-                self.give_back(returned, {})
+            lacking = one.withdrawn - one.given_back - held.returned.get(dispute_name(one.dispute), 0)
+            self._take_for(one, min(lacking, held.credit), on, {})
+
+    def _take_for(self, one: DisputeLearned, amount: int, on: date, gross: dict[UUID, int]) -> None:
+        """A dispute took so much, or so much more than was booked for it."""
+        if amount > 0:
+            returned = events.MoneyReturned(
+                receipt=one.receipt, return_id=dispute_name(one.dispute), kind="dispute", amount=amount, on=on,
+                text=one.reason,
+            )  # fmt: skip
+            self._give_back(returned, gross)
 
     def learn_dispute(self, learned: DisputeLearned, gross: dict[UUID, int]) -> bool:
         """Records where a dispute stands; what was withdrawn for it went back, what was given back is credit.
 
-        False for what is known: the amounts only grow, and an end is not left. Raises: NotFound for the receipt.
+        False for what is known: the amounts only grow, and an end is not left. What they grew by is booked too.
+        Raises: NotFound for the receipt.
         """
         receipt, name = self.receipt(learned.receipt), dispute_name(learned.dispute)
-        held = self.disputes.get(learned.dispute)
+        held, booked = self.disputes.get(learned.dispute), receipt.returned.get(name)
         now = _latest(held, learned)
         if now == held:
             return False
         self.trigger(now)
-        taken = min(now.withdrawn, receipt.kept)
-        if taken and name not in receipt.returned:
-            returned = events.MoneyReturned(
-                receipt=now.receipt, return_id=name, kind="dispute", amount=taken, on=now.on, text=now.reason
-            )
-            self.give_back(returned, gross)
-        if now.withdrawn and now.given_back >= now.withdrawn and name in receipt.returned:
-            self.undo_return(now.receipt, name, now.on, now.state)
+        keeps = max(now.withdrawn - now.given_back, 0)
+        lacking = now.withdrawn if booked is None else keeps - booked
+        self._take_for(now, min(lacking, receipt.kept), now.on, gross)
+        if name in receipt.returned:
+            self.undo_return(now.receipt, name, now.on, now.state, left=keeps)
         return True
 
     def refund(self, refund: UUID) -> RefundStanding:
@@ -274,11 +284,10 @@ class Receivables(Aggregate):
                 if event.return_id:
                     self.reopened[event.return_id].add(event.invoice)
             case events.MoneyReturned():
-                self.receipts[event.receipt].returned[event.return_id] = event.amount
+                self._went_back(event.receipt, event.return_id, event.amount)
             case events.ReturnUndone():
-                # Kept at zero: a late message about the same return must not book it a second time.
-                self.receipts[event.receipt].returned[event.return_id] = 0
-
+                # Kept, at zero: a late message about the same return must not book it a second time.
+                self._went_back(event.receipt, event.return_id, -event.amount)
             case events.RefundOpened():
                 self.refunds[event.refund] = RefundStanding(event)
             case events.RefundLearned():
@@ -286,6 +295,10 @@ class Receivables(Aggregate):
                 held.state, held.object, held.code = event.state, event.object, event.code
             case events.DisputeLearned():
                 self.disputes[event.dispute] = event
+
+    def _went_back(self, receipt: str, return_id: str, amount: int) -> None:
+        returned = self.receipts[receipt].returned
+        returned[return_id] = returned.get(return_id, 0) + amount
 
     def _pay(self, receipt: str, invoice: UUID, amount: int) -> None:
         paid = self.receipts[receipt].paid
