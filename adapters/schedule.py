@@ -78,11 +78,9 @@ def bill_day(tally: Tally, zone: str, day: date, issued_on: date) -> None:
 
 def collect_day(tally: Tally, zone: str, day: date) -> None:
     """Draws credit, charges what is open, and lets the overdue invoices of a zone take their turn."""
-    tally.follower().catch_up()
-    settle(tally.billing, tally.pool, day)
+    settle(tally.billing, tally.pool, day, tally.follower().catch_up)
     collector = Collector(tally.billing, tally.providers) if tally.providers else None
     if collector:
-        tally.follower().catch_up()
         collect_open(collector, tally.pool)
     tally.follower().catch_up()
     dun(tally.billing, tally.pool, collector, day, zone)

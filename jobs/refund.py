@@ -18,7 +18,7 @@ from psycopg_pool import ConnectionPool
 from domain.application import Billing
 from domain.application.payments import receivables
 from domain.application.returns import OpenRefund, RecordRefund
-from domain.errors import Conflict
+from domain.errors import Conflict, IntegrityError, Unavailable
 from domain.payment import RefundReply
 from domain.provider import Provider
 from domain.receivables import RefundStanding
@@ -66,13 +66,25 @@ class Refunder:
 
 
 def follow_refunds(refunder: Refunder, pool: Pool, progress: Callable[[int], None] = lambda done: None) -> Counter[str]:
-    """Takes up refunds that a crash left behind or that are pending; how many stand where."""
+    """Takes up refunds that a crash left behind or that are pending; how many stand where.
+
+    Shapes: what "does not fit" is of another amount than was asked for: it stays as it is, and one never stops others.
+    """
     with pool.connection() as connection:
         rows = connection.execute(UNDER_WAY, [refunder.now() - LONGEST_CALL]).fetchall()
     counts: Counter[str] = Counter()
     for account, currency, refund in rows:
         standing = receivables(refunder.billing, account, currency).refund(refund)
         if standing.opened.provider in refunder.providers:
-            counts[refunder.carry_on(standing).state] += 1
+            counts[_followed(refunder, standing)] += 1
         progress(1)
     return counts
+
+
+def _followed(refunder: Refunder, standing: RefundStanding) -> str:
+    try:
+        return refunder.carry_on(standing).state
+    except IntegrityError:
+        return "does not fit"
+    except Unavailable:
+        return "unavailable"

@@ -16,7 +16,7 @@ import msgspec
 from domain.aggregate import Aggregate
 from domain.application import Billing, Outcome
 from domain.application.payments import NAMES, collection, issued, receivables
-from domain.errors import Conflict, Invalid
+from domain.errors import Conflict, IntegrityError, Invalid
 from domain.events.receivables import DisputeLearned, MoneyReturned, RefundOpened, Return
 from domain.identity import Kind, bucket_of, make_id, name_bucket
 from domain.news import DisputeNews
@@ -103,7 +103,10 @@ class OpenRefund(msgspec.Struct, frozen=True):
 
 
 class RecordRefund(msgspec.Struct, frozen=True):
-    """Records where a refund stands at its provider; one that failed is the account's credit again."""
+    """Records where a refund stands at its provider; one that failed is the account's credit again.
+
+    Raises: IntegrityError when the provider gave back another amount than it was asked for: it has to be looked at.
+    """
 
     account: UUID
     currency: str
@@ -113,6 +116,7 @@ class RecordRefund(msgspec.Struct, frozen=True):
 
     def handle(self, billing: Billing) -> Outcome:
         money = receivables(billing, self.account, self.currency)
+        self._check(money.refund(self.refund).opened)
         receipt = money.receipt(money.refund(self.refund).opened.receipt)
         before = set(receipt.returned)
         if not money.learn_refund(self.refund, self.reply, self.on):
@@ -122,6 +126,12 @@ class RecordRefund(msgspec.Struct, frozen=True):
         released = _release(billing, money, refund_name(self.refund), self.on, self.reply.code) if is_back else ()
         names = [_named(name, self.account) for name in sorted(set(receipt.returned) - before)]
         return Outcome((money, *released), {NAMES: names} if names else {}, answer=True)
+
+    def _check(self, opened: RefundOpened) -> None:
+        said, asked = (self.reply.amount, self.reply.currency), (opened.amount, opened.currency)
+        if self.reply.state in ("pending", "succeeded") and said != asked:
+            name = f"refund {self.reply.object} ({self.refund}) of {opened.receipt}"
+            raise IntegrityError(f"{opened.provider} gives {said} back for {name}, and was asked for {asked}")
 
 
 class RecordDispute(msgspec.Struct, frozen=True):

@@ -170,8 +170,7 @@ class Business(RuleBasedStateMachine):
 
     @rule()
     def credit_is_drawn(self) -> None:
-        self.tally.follower().catch_up()
-        settle(self.tally.billing, self.tally.pool, self.day)
+        settle(self.tally.billing, self.tally.pool, self.day, self.tally.follower().catch_up)
 
     @invariant()
     def no_invoice_is_charged_twice_unless_the_first_went_back(self) -> None:
