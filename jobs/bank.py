@@ -42,7 +42,10 @@ is_return) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHIN
 COLUMNS = "transfer, booked_on, amount, currency, text, name, iban, is_return, state, why"
 OVER = frozenset({"settled", "payout"})
 """States of a movement whose money is accounted for; a payout is money that a provider had taken for us before."""
-MARK = "UPDATE bank_transfer SET state = %s, why = %s, payer = %s WHERE bucket = %s AND transfer = %s"
+MARK = """UPDATE bank_transfer SET state = %s, why = %s, payer = %s WHERE bucket = %s AND transfer = %s
+AND state = ANY(%s)"""
+BEFORE: dict[str, list[str]] = {"suspense": ["new"], "settled": ["new", "suspense", "payout"]}
+"""What a movement may have been before: who booked it had the last word, and one that was booked is never put back."""
 OWED = """SELECT invoice, account, number, currency, left_open FROM receivable_v1 WHERE number = ANY(%s)
 ORDER BY array_position(%s, number)"""
 SUGGESTED = """SELECT number FROM receivable_v1 WHERE left_open = %s AND currency = %s AND left_open > 0
@@ -149,9 +152,12 @@ def _book(billing: Billing, waiting: Waiting, found: Match) -> bool:
 
 
 def _mark(pool: Pool, transfer: str, state: str, found: Match) -> str:
+    """Says what became of a movement, unless others decided meanwhile; where it is now."""
     with pool.connection() as connection:
-        connection.execute(MARK, [state, found.why, found.account, name_bucket(transfer), transfer])
-    return state
+        row = [state, found.why, found.account, name_bucket(transfer), transfer, BEFORE[state]]
+        if connection.execute(MARK, row).rowcount:
+            return state
+    return _one(pool, transfer).state
 
 
 def allocate_transfer(billing: Billing, pool: Pool, transfer: str, numbers: Sequence[str]) -> None:
