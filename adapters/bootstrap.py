@@ -31,6 +31,7 @@ from jobs.deliver import Carrier, Deliverer
 from jobs.destinations import Destinations
 from jobs.letters import Letters
 from jobs.outbox import Outbox
+from jobs.payout import Payer
 from jobs.refund import Refunder
 from projections import ALL
 from projections.follower import Follower
@@ -161,6 +162,12 @@ def refunder_of(tally: Tally) -> Refunder:
     """Who gives money back by the providers that are set up. Raises: Conflict when there are none."""
     _some_provider(tally)
     return Refunder(tally.billing, tally.providers)
+
+
+def payer_of(tally: Tally) -> Payer:
+    """Who pays credit out: by the providers that are set up, if any, and by bank."""
+    refunder = Refunder(tally.billing, tally.providers)
+    return Payer(refunder, tally.pool, tally.packages, tally.follower().catch_up)
 
 
 def provider_of(tally: Tally, name: str) -> Provider:

@@ -64,7 +64,8 @@ class RefundStanding:
 class Receivables(Aggregate):
     """The receipts of one payer in one currency.
 
-    Shapes: `receipts` by name, in the order they were booked; `reopened` the invoices that a return opened again.
+    Shapes: `receipts` by name, in the order they were booked; `reopened` the invoices that a return opened again;
+    `moved_on` the last day on which money came in, paid for something, or could not be paid out.
     """
 
     NAME = "receivables"
@@ -75,6 +76,7 @@ class Receivables(Aggregate):
         self.refunds: dict[UUID, RefundStanding] = {}
         self.disputes: dict[str, DisputeLearned] = {}
         self.reopened: dict[str, set[UUID]] = defaultdict(set)
+        self.moved_on = date.min
 
     @property
     def credit(self) -> int:
@@ -252,6 +254,16 @@ class Receivables(Aggregate):
             raise Conflict(f"{receipt} does not pay for this invoice")
         self._release(receipt, invoice, gross, amount, on, why, "")
 
+    def pay_instead(self, receipt: str, instead_of: str, invoice: UUID, amount: int, on: date) -> None:
+        """Lets a receipt pay for a part of an invoice in the place of another, whose money is credit then.
+
+        Raises: Conflict when the one has not so much left, or the other does not pay so much.
+        """
+        held, paid = self.receipt(receipt).credit, self.receipt(instead_of).paid.get(invoice, 0)
+        if not 0 < amount <= min(held, paid):
+            raise Conflict(f"{receipt} has {held} left and {instead_of} pays {paid}: neither can be {amount}")
+        self.trigger(events.PaidInstead(receipt=receipt, instead_of=instead_of, invoice=invoice, amount=amount, on=on))
+
     def receipt(self, name: str) -> Receipt:
         """A receipt by its name. Raises: NotFound."""
         try:
@@ -277,10 +289,16 @@ class Receivables(Aggregate):
         match event:
             case events.ReceiptBooked():
                 self.receipts[event.receipt] = Receipt(event)
+                self._move(event.received_on)
             case events.Allocated():
+                self._pay(event.receipt, event.invoice, event.amount)
+                self._move(event.on)
+            case events.PaidInstead():
+                self._pay(event.instead_of, event.invoice, -event.amount)
                 self._pay(event.receipt, event.invoice, event.amount)
             case events.Deallocated():
                 self._pay(event.receipt, event.invoice, -event.amount)
+                self._move(event.on)
                 if event.return_id:
                     self.reopened[event.return_id].add(event.invoice)
             case events.MoneyReturned():
@@ -288,6 +306,8 @@ class Receivables(Aggregate):
             case events.ReturnUndone():
                 # Kept, at zero: a late message about the same return must not book it a second time.
                 self._went_back(event.receipt, event.return_id, -event.amount)
+                if event.return_id.startswith("payout:"):
+                    self._move(event.on)
             case events.RefundOpened():
                 self.refunds[event.refund] = RefundStanding(event)
             case events.RefundLearned():
@@ -295,6 +315,9 @@ class Receivables(Aggregate):
                 held.state, held.object, held.code = event.state, event.object, event.code
             case events.DisputeLearned():
                 self.disputes[event.dispute] = event
+
+    def _move(self, on: date) -> None:
+        self.moved_on = max(self.moved_on, on)
 
     def _went_back(self, receipt: str, return_id: str, amount: int) -> None:
         returned = self.receipts[receipt].returned

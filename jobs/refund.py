@@ -10,6 +10,7 @@ from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
+from functools import partial
 from uuid import UUID
 
 import psycopg
@@ -47,9 +48,10 @@ class Refunder:
         if provider in ("stripe", "paypal") and provider not in self.providers:
             raise Conflict(f"there is no key for {provider}, by which {wanted.receipt} came")
         opened: RefundStanding | None = self.billing.execute(wanted, command_id=command_id)
-        if opened is None:
-            return None
-        # Nobody knew it before this commit: it cannot be at the provider yet.
+        return None if opened is None else self.ask(opened)
+
+    def ask(self, opened: RefundStanding) -> RefundStanding:
+        """Asks for a refund that was opened this moment: nobody knew it before, so the provider cannot have it yet."""
         return self._learn(opened, self.providers[opened.opened.provider].refund(opened.order()))
 
     def carry_on(self, standing: RefundStanding) -> RefundStanding:
@@ -76,14 +78,15 @@ def follow_refunds(refunder: Refunder, pool: Pool, progress: Callable[[int], Non
     for account, currency, refund in rows:
         standing = receivables(refunder.billing, account, currency).refund(refund)
         if standing.opened.provider in refunder.providers:
-            counts[_followed(refunder, standing)] += 1
+            counts[state_after(partial(refunder.carry_on, standing))] += 1
         progress(1)
     return counts
 
 
-def _followed(refunder: Refunder, standing: RefundStanding) -> str:
+def state_after(step: Callable[[], RefundStanding]) -> str:
+    """Where a refund stands after a step; one whose answer does not fit the books never stops others."""
     try:
-        return refunder.carry_on(standing).state
+        return step().state
     except IntegrityError:
         return "does not fit"
     except Unavailable:

@@ -21,7 +21,7 @@ from domain.events.receivables import DisputeLearned, MoneyReturned, RefundOpene
 from domain.identity import Kind, bucket_of, make_id, name_bucket
 from domain.news import DisputeNews
 from domain.payment import RefundReply
-from domain.receivables import Receivables, dispute_name, refund_name
+from domain.receivables import Receivables, RefundStanding, dispute_name, refund_name
 
 HOLDING: frozenset[Return] = frozenset({"refund", "dispute"})
 """Returns that are not to be chased: we gave the money, or its owner and his bank argue about it."""
@@ -48,7 +48,7 @@ class GiveBack(msgspec.Struct, frozen=True):
         if not money.give_back(returned, _gross(billing, money, self.receipt)):
             return Outcome((), answer=False)
         held = _hold(billing, money, self.return_id, self.on) if self.kind in HOLDING else ()
-        return Outcome((money, *held), {NAMES: [_named(f"return:{self.return_id}", self.account)]}, answer=True)
+        return Outcome((money, *held), {NAMES: [named(f"return:{self.return_id}", self.account)]}, answer=True)
 
 
 class UndoReturn(msgspec.Struct, frozen=True):
@@ -85,7 +85,15 @@ class OpenRefund(msgspec.Struct, frozen=True):
 
     def handle(self, billing: Billing) -> Outcome:
         money = receivables(billing, self.account, self.currency)
-        booked, held = money.receipt(self.receipt).booked, money.receipt(self.receipt)
+        standing = self.open(billing, money)
+        name = refund_name(standing.opened.refund)
+        held_back = _hold(billing, money, name, self.opened_at.date())
+        return Outcome((money, *held_back), {NAMES: [named(name, self.account)]}, answer=standing)
+
+    def open(self, billing: Billing, money: Receivables) -> RefundStanding:
+        """Begins the refund in the payer's money."""
+        held = money.receipt(self.receipt)
+        booked = held.booked
         if booked.source not in ("stripe", "paypal"):
             raise Conflict(f"{self.receipt} came by {booked.source}: only what came by a provider is refunded by it")
         if self.amount < 0:
@@ -97,9 +105,7 @@ class OpenRefund(msgspec.Struct, frozen=True):
             opened_at=self.opened_at, document=booked.text, why=self.why,
         )  # fmt: skip
         money.open_refund(opened, _gross(billing, money, self.receipt))
-        name = refund_name(refund)
-        held_back = _hold(billing, money, name, self.opened_at.date())
-        return Outcome((money, *held_back), {NAMES: [_named(name, self.account)]}, answer=money.refund(refund))
+        return money.refund(refund)
 
 
 class RecordRefund(msgspec.Struct, frozen=True):
@@ -124,7 +130,7 @@ class RecordRefund(msgspec.Struct, frozen=True):
         # Money that a dispute has meanwhile is not back: what the refund had opened stays on hold.
         is_back = self.reply.state == "failed" and not money.disputed(receipt.booked.receipt)
         released = _release(billing, money, refund_name(self.refund), self.on, self.reply.code) if is_back else ()
-        names = [_named(name, self.account) for name in sorted(set(receipt.returned) - before)]
+        names = [named(name, self.account) for name in sorted(set(receipt.returned) - before)]
         return Outcome((money, *released), {NAMES: names} if names else {}, answer=True)
 
     def _check(self, opened: RefundOpened) -> None:
@@ -155,7 +161,7 @@ class RecordDispute(msgspec.Struct, frozen=True):
         if not money.learn_dispute(learned, _gross(billing, money, self.receipt)):
             return Outcome((), answer=False)
         moved = not booked and name in money.receipt(self.receipt).returned
-        rows = {NAMES: [_named(name, self.account)]} if moved else {}
+        rows = {NAMES: [named(name, self.account)]} if moved else {}
         won = money.disputes[learned.dispute].state == "won"
         held = _release(billing, money, name, self.on, "won") if won else _hold(billing, money, name, self.on)
         return Outcome((money, *held), rows, answer=True)
@@ -197,5 +203,6 @@ def _release(billing: Billing, money: Receivables, return_id: str, on: date, why
         yield attempts
 
 
-def _named(name: str, account: UUID) -> tuple[int, str, UUID]:
+def named(name: str, account: UUID) -> tuple[int, str, UUID]:
+    """The row that keeps a name of money from being used twice, over all accounts."""
     return name_bucket(name), name, account

@@ -56,6 +56,7 @@ steps = st.lists(
         st.tuples(st.just("return"), names, st.sampled_from(["r1", "r2"]), amounts),
         st.tuples(st.just("undo"), names, st.sampled_from(["r1", "r2"])),
         st.tuples(st.just("deallocate"), names, st.sampled_from(list(INVOICES))),
+        st.tuples(st.just("instead"), names, names, st.sampled_from(list(INVOICES)), amounts),
         st.tuples(st.just("refund"), names, st.integers(1, 3), amounts),
         st.tuples(st.just("refunded"), st.integers(1, 3), st.sampled_from(["pending", "succeeded", "failed"])),
         st.tuples(
@@ -82,6 +83,8 @@ def take(held: Receivables, step: tuple) -> None:  # type: ignore[type-arg]
             held.give_back(returned(name, return_id, amount), INVOICES)
         case "undo", name, return_id:
             held.undo_return(name, return_id, DAY)
+        case "instead", name, other, invoice, amount:
+            held.pay_instead(name, other, invoice, amount, DAY)
         case "refund", name, number, amount:
             held.open_refund(refund(name, number, amount), INVOICES)
         case "refunded", number, state:
