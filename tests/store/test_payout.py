@@ -13,6 +13,7 @@ import pytest
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
+from adapters.schedule import collect_day
 from domain.application.accounts import SetCreditRule
 from domain.application.licensing import CancelLicense
 from domain.application.payments import BookReceipt, issued, receivables
@@ -216,3 +217,18 @@ def test_the_packages_say_it_where_the_account_does_not_and_the_most_keeping_one
     assert ways(payer(tally).preview(LATER)) == [("bank", 620, "would be proposed")]
     start(tally, "l2", "acme", "kept", date(2025, 3, 1), quantities={"seats": 1})
     assert list(payer(tally).preview(LATER).kept) == ["the rule keeps it"]
+
+
+def test_the_scheduler_pays_out_once_in_the_zone_of_the_account_and_takes_up_what_a_crash_left(tally, invoice):
+    account, stripe = book(tally, invoice, "stripe:ch_1", 3000), Giving("unknown")
+    payer(tally, stripe).pay_out(LATER)
+    book(tally, invoice, "bank:t0", 100)
+    with Tally(tally.dsn, {"stripe": Giving()}) as worker:  # type: ignore[dict-item]
+        worker.providers["stripe"].given = stripe.given  # type: ignore[attr-defined]
+        collect_day(worker, "Europe/Berlin", LATER)
+        assert [one.state for one in receivables(tally.billing, account, "EUR").refunds.values()] == ["succeeded"]
+        assert receivables(tally.billing, account, "EUR").credit == 100, "it is of another zone"
+        for _ in range(2):
+            collect_day(worker, "UTC", LATER)
+    with tally.pool.connection() as connection:
+        assert connection.execute("SELECT amount, state FROM payout_v1").fetchall() == [(100, "open")]
