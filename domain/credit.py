@@ -11,7 +11,8 @@ from datetime import date, timedelta
 from typing import NamedTuple
 from uuid import UUID
 
-from domain.receivables import Receipt, Receivables
+from domain.receipt import Receipt
+from domain.receivables import Receivables
 
 REFUNDABLE = timedelta(days=180)
 """How long a payment can be given back by its provider: PayPal's limit, after which cards are often gone too."""

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -21,44 +19,8 @@ from domain.events import Event
 from domain.events import receivables as events
 from domain.events.receivables import DisputeLearned, ReceiptBooked, RefundOpened
 from domain.identity import Kind, bucket_of, make_id
-from domain.payment import Refund, RefundReply
-
-REFUND_ORDER = {"open": 0, "pending": 1, "succeeded": 2, "failed": 3}
-"""How far a refund has come: a message about an earlier state is late and changes nothing."""
-
-
-@dataclass
-class Receipt:
-    """One receipt and where its money is. Units: minor units; the parts never exceed `amount`."""
-
-    booked: ReceiptBooked
-    paid: dict[UUID, int] = field(default_factory=dict)
-    returned: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def kept(self) -> int:
-        """What did not go back."""
-        return self.booked.amount - sum(self.returned.values())
-
-    @property
-    def credit(self) -> int:
-        """What no invoice took yet."""
-        return self.kept - sum(self.paid.values())
-
-
-@dataclass
-class RefundStanding:
-    """One refund that we asked for, and where it stands at its provider."""
-
-    opened: RefundOpened
-    state: Literal["open", "pending", "succeeded", "failed"] = "open"
-    object: str = ""
-    code: str = ""
-
-    def order(self) -> Refund:
-        """What the provider is asked for: the same words however often it is taken up again."""
-        names = ("refund", "payment", "amount", "currency", "document")
-        return Refund(**{name: getattr(self.opened, name) for name in names})
+from domain.payment import RefundReply
+from domain.receipt import REFUND_ORDER, Receipt, RefundStanding
 
 
 class Receivables(Aggregate):

@@ -22,7 +22,7 @@ from domain.application import Billing
 from domain.application.payments import receivables
 from domain.application.payouts import FailPayout, PaidOut, PayOut, RecordPayout, credit_rule
 from domain.credit_rule import KEEP, CreditRule
-from domain.errors import NotFound
+from domain.errors import NotFound, Refusal
 from domain.identity import bucket_of
 from domain.license import License
 from domain.terms import Packages
@@ -36,6 +36,7 @@ WHERE r.credit > 0 AND (%(zone)s = '' OR a.zone = %(zone)s) AND NOT EXISTS (SELE
     WHERE i.bucket = r.bucket AND i.account = r.account AND i.currency = r.currency AND i.left_open > 0)
 GROUP BY a.reference, r.account, r.currency ORDER BY a.reference, r.currency"""
 """Payers with credit and without an open invoice: what is open could need it."""
+OPEN = """SELECT FROM receivable_v1 WHERE bucket = %s AND account = %s AND currency = %s AND left_open > 0 LIMIT 1"""
 PAID_FOR = """SELECT a.account, b.stream FROM account_v1 a
 LEFT JOIN basis_v1 b ON b.bucket = a.bucket AND b.owner = a.account AND b.kind = 3
 WHERE a.bucket = %s AND coalesce(a.payer, a.account) = %s ORDER BY b.stream"""
@@ -93,17 +94,26 @@ class Payer:
         follow_refunds(self.refunder, self.pool)
         paid = Paid()
         for account, wanted in self._candidates(on, zone):
-            done: PaidOut = self.billing.execute(wanted) if self._may_go(wanted, paid) else PaidOut((), None)
-            for opened in done.refunds:
-                state = state_after(partial(self.refunder.ask, opened))
-                said = opened.opened
-                paid.ways.append(Way(account, said.currency, said.amount, said.provider, said.receipt, state))
-            if done.payout:
-                by_bank = done.payout.said
-                paid.ways.append(Way(account, by_bank.currency, by_bank.amount, "bank", by_bank.reference, "open"))
+            try:
+                if self._may_go(wanted, paid):
+                    self._go(account, wanted, paid)
+            except Refusal as error:  # one payer's fault never stops the others
+                paid.kept[str(error)] += 1
             progress(1)
         self.follow()
         return paid
+
+    def _go(self, account: str, wanted: PayOut, paid: Paid) -> None:
+        """Reserves what goes out, and then asks for the refunds; others may have been faster."""
+        begun: PaidOut = self.billing.execute(wanted)
+        if begun.kept:
+            paid.kept[begun.kept] += 1
+        for opened in begun.refunds:
+            state, said = state_after(partial(self.refunder.ask, opened)), opened.opened
+            paid.ways.append(Way(account, said.currency, said.amount, said.provider, said.receipt, state))
+        if begun.payout:
+            by_bank = begun.payout.said
+            paid.ways.append(Way(account, by_bank.currency, by_bank.amount, "bank", by_bank.reference, "open"))
 
     def preview(self, on: date, zone: str = "") -> Paid:
         """What `pay_out` would begin, by the same decision."""
@@ -138,12 +148,19 @@ class Payer:
         return any(self.packages(*one).credit is not None for one in sold)
 
     def _may_go(self, wanted: PayOut, paid: Paid) -> bool:
-        """Whether credit goes out; the bill that is due is asked last, for it is the dearest to ask."""
+        """Whether credit goes out; what is dear to ask is asked last, of the books as they are at that moment."""
         decided = wanted.decide(self.billing, receivables(self.billing, wanted.account, wanted.currency))
-        kept = decided.kept or ("a bill is due" if self._is_due(wanted) else "")
-        if kept:
+        if kept := decided.kept or self._needed(wanted):
             paid.kept[kept] += 1
         return not kept
+
+    def _needed(self, wanted: PayOut) -> str:
+        self.follow()
+        with self.pool.connection() as connection:
+            where = [bucket_of(wanted.account), wanted.account, wanted.currency]
+            if connection.execute(OPEN, where).fetchone() is not None:
+                return "an invoice is open"
+        return "a bill is due" if self._is_due(wanted) else ""
 
     def _is_due(self, wanted: PayOut) -> bool:
         """Whether a run of the day would issue something to the payer, or waits for counts to do so."""

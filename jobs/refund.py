@@ -22,7 +22,7 @@ from domain.application.returns import OpenRefund, RecordRefund
 from domain.errors import Conflict, IntegrityError, Unavailable
 from domain.payment import RefundReply
 from domain.provider import Provider
-from domain.receivables import RefundStanding
+from domain.receipt import RefundStanding
 
 Pool = ConnectionPool[psycopg.Connection]
 UNDER_WAY = """

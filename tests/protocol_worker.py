@@ -129,7 +129,7 @@ PLAYS = {
     "a refund": Play(give_back, 6, charge("pm_card_visa")),
     "a dispute is heard of": Play(hear, 58, charge("pm_card_createDispute")),
     "an overdue invoice is chased": Play(chase, 12, give_a_card),
-    "credit is paid out": Play(pay_out, 20, owe_credit),
+    "credit is paid out": Play(pay_out, 22, owe_credit),
 }
 
 

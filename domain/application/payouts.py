@@ -26,7 +26,8 @@ from domain.events.receivables import MoneyReturned
 from domain.identity import Kind, bucket_of, make_id
 from domain.license import License
 from domain.payout import Payout, payout_name, reference_of
-from domain.receivables import Receivables, RefundStanding, refund_name
+from domain.receipt import RefundStanding
+from domain.receivables import Receivables, refund_name
 
 WHY = "credit is paid out"
 

@@ -21,7 +21,8 @@ from domain.events.receivables import DisputeLearned, MoneyReturned, RefundOpene
 from domain.identity import Kind, bucket_of, make_id, name_bucket
 from domain.news import DisputeNews
 from domain.payment import RefundReply
-from domain.receivables import Receivables, RefundStanding, dispute_name, refund_name
+from domain.receipt import RefundStanding
+from domain.receivables import Receivables, dispute_name, refund_name
 
 HOLDING: frozenset[Return] = frozenset({"refund", "dispute"})
 """Returns that are not to be chased: we gave the money, or its owner and his bank argue about it."""

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from typing import Any
 from uuid import UUID
@@ -19,13 +19,13 @@ from domain.application.licensing import CancelLicense
 from domain.application.payments import BookReceipt, issued, receivables
 from domain.application.returns import RecordDispute
 from domain.credit_rule import KEEP, CreditRule
-from domain.errors import Conflict
+from domain.errors import Conflict, Unavailable
 from domain.news import DisputeNews
 from domain.payment import Refund, RefundReply
 from domain.statement import Statement, Transfer
 from jobs import bank
 from jobs.payout import Paid, Payer, payout_named
-from jobs.refund import Refunder
+from jobs.refund import Refunder, follow_refunds
 from jobs.settle import settle
 from jobs.verify import verify
 from tests.builders import declared_package, open_account, publish, start
@@ -232,3 +232,23 @@ def test_the_scheduler_pays_out_once_in_the_zone_of_the_account_and_takes_up_wha
             collect_day(worker, "UTC", LATER)
     with tally.pool.connection() as connection:
         assert connection.execute("SELECT amount, state FROM payout_v1").fetchall() == [(100, "open")]
+
+
+def test_a_provider_that_does_not_answer_for_one_payer_does_not_stop_the_others(tally, invoice):
+    """What was reserved stays so, and is asked for by the next run that follows refunds."""
+    other = an_invoice(tally, "bolt")
+    tally.billing.execute(SetCreditRule("bolt", IDLE))
+    stripe, lost = Giving(), [Unavailable("no line")]
+
+    def refund(wanted: Refund) -> RefundReply:
+        if lost:
+            raise lost.pop()
+        return Giving.refund(stripe, wanted)
+
+    stripe.refund = refund  # type: ignore[method-assign]
+    for number, one in enumerate((invoice, other)):
+        book(tally, one, f"stripe:ch_{number}", 3000)
+    assert ways(payer(tally, stripe).pay_out(LATER)) == [("stripe", 620, "unavailable"), ("stripe", 620, "succeeded")]
+    refunder = Refunder(tally.billing, {"stripe": stripe}, lambda: NOW + timedelta(minutes=3))  # type: ignore[dict-item]
+    assert follow_refunds(refunder, tally.pool) == {"succeeded": 1}
+    assert sorted((one.payment, one.amount) for one in stripe.given.values()) == [("ch_0", 620), ("ch_1", 620)]
