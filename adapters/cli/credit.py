@@ -89,6 +89,8 @@ def pay_out(
     What a provider brought goes back as a refund; the rest is listed by `tally payments payouts` for finance to pay.
     The scheduler does the same each day. Nothing goes while an invoice is open, a bill is due, or a dispute is open.
     """
+    if on and on > today() and not preview:
+        raise Invalid(f"{on} is yet to come: what would go out then can only be previewed")
     with opened() as tally:
         payer = payer_of(tally)
         if preview:

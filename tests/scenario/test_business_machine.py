@@ -176,7 +176,10 @@ class Business(RuleBasedStateMachine):
 
     @rule(step=st.integers(0, 40), after=st.sampled_from([0, 20]))
     def credit_is_paid_out(self, step: int, after: int) -> None:
-        """By a worker that is killed at one of its points, unless it has fewer; no open invoice is left without."""
+        """By a worker that is killed at one of its points, unless it has fewer; nothing else is due on that day."""
+        self.a_run(1)
+        self.invoices_are_collected(60)
+        self.credit_is_drawn()
         for number in range(self.customers):
             self.tally.billing.execute(SetCreditRule(f"c{number}", CreditRule("idle", after)))
         before = {row[0]: row[3] for row in self.rows(OPEN)}

@@ -163,20 +163,24 @@ def test_a_customer_who_leaves_gets_the_rest_back_by_the_card_and_what_came_by_b
     assert typed("bank", "import", str(tmp_path / "in.xml"), "--new-account")["settled"] == 1
     shown = typed("accounts", "credit", "acme")
     assert (shown["credit"], shown["whose"], shown["rule"]["pay_out"]) == ({"EUR": 500}, "of its packages", "leaving")
-    assert typed("payments", "pay-out", "--on", days_from_now(70)) == {"ways": [], "kept": {"a license runs": 1}}
+    assert typed("payments", "pay-out") == {"ways": [], "kept": {"money moved within 30 days": 1}}
+    planned = typed("payments", "pay-out", "--on", days_from_now(70), "--preview")
+    assert planned == {"ways": [], "kept": {"a license runs": 1}}
 
     typed("licenses", "cancel", "acme-filter", "--on", first, "--end-on", first)
     typed("bill", "--through", days_from_now(0), "--issued-on", days_from_now(0))
     assert typed("payments", "settle")["credit_notes"] == 1
-    assert typed("payments", "pay-out", "--on", days_from_now(20))["ways"] == []
+    assert typed("payments", "pay-out", "--on", days_from_now(20), "--preview")["ways"] == []
+    assert typed("payments", "pay-out", "--on", days_from_now(70)) == "invalid", "it is yet to come"
     planned = typed("payments", "pay-out", "--on", days_from_now(70), "--preview")["ways"]
     assert [(way["by"], way["amount"]) for way in planned] == [("stripe", 2380), ("bank", 500)]
     assert typed("payments", "payouts") == []
-    ways = typed("payments", "pay-out", "--on", days_from_now(70))["ways"]
+    typed("accounts", "credit", "acme", "--pay-out", "leaving", "--after", "0", "--over", "1.00")
+    ways = typed("payments", "pay-out")["ways"]
     assert [(way["by"], way["amount"], way["state"]) for way in ways] == [
         ("stripe", 2380, "succeeded"), ("bank", 500, "open")
     ]  # fmt: skip
-    assert typed("payments", "pay-out", "--on", days_from_now(70))["ways"] == []
+    assert typed("payments", "pay-out")["ways"] == []
     (proposed,) = typed("payments", "payouts")
     assert (proposed["account"], proposed["amount"], proposed["came from"]) == ("acme", 500, "DE00")
     assert typed("accounts", "credit", "acme")["on its way"] == {"EUR": 500}
@@ -186,7 +190,7 @@ def test_a_customer_who_leaves_gets_the_rest_back_by_the_card_and_what_came_by_b
 
     assert typed("payments", "take-back", proposed["reference"], "--why", "another account")["state"] == "failed"
     assert typed("payments", "take-back", proposed["reference"]) == "conflict"
-    (again,) = typed("payments", "pay-out", "--on", days_from_now(100))["ways"]
+    (again,) = typed("payments", "pay-out")["ways"]
     out = Transfer(transfer.booked_on, -500, f"Refund {again['of']}", "Acme", "DE00", "B2")
     (tmp_path / "out.xml").write_text(camt053(Statement("DE1", "2", "EUR", 500, 0, transfer.booked_on, (out,))))
     assert typed("bank", "import", str(tmp_path / "out.xml"))["settled"] == 1
