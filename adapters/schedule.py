@@ -23,6 +23,7 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
+from adapters.bootstrap.payments import payer_of
 from domain.provider import Provider
 from jobs.collect import Collector, collect_open
 from jobs.dun import dun
@@ -77,15 +78,14 @@ def bill_day(tally: Tally, zone: str, day: date, issued_on: date) -> None:
 
 
 def collect_day(tally: Tally, zone: str, day: date) -> None:
-    """Draws credit, charges what is open, and lets the overdue invoices of a zone take their turn."""
-    tally.follower().catch_up()
-    settle(tally.billing, tally.pool, day)
+    """Draws credit, charges what is open, lets the overdue invoices of a zone take their turn, and pays credit out."""
+    settle(tally.billing, tally.pool, day, tally.follower().catch_up)
     collector = Collector(tally.billing, tally.providers) if tally.providers else None
     if collector:
-        tally.follower().catch_up()
         collect_open(collector, tally.pool)
     tally.follower().catch_up()
     dun(tally.billing, tally.pool, collector, day, zone)
+    payer_of(tally).pay_out(day, zone)
 
 
 def due_accounts(tally: Tally, zone: str, day: date) -> list[UUID]:

@@ -6,7 +6,9 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
+from domain import credit_rule
 from domain.aggregate import Aggregate
+from domain.credit_rule import CreditRule
 from domain.errors import Conflict, Invalid
 from domain.events import Event
 from domain.events import account as events
@@ -37,6 +39,7 @@ class Account(Aggregate):
         self.methods: dict[str, events.PaymentMethodAdded] = {}
         self.lost_method = False
         self.ladder: Ladder | None = None
+        self.credit_rule: CreditRule | None = None
 
     def open(self, opened: events.AccountOpened) -> None:
         """Records the account.
@@ -78,6 +81,12 @@ class Account(Aggregate):
         if ladder is not None:
             check(ladder)
         self.trigger(events.LadderSet(ladder=ladder))
+
+    def set_credit_rule(self, rule: CreditRule | None) -> None:
+        """Another rule for its credit; None: that of the packages. Raises: Invalid."""
+        if rule is not None:
+            credit_rule.check(rule)
+        self.trigger(events.CreditRuleSet(rule=rule))
 
     @property
     def method(self) -> events.PaymentMethodAdded | None:
@@ -133,6 +142,8 @@ class Account(Aggregate):
                 self.lost_method = not self.methods
             case events.LadderSet():
                 self.ladder = event.ladder
+            case events.CreditRuleSet():
+                self.credit_rule = event.rule
             case events.PoolSet(limit=None):
                 self.pools.pop(event.counter, None)
             case events.PoolSet():

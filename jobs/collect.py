@@ -83,9 +83,17 @@ class Collector:
         return self.carry_on(attempt) if attempt.live else self._late(attempt)
 
     def stop(self, attempt: Attempt) -> Attempt:
-        """Makes sure that no money moves by an attempt any more, or learns that it did."""
+        """Makes sure that no money moves by an attempt any more, or learns that it did.
+
+        An object that is not known is looked for first: the answer that named it may have been lost.
+        """
         provider = self.providers[attempt.opened.provider]
-        return self._learn(attempt, provider.cancel(attempt.object) if attempt.object else Reply("cancelled"))
+        if not attempt.object:
+            found = provider.find(attempt.order()) or Reply("cancelled")
+            if not found.object:
+                return self._learn(attempt, found)
+            attempt = self._bound(attempt, found)
+        return self._learn(attempt, provider.cancel(attempt.object))
 
     def _open(self, opening: OpenAttempt) -> Attempt:
         """An attempt that nobody knew before this commit: its object cannot be at the provider yet."""
@@ -97,9 +105,12 @@ class Collector:
         """Records the provider's object, and goes on from there."""
         if not made.object:
             return self._end(attempt, made)
+        return self._go_on(provider, self._bound(attempt, made), made)
+
+    def _bound(self, attempt: Attempt, made: Reply) -> Attempt:
         opened = attempt.opened
         self.billing.execute(BindObject(opened.invoice, opened.attempt, made.object, made.url))
-        return self._go_on(provider, self._present(attempt), made)
+        return self._present(attempt)
 
     def _go_on(self, provider: Provider, attempt: Attempt, seen: Reply) -> Attempt:
         """The last look at the invoice, and then the call that moves money."""
@@ -117,7 +128,9 @@ class Collector:
         return self._learn(attempt, seen) if seen.state == "succeeded" else attempt
 
     def _stands_down(self, attempt: Attempt) -> bool:
-        """Whether the invoice was paid, in whole or in part, since the attempt was opened."""
+        """Whether the attempt was stopped, or the invoice paid, in whole or in part, since it was opened."""
+        if not attempt.live:
+            return True
         opened = attempt.opened
         gross = issued(self.billing, opened.invoice).gross
         money = receivables(self.billing, opened.account, opened.currency)

@@ -71,6 +71,9 @@ def _apply(cursor: Cursor, bucket: int, event: Event) -> None:
         case events.Allocated():
             cursor.execute(SPENT, [event.amount, bucket, event.receipt])
             _left(cursor, bucket, event.invoice, event.left, event.on)
+        case events.PaidInstead():
+            cursor.execute(SPENT, [event.amount, bucket, event.receipt])
+            cursor.execute(SPENT, [-event.amount, bucket, event.instead_of])
         case events.Deallocated():
             cursor.execute(SPENT, [-event.amount, bucket, event.receipt])
             _left(cursor, bucket, event.invoice, event.left, event.on)

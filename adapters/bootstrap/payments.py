@@ -9,6 +9,7 @@ from adapters.settings import Settings
 from domain.errors import Conflict
 from domain.provider import Provider
 from jobs.collect import Collector
+from jobs.payout import Payer
 from jobs.refund import Refunder
 
 if TYPE_CHECKING:
@@ -52,6 +53,12 @@ def refunder_of(tally: Tally) -> Refunder:
     """Who gives money back by the providers that are set up. Raises: Conflict when there are none."""
     _some_provider(tally)
     return Refunder(tally.billing, tally.providers)
+
+
+def payer_of(tally: Tally) -> Payer:
+    """Who pays credit out: by the providers that are set up, if any, and by bank."""
+    refunder = Refunder(tally.billing, tally.providers)
+    return Payer(refunder, tally.pool, tally.packages, tally.follower().catch_up)
 
 
 def _some_provider(tally: Tally) -> None:

@@ -11,6 +11,7 @@ import msgspec
 
 from domain.account import Account
 from domain.application import Billing, Outcome
+from domain.credit_rule import CreditRule
 from domain.errors import Conflict, Invalid, NotFound
 from domain.events.account import AccountOpened, Party, PaymentMethodAdded
 from domain.identity import Kind, account_bucket, bucket_of, make_id, name_bucket
@@ -181,4 +182,16 @@ class SetLadder(msgspec.Struct, frozen=True):
     def handle(self, billing: Billing) -> Outcome:
         account = account_named(billing, self.account)
         account.set_ladder(self.ladder)
+        return Outcome((account,))
+
+
+class SetCreditRule(msgspec.Struct, frozen=True):
+    """Keeps or pays out an account's credit by a rule of its own; None: by that of the packages again."""
+
+    account: str
+    rule: CreditRule | None
+
+    def handle(self, billing: Billing) -> Outcome:
+        account = account_named(billing, self.account)
+        account.set_credit_rule(self.rule)
         return Outcome((account,))

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
 
 import pytest
@@ -14,7 +15,9 @@ from adapters.bootstrap import Tally
 from adapters.cli.main import main
 from adapters.sandbox.desk import Clock
 from adapters.sandbox.server import Sandbox
+from domain.statement import Statement, Transfer
 from tests.providers.stripe_world import BACK, press
+from tests.statements import camt053
 from tests.store.test_collect import invoices
 
 Typed = Callable[..., Any]
@@ -126,3 +129,87 @@ def test_a_dispute_takes_the_money_holds_the_invoice_and_gives_it_back_when_it_i
     assert typed("payments", "settle")["payers"] == 1
     assert (typed("payments", "open"), typed("payments", "holds")) == ([], [])
     assert typed("reconcile")["stripe"]["differences"] == []
+
+
+CATALOG = """catalog: 1
+packages:
+  filter:
+    name: Filter
+    effective_on: 2025-01-01
+    components:
+      base: {name: Base fee, bill: in advance, price: {EUR: {flat: "20.00"}}}
+    credit: {pay_out: when leaving, after: 30 days, over: {EUR: "1.00"}}
+"""
+
+
+def days_from_now(days: int) -> str:
+    return (datetime.now(UTC).date() + timedelta(days=days)).isoformat()
+
+
+def test_a_customer_who_leaves_gets_the_rest_back_by_the_card_and_what_came_by_bank_from_finance(typed, tmp_path):
+    """Paid a month by card and some more by bank, and leaves as if it had never come: all of it goes back."""
+    first = datetime.now(UTC).date().replace(day=1).isoformat()
+    (tmp_path / "c.yaml").write_text(CATALOG)
+    typed("catalog", "apply", str(tmp_path / "c.yaml"), "--yes")
+    typed("accounts", "open", "acme", "--name", "Acme", "--tax-percent", "19")
+    typed("accounts", "pay-by", "acme", "stripe", "cus_1", "pm_card_visa")
+    typed("licenses", "start", "acme-filter", "--account", "acme", "--package", "filter", "--on", first)
+    typed("bill", "--through", first, "--issued-on", first)
+    typed("payments", "collect")
+    (owed,) = typed("invoices", "list")
+    transfer = Transfer(datetime.now(UTC).date(), 500, owed["number"], "Acme", "DE00", "B1")
+    statement = Statement("DE1", "1", "EUR", 0, 500, transfer.booked_on, (transfer,))
+    (tmp_path / "in.xml").write_text(camt053(statement))
+    assert typed("bank", "import", str(tmp_path / "in.xml"), "--new-account")["settled"] == 1
+    shown = typed("accounts", "credit", "acme")
+    assert (shown["credit"], shown["whose"], shown["rule"]["pay_out"]) == ({"EUR": 500}, "of its packages", "leaving")
+    assert typed("payments", "pay-out") == {"ways": [], "kept": {"money moved within 30 days": 1}}
+    planned = typed("payments", "pay-out", "--on", days_from_now(70), "--preview")
+    assert planned == {"ways": [], "kept": {"a license runs": 1}}
+
+    typed("licenses", "cancel", "acme-filter", "--on", first, "--end-on", first)
+    typed("bill", "--through", days_from_now(0), "--issued-on", days_from_now(0))
+    assert typed("payments", "settle")["credit_notes"] == 1
+    assert typed("payments", "pay-out", "--on", days_from_now(20), "--preview")["ways"] == []
+    assert typed("payments", "pay-out", "--on", days_from_now(70)) == "invalid", "it is yet to come"
+    planned = typed("payments", "pay-out", "--on", days_from_now(70), "--preview")["ways"]
+    assert [(way["by"], way["amount"]) for way in planned] == [("stripe", 2380), ("bank", 500)]
+    assert typed("payments", "payouts") == []
+    typed("accounts", "credit", "acme", "--pay-out", "leaving", "--after", "0", "--over", "1.00")
+    ways = typed("payments", "pay-out")["ways"]
+    assert [(way["by"], way["amount"], way["state"]) for way in ways] == [
+        ("stripe", 2380, "succeeded"), ("bank", 500, "open")
+    ]  # fmt: skip
+    assert typed("payments", "pay-out")["ways"] == []
+    (proposed,) = typed("payments", "payouts")
+    assert (proposed["account"], proposed["amount"], proposed["came from"]) == ("acme", 500, "DE00")
+    assert typed("accounts", "credit", "acme")["on its way"] == {"EUR": 500}
+    hear(typed)
+    assert [one["state"] for one in typed("payments", "refunds")] == ["succeeded"]
+    assert typed("reconcile")["stripe"]["differences"] == []
+
+    assert typed("payments", "take-back", proposed["reference"], "--why", "another account")["state"] == "failed"
+    assert typed("payments", "take-back", proposed["reference"]) == "conflict"
+    (again,) = typed("payments", "pay-out")["ways"]
+    out = Transfer(transfer.booked_on, -500, f"Refund {again['of']}", "Acme", "DE00", "B2")
+    (tmp_path / "out.xml").write_text(camt053(Statement("DE1", "2", "EUR", 500, 0, transfer.booked_on, (out,))))
+    assert typed("bank", "import", str(tmp_path / "out.xml"))["settled"] == 1
+    assert typed("payments", "payouts") == []
+    states = {one["reference"]: one["state"] for one in typed("payments", "payouts", "--all")}
+    assert states == {proposed["reference"]: "failed", again["of"]: "paid"}
+    assert typed("accounts", "credit", "acme")["credit"] == {}
+    assert [check["name"] for check in typed("verify") if check["found"]] == []
+
+
+def test_an_account_has_a_rule_of_its_own_or_that_of_its_packages(typed, tally):
+    invoices(tally, 1)
+    assert typed("accounts", "credit", "a0")["rule"]["pay_out"] == "never"
+    assert typed("accounts", "credit", "a0", "--pay-out", "idle", "--over", "5.00")["rule"] == {
+        "pay_out": "idle", "after": 60, "over": [["EUR", "5.00"]]
+    }  # fmt: skip
+    wrong = (["--pay-out", "soon"], ["--after", "3"], ["--pay-out", "idle", "--over", "5.001"], ["--pay-out", "idle",
+             "--after", "-1"], ["--pay-out", "never", "--after", "3"], ["--packages", "--pay-out", "idle"])  # fmt: skip
+    for words in wrong:
+        assert typed("accounts", "credit", "a0", *words) == "invalid"
+    assert typed("accounts", "credit", "a0")["whose"] == "its own"
+    assert typed("accounts", "credit", "a0", "--packages")["whose"] == "nobody said otherwise"
