@@ -213,6 +213,10 @@ class StripeDesk:
         self.books.happened("customer.deleted", customer)
         gone = {"id": name, "object": "customer", "deleted": True, "created": customer["created"]}
         self.books.objects["customer"][name] = gone
+        for method in self.books.objects["payment_method"].values():
+            if method["customer"] == name:
+                method["customer"] = None
+                self.books.detached.add(method["id"])
         return Answer(HTTPStatus.OK, {key: gone[key] for key in ("id", "object", "deleted")})
 
 

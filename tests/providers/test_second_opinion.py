@@ -1,7 +1,7 @@
 """Our sandbox of Stripe against localstripe, which others wrote: every difference is written down here with its reason.
 
-A row fails its test when the two agree on it, and so does a difference that has no row: each was held against what Stripe
-documents when it was written, and our sandbox was mended where it was wrong.
+A row fails its test when the two agree on it, and so does a difference that has no row: each was held against what
+Stripe documents when it was written, and our sandbox was mended where it was wrong.
 """
 
 from __future__ import annotations
