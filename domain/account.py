@@ -37,6 +37,7 @@ class Account(Aggregate):
         self.remittance: tuple[str, ...] = ()
         self.pools: dict[str, int] = {}
         self.methods: dict[str, events.PaymentMethodAdded] = {}
+        self.removed_methods: set[str] = set()
         self.lost_method = False
         self.ladder: Ladder | None = None
         self.credit_rule: CreditRule | None = None
@@ -136,9 +137,11 @@ class Account(Aggregate):
                 self.payer = event.payer
             case events.PaymentMethodAdded():
                 self.methods[event.token] = event
+                self.removed_methods.discard(event.token)
                 self.lost_method = False
             case events.PaymentMethodRemoved():
                 self.methods.pop(event.token, None)
+                self.removed_methods.add(event.token)
                 self.lost_method = not self.methods
             case events.LadderSet():
                 self.ladder = event.ladder

@@ -112,7 +112,7 @@ def collect() -> None:
 
 @app.command("retry")
 def retry(number: Annotated[str, typer.Argument(help="the number of the invoice")]) -> None:
-    """Charges one invoice again by its account's present payment method."""
+    """Charges one invoice again by its account's present payment method; a page that waits unpaid makes way."""
     with opened() as tally:
         collector = collector_of(tally)
         tally.follower().catch_up()
@@ -120,6 +120,7 @@ def retry(number: Annotated[str, typer.Argument(help="the number of the invoice"
         method = tally.billing.find(Payer, invoice.account, "account").method
         if method is None or method.provider not in collector.providers:
             raise Conflict(f"the payer of {number} has no payment method that there is a key for")
+        collector.make_way(invoice.invoice)
         state = charge(collector, invoice.invoice, method)
     show({"number": number, "state": state}, f"{number}: {state}")
 

@@ -160,6 +160,26 @@ class AddPaymentMethod(msgspec.Struct, frozen=True):
         return Outcome((account,))
 
 
+class LeavePaymentMethod(msgspec.Struct, frozen=True):
+    """A customer left a method on a provider's page, as its news says; the answer: whether it is charged by it.
+
+    One that the account had and that was taken away stays away: news may be late, and only a person brings it back.
+    """
+
+    account: str
+    provider: str
+    customer: str
+    token: str
+    label: str = ""
+
+    def handle(self, billing: Billing) -> Outcome:
+        account = account_named(billing, self.account)
+        if self.token in account.methods or self.token in account.removed_methods:
+            return Outcome((), answer=self.token in account.methods)
+        adding = AddPaymentMethod(self.account, self.provider, self.customer, self.token, self.label)
+        return adding.handle(billing)._replace(answer=True)
+
+
 class RemovePaymentMethod(msgspec.Struct, frozen=True):
     """Takes a payment method away from an account."""
 

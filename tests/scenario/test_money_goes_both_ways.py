@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 import requests
@@ -15,8 +16,11 @@ from adapters.bootstrap import Tally
 from adapters.cli.main import main
 from adapters.sandbox.desk import Clock
 from adapters.sandbox.server import Sandbox
+from domain.application.payments import OpenAttempt
+from domain.errors import Invalid
+from domain.payment import SetUp
 from domain.statement import Statement, Transfer
-from tests.providers.stripe_world import BACK, press
+from tests.providers.stripe_world import BACK, NOW, press
 from tests.statements import camt053
 from tests.store.test_collect import invoices
 
@@ -92,7 +96,6 @@ def test_a_customer_pays_one_invoice_on_the_providers_page(typed, tally, provide
     (owed,) = typed("payments", "open")
     page = typed("payments", "page", owed["number"], provider, "--return-url", BACK)
     assert page["state"] == "action_required"
-    assert typed("payments", "page", owed["number"], provider, "--return-url", BACK) == "conflict", "one at a time"
     if provider == "stripe":
         press(page["url"], "pay", "pm_card_visa")
     else:
@@ -213,3 +216,56 @@ def test_an_account_has_a_rule_of_its_own_or_that_of_its_packages(typed, tally):
         assert typed("accounts", "credit", "a0", *words) == "invalid"
     assert typed("accounts", "credit", "a0")["whose"] == "its own"
     assert typed("accounts", "credit", "a0", "--packages")["whose"] == "nobody said otherwise"
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "file:///etc/passwd", "//host/x", "http://", "https://a b", "x"]
+)
+def test_customers_are_sent_back_to_pages_on_the_web_only(typed, tally, monkeypatch, capsys, url):
+    invoices(tally, 1)
+    (owed,) = typed("payments", "open", "--on", "2025-02-01")
+    for command in (("payments", "page", owed["number"], "stripe"), ("accounts", "set-up", "a0", "stripe")):
+        assert main([*command, "--return-url", url]) == 2
+        assert "--return-url" in capsys.readouterr().err
+    with pytest.raises(Invalid):
+        tally.billing.execute(OpenAttempt(an_invoice(tally), "stripe", NOW, return_url=url))
+    with pytest.raises(Invalid):
+        SetUp("a0", "A", "", url)
+    assert typed("payments", "attempts") == []
+
+
+def test_an_approval_at_a_provider_that_there_is_no_key_for_says_so_and_changes_nothing(
+    typed, tally, monkeypatch, capsys
+):
+    invoices(tally, 1)
+    typed("accounts", "pay-by", "a0", "stripe", "cus_1", "pm_card_authenticationRequired")
+    assert typed("payments", "collect") == {"action_required": 1}
+    (waiting,) = typed("payments", "attempts")
+    monkeypatch.delenv("TALLY_STRIPE_KEY")
+    monkeypatch.delenv("TALLY_STRIPE_BASE")
+    assert main(["payments", "approve", waiting["number"]]) == 2
+    said = capsys.readouterr().err
+    assert "there is no key for" in said
+    assert "stripe" in said
+    assert typed("payments", "attempts") == [waiting]
+
+
+def test_a_page_that_a_customer_left_makes_way_for_another_one_and_for_a_card(typed, tally):
+    invoices(tally, 2)
+    first, second = (one["number"] for one in typed("payments", "open", "--on", "2025-02-01"))
+    typed("payments", "page", first, "paypal", "--return-url", BACK)
+    press(typed("payments", "page", first, "stripe", "--return-url", BACK)["url"], "pay", "pm_card_visa")
+    hear(typed)
+    assert [one["state"] for one in typed("payments", "attempts")] == ["cancelled", "succeeded"]
+    assert typed("payments", "page", first, "paypal", "--return-url", BACK) == "invalid", "it is owed nothing"
+    typed("payments", "page", second, "paypal", "--return-url", BACK)
+    for account in ("a0", "a1"):
+        typed("accounts", "pay-by", account, "stripe", "cus_1", "pm_card_visa")
+    assert typed("payments", "retry", second)["state"] == "succeeded"
+    assert [one["found"] for one in typed("verify") if one["found"]] == []
+
+
+def an_invoice(tally: Tally) -> UUID:
+    tally.follower().catch_up()
+    with tally.pool.connection() as connection:
+        return connection.execute("SELECT invoice FROM receivable_v1").fetchone()[0]
