@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from domain.events import account as events
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 UPSERT = """
 INSERT INTO account_v1 (bucket, account, reference, name, parent, payer, currency, zone, billing_day, tax_percent)

@@ -16,7 +16,7 @@ from domain.events import license as license_events
 from domain.events.counted_users import CountEvent
 from domain.identity import Kind
 from domain.terms import Located
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 UPSERT = """
 INSERT INTO basis_v1 (bucket, stream, kind, owner, facts)

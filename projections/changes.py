@@ -8,7 +8,7 @@ from typing import ClassVar
 from psycopg.types.json import Jsonb
 
 from domain.events import license as events
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 INSERT = """
 INSERT INTO change_v1

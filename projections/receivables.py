@@ -14,7 +14,7 @@ from uuid import UUID
 from domain.events import Event
 from domain.events import collection as collection_events
 from domain.events import receivables as events
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 LEFT = """INSERT INTO settlement_v1 VALUES (%s, %s, %s, %s) ON CONFLICT (bucket, invoice)
 DO UPDATE SET left_open = excluded.left_open, settled_on = excluded.settled_on"""

@@ -14,7 +14,8 @@ from domain.events import encode
 from domain.events.account import TaxRateChanged
 from domain.identity import Kind, make_id
 from projections import ALL
-from projections.follower import Entry, Follower, Projection
+from projections.follower import Follower
+from projections.projection import Entry, Projection
 from tests.builders import declared_package, open_account, publish, start
 
 

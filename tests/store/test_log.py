@@ -25,7 +25,8 @@ from adapters.store.factory import open_pool
 from adapters.store.recorder import AlreadyDone, BucketedRecorder
 from domain.errors import DuplicateRequest, IntegrityError
 from domain.identity import Kind, bucket_of, make_id
-from projections.follower import Entry, Follower, Projection
+from projections.follower import Follower
+from projections.projection import Entry, Projection
 from tests.builders import open_account
 
 
