@@ -20,7 +20,7 @@ from projections.projection import Cursor, Entry, Projection
 
 UPSERT = """
 INSERT INTO basis_v1 (bucket, stream, kind, owner, facts)
-SELECT * FROM unnest(%s::smallint[], %s::uuid[], %s::smallint[], %s::uuid[], %s::bytea[])
+SELECT * FROM unnest(%b::smallint[], %b::uuid[], %b::smallint[], %b::uuid[], %b::bytea[])
 ON CONFLICT (bucket, stream) DO UPDATE SET facts = basis_v1.facts || excluded.facts"""
 
 

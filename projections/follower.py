@@ -20,8 +20,9 @@ from psycopg_pool import ConnectionPool
 
 from domain.errors import IntegrityError, NotFound
 from domain.identity import ALL_BUCKETS
-from projections import parking, step
+from projections import parking
 from projections.projection import Projection
+from projections.step import BATCH, TakeIn, claim, follow, whole_log
 
 LOOK = """
 SELECT h.bucket, h.position, t.position, t.projections FROM bucket_head h, LATERAL (
@@ -108,8 +109,8 @@ class Follower:
             for table in projection.tables:
                 cursor.execute(f"DELETE FROM {table}".encode())
             cursor.execute("DELETE FROM parked_event WHERE projection = %s", [name])
-            for stretches in step.whole_log(cursor, name):
-                done = step.follow(cursor, self.projections, stretches)
+            for stretches in whole_log(cursor, name):
+                done = follow(cursor, self.projections, stretches, parking.take_in_with_care)
                 total += done
                 if progress:
                     progress(done)
@@ -143,8 +144,19 @@ class Follower:
         return total
 
     def _step(self, line: Sequence[str], buckets: Sequence[int]) -> int:
-        with self.pool.connection() as connection, connection.transaction(), connection.cursor(binary=True) as cursor:
-            return step.follow(cursor, self.projections, step.claim(cursor, line, buckets, self._turn))
+        """All at once, which nearly always goes well; where it does not, again and with care."""
+        with self.pool.connection() as connection:
+            try:
+                return self._try(connection, line, buckets, parking.take_in)
+            except IntegrityError:
+                raise
+            except Exception:
+                return self._try(connection, line, buckets, parking.take_in_with_care)
+
+    def _try(self, connection: psycopg.Connection, line: Sequence[str], buckets: Sequence[int], take_in: TakeIn) -> int:
+        with connection.transaction(), connection.cursor(binary=True) as cursor:
+            claimed = claim(cursor, line, buckets, self._turn)
+            return follow(cursor, self.projections, claimed, take_in)
 
     def _named(self, name: str) -> Projection:
         try:
@@ -161,7 +173,7 @@ def _lines(behind: Sequence[Behind]) -> list[list[str]]:
             lag[name] += one.head - one.position
     lines: list[list[str]] = []
     for name in sorted(lag, key=lag.__getitem__):
-        if lines and lag[name] - lag[lines[-1][0]] <= step.BATCH:
+        if lines and lag[name] - lag[lines[-1][0]] <= BATCH:
             lines[-1].append(name)
         else:
             lines.append([name])

@@ -1,8 +1,8 @@
 """Hands events to projections. What one of them cannot take is parked with its stream, and nothing else waits for it.
 
-All take their events in at once, which nearly always goes well. When it does not, each has them again by itself, and
-the one that failed one by one, until the poison is found. An event that this program does not know is not parked: it
-stops whoever wants it, because reading must never skip. Source: ADR-0011.
+All take their events in at once, which nearly always goes well. With care each has them by itself, and one that fails
+has them one by one, until the poison is found. An event that this program does not know is not parked: it stops
+whoever wants it, because reading must never skip. Source: ADR-0011.
 """
 
 from __future__ import annotations
@@ -27,17 +27,23 @@ EARLIER = "an earlier event of the stream is parked"
 
 
 def take_in(cursor: Cursor, shares: Shares) -> None:
-    """Brings each projection's rows up to its events. Raises: IntegrityError for an event that nobody here knows."""
+    """Brings all projections up to their events, or fails with the first that one of them cannot take."""
     parked = _parked(cursor, shares)
-    try:
-        with cursor.connection.transaction():
-            for projection, entries in shares.items():
+    for projection, entries in shares.items():
+        _take_in(cursor, projection, entries, parked[projection])
+
+
+def take_in_with_care(cursor: Cursor, shares: Shares) -> None:
+    """The same, and parks what cannot be taken. Raises: IntegrityError for an event that this program does not know."""
+    parked = _parked(cursor, shares)
+    for projection, entries in shares.items():
+        try:
+            with cursor.connection.transaction():
                 _take_in(cursor, projection, entries, parked[projection])
-    except IntegrityError:
-        raise
-    except Exception:
-        for projection, entries in shares.items():
-            _carefully(cursor, projection, entries, parked[projection])
+        except IntegrityError:
+            raise
+        except Exception:
+            _one_by_one(cursor, projection, entries, parked[projection])
 
 
 def retry(cursor: Cursor, projection: Projection) -> int:
@@ -65,16 +71,6 @@ def _take_in(cursor: Cursor, projection: Projection, entries: Sequence[Entry], p
     for entry in entries if parked else ():
         if entry.stream in parked:
             _park(cursor, projection, entry, EARLIER)
-
-
-def _carefully(cursor: Cursor, projection: Projection, entries: Sequence[Entry], parked: set[UUID]) -> None:
-    try:
-        with cursor.connection.transaction():
-            _take_in(cursor, projection, entries, parked)
-    except IntegrityError:
-        raise
-    except Exception:
-        _one_by_one(cursor, projection, entries, parked)
 
 
 def _one_by_one(cursor: Cursor, projection: Projection, entries: Sequence[Entry], parked: set[UUID]) -> None:

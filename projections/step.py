@@ -6,12 +6,14 @@ All of it happens in the caller's transaction, so that a step is there wholly or
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from domain.identity import ALL_BUCKETS
-from projections import parking
+from projections.parking import Shares
 from projections.projection import Cursor, Entry, Projection
+
+TakeIn = Callable[[Cursor, Shares], None]
 
 BATCH = 20_000
 """About as many events are taken in together."""
@@ -73,7 +75,7 @@ def whole_log(cursor: Cursor, projection: str) -> Iterator[list[Stretch]]:
     yield batch
 
 
-def follow(cursor: Cursor, projections: Mapping[str, Projection], stretches: Sequence[Stretch]) -> int:
+def follow(cursor: Cursor, projections: Mapping[str, Projection], stretches: Sequence[Stretch], take_in: TakeIn) -> int:
     """Takes stretches in and moves the tracking with them; how many events that is.
 
     Positions have no gaps, so none is skipped.
@@ -87,7 +89,7 @@ def follow(cursor: Cursor, projections: Mapping[str, Projection], stretches: Seq
         spans[bucket] = min(after, spans.get(bucket, (after, upto))[0]), upto
     takers = [projections[name] for name in afters]
     entries = _read(cursor, spans, takers)
-    parking.take_in(cursor, {taker: _share(taker, afters[taker.name], entries) for taker in takers})
+    take_in(cursor, {taker: _share(taker, afters[taker.name], entries) for taker in takers})
     names, buckets, _, uptos = map(list, zip(*stretches, strict=True))
     cursor.execute(TRACK, [names, buckets, uptos])
     return sum(upto - after for after, upto in spans.values())
