@@ -2,7 +2,7 @@
 
 Inside a bucket positions have no gaps and commit in order, so "after what is tracked" never skips an event. A step
 locks the tracking of what it takes, passing over what others have locked, and writes rows and tracking in one
-transaction. Projections go in lines: those that stand close together share a step, one that is far behind, as a new
+transaction. Projections go in groups: those that stand close together share a step, one that is far behind, as a new
 one is, has steps of its own until it has come up with the others. Source: ADR-0011, ADR-0031.
 """
 
@@ -62,7 +62,7 @@ class Follower:
             _register(connection, list(self.projections))
 
     def step(self) -> int:
-        """One batch for each line of projections; how many events were taken in."""
+        """One batch for each group of projections; how many events were taken in."""
         return self._follow(self._look())
 
     def catch_up(self, progress: Callable[[int], None] | None = None) -> int:
@@ -129,33 +129,35 @@ class Follower:
         return behind
 
     def _follow(self, behind: Sequence[Behind]) -> int:
-        """A step for each line. An event that is not known stops those that want it, after the others went on."""
+        """A step for each group. An event that is not known stops those that want it, after the others went on."""
         buckets = list({one.bucket for one in behind})
-        lines, total = _lines(behind), 0
+        groups, total = _groups(behind), 0
         stopped: IntegrityError | None = None
-        for line in lines:
+        for group in groups:
             try:
-                total += self._step(line, buckets)
+                total += self._step(group, buckets)
             except IntegrityError as error:
                 stopped = error
-                lines += [[name] for name in line if len(line) > 1]
+                groups += [[name] for name in group if len(group) > 1]
         if stopped:
             raise stopped
         return total
 
-    def _step(self, line: Sequence[str], buckets: Sequence[int]) -> int:
+    def _step(self, group: Sequence[str], buckets: Sequence[int]) -> int:
         """All at once, which nearly always goes well; where it does not, again and with care."""
         with self.pool.connection() as connection:
             try:
-                return self._try(connection, line, buckets, parking.take_in)
+                return self._try(connection, group, buckets, parking.take_in)
             except IntegrityError:
                 raise
             except Exception:
-                return self._try(connection, line, buckets, parking.take_in_with_care)
+                return self._try(connection, group, buckets, parking.take_in_with_care)
 
-    def _try(self, connection: psycopg.Connection, line: Sequence[str], buckets: Sequence[int], take_in: TakeIn) -> int:
+    def _try(
+        self, connection: psycopg.Connection, group: Sequence[str], buckets: Sequence[int], take_in: TakeIn
+    ) -> int:
         with connection.transaction(), connection.cursor(binary=True) as cursor:
-            claimed = claim(cursor, line, buckets, self._turn)
+            claimed = claim(cursor, group, buckets, self._turn)
             return follow(cursor, self.projections, claimed, take_in)
 
     def _named(self, name: str) -> Projection:
@@ -165,19 +167,19 @@ class Follower:
             raise NotFound(f"there is no projection {name}: {', '.join(self.projections)}") from None
 
 
-def _lines(behind: Sequence[Behind]) -> list[list[str]]:
+def _groups(behind: Sequence[Behind]) -> list[list[str]]:
     """Projections that stand within a batch of each other; those that are least behind come first."""
     lag: Counter[str] = Counter()
     for one in behind:
         for name in one.projections:
             lag[name] += one.head - one.position
-    lines: list[list[str]] = []
+    groups: list[list[str]] = []
     for name in sorted(lag, key=lag.__getitem__):
-        if lines and lag[name] - lag[lines[-1][0]] <= BATCH:
-            lines[-1].append(name)
+        if groups and lag[name] - lag[groups[-1][0]] <= BATCH:
+            groups[-1].append(name)
         else:
-            lines.append([name])
-    return lines
+            groups.append([name])
+    return groups
 
 
 def _register(connection: psycopg.Connection, names: list[str]) -> None:

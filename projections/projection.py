@@ -14,8 +14,8 @@ from domain.events import Event, decode
 Cursor = psycopg.Cursor[Any]
 
 
-class Stored(NamedTuple):
-    """A row of the log; place comes first, so that rows are sorted as they are."""
+class Entry(NamedTuple):
+    """An event as it stands in the log; place comes first, so that entries are sorted as they are."""
 
     bucket: int
     position: int
@@ -24,13 +24,18 @@ class Stored(NamedTuple):
     topic: str
     state: bytes
 
+    @property
+    def event(self) -> Event:
+        """The typed event. Raises: IntegrityError for one that this program does not know."""
+        return decode(self.topic, self.state)
 
-class Entry(Stored):
-    """An event as it stands in the log."""
+
+class Shared(Entry):
+    """One that several projections take in: decoded once for all. What only one wants is not kept: that is quicker."""
 
     @cached_property
     def event(self) -> Event:
-        """The typed event, decoded once for all that ask. Raises: IntegrityError when this program does not know it."""
+        """The typed event. Raises: IntegrityError for one that this program does not know."""
         return decode(self.topic, self.state)
 
 

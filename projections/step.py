@@ -5,13 +5,13 @@ All of it happens in the caller's transaction, so that a step is there wholly or
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from typing import NamedTuple
 
 from domain.identity import ALL_BUCKETS
 from projections.parking import Shares
-from projections.projection import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection, Shared
 
 TakeIn = Callable[[Cursor, Shares], None]
 
@@ -95,11 +95,13 @@ def follow(cursor: Cursor, projections: Mapping[str, Projection], stretches: Seq
     return sum(upto - after for after, upto in spans.values())
 
 
-def _read(cursor: Cursor, spans: Mapping[int, tuple[int, int]], takers: Iterable[Projection]) -> list[Entry]:
+def _read(cursor: Cursor, spans: Mapping[int, tuple[int, int]], takers: Sequence[Projection]) -> list[Entry]:
     """The events that anybody wants, in order inside each bucket."""
     afters, uptos = map(list, zip(*spans.values(), strict=True))
-    words = sorted(frozenset().union(*(taker.topics for taker in takers)))
-    return list(map(Entry._make, sorted(cursor.execute(READ, [list(spans), afters, uptos, words]).fetchall())))
+    wanted = Counter(word for taker in takers for word in taker.topics)
+    rows = cursor.execute(READ, [list(spans), afters, uptos, list(wanted)]).fetchall()
+    makes = {topic: Shared if wanted[topic.partition(".")[0]] > 1 else Entry for topic in {row[4] for row in rows}}
+    return [makes[row[4]]._make(row) for row in sorted(rows)]
 
 
 def _share(taker: Projection, afters: Mapping[int, int], entries: Sequence[Entry]) -> list[Entry]:

@@ -203,7 +203,7 @@ def test_an_event_is_read_and_decoded_once_for_all_and_where_nothing_is_new_one_
     assert sum(statement.startswith("UPDATE tracking") for statement in asked) == 1
 
 
-def test_what_one_projection_cannot_take_is_parked_there_while_the_others_of_its_line_have_it(tally, following):
+def test_what_one_projection_cannot_take_is_parked_there_while_the_others_of_its_group_have_it(tally, following):
     for name in ("good", "bad", "fine"):
         open_account(tally, name)
     follower = Follower(tally.pool, [Names(), Versions()])
