@@ -23,8 +23,7 @@ SHARDED = frozenset(
     | {"basis_v1", "account_v1", "pool_v1", "document_v1", "change_v1", "limit_v1"}
 )
 LOCAL = frozenset(
-    {"follower_slot", "billing_run", "billing_chunk", "wake", "installed", "counting_key"}
-    | {"webhook_poll", "destination"}
+    {"billing_run", "billing_chunk", "wake", "installed", "counting_key"} | {"webhook_poll", "destination"}
 )
 
 

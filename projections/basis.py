@@ -16,11 +16,11 @@ from domain.events import license as license_events
 from domain.events.counted_users import CountEvent
 from domain.identity import Kind
 from domain.terms import Located
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 UPSERT = """
 INSERT INTO basis_v1 (bucket, stream, kind, owner, facts)
-SELECT * FROM unnest(%s::smallint[], %s::uuid[], %s::smallint[], %s::uuid[], %s::bytea[])
+SELECT * FROM unnest(%b::smallint[], %b::uuid[], %b::smallint[], %b::uuid[], %b::bytea[])
 ON CONFLICT (bucket, stream) DO UPDATE SET facts = basis_v1.facts || excluded.facts"""
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from domain.events.documents import CreditNoteIssued, InvoiceIssued
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 TYPES = {
     "bucket": "int2", "document": "uuid", "number": "text", "series": "text", "kind": "text", "account": "uuid",

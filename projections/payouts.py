@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from domain.events import payout as events
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 OPENED = "INSERT INTO payout_v1 VALUES (%s, %s, %s, %s, %s, %s, %s, 'open', '', '', '', %s)"
 MADE = "UPDATE payout_v1 SET state = 'paid', transfer = %s WHERE bucket = %s AND payout = %s"

@@ -65,6 +65,10 @@ class Tally:
 
     def follower(self) -> Follower:
         """Brings all projections up to the log."""
+        return self._follower
+
+    @cached_property
+    def _follower(self) -> Follower:
         return Follower(self.pool, ALL)
 
     @property
