@@ -27,7 +27,7 @@ from adapters.count_parquet import parquet_columns
 from domain.errors import BadFile, Fault
 from jobs.count_rows import Batch, CountRows
 
-BLOCK, LARGEST = 1 << 18, 1 << 21
+BLOCK, LARGEST = 1 << 18, 1 << 22
 """Bytes read at once: few at first, so that the database has something to do soon, then ever more."""
 LONGEST_LINE = 1 << 20
 """In bytes; a longer one is refused."""

@@ -26,6 +26,7 @@ Fields = Sequence[bytes]
 
 _LENGTHS = [length.to_bytes(4, "big") for length in range(LONGEST + 1)]
 _INTEGER, _ARRAY = Struct(">iq"), Struct(">iiiiii")
+_OID = {kind: types[kind].oid for kind in ("text", "timestamptz", "uuid")}
 
 
 def field(value: bytes) -> bytes:
@@ -58,7 +59,7 @@ def day(iso: str) -> bytes:
 
 def array(kind: str, elements: bytes, count: int) -> bytes:
     """An array of so many fields of some type."""
-    return _ARRAY.pack(20 + len(elements), 1, 0, types[kind].oid, count, 1) + elements
+    return _ARRAY.pack(20 + len(elements), 1, 0, _OID[kind], count, 1) + elements
 
 
 def rows(fields: int, *columns: Iterable[bytes]) -> bytes:
