@@ -18,6 +18,7 @@ from psycopg.postgres import types
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 """What PostgreSQL counts days and instants from."""
+MICROSECOND = timedelta(microseconds=1)
 LONGEST = 4000
 """Bytes of the longest text that a file may hold: 1000 characters."""
 
@@ -25,6 +26,7 @@ Fields = Sequence[bytes]
 
 _LENGTHS = [length.to_bytes(4, "big") for length in range(LONGEST + 1)]
 _INTEGER, _ARRAY = Struct(">iq"), Struct(">iiiiii")
+_OID = {kind: types[kind].oid for kind in ("text", "timestamptz", "uuid")}
 
 
 def field(value: bytes) -> bytes:
@@ -43,10 +45,10 @@ def integers(values: Iterable[int]) -> Fields:
     return list(map(_INTEGER.pack, repeat(8), values))
 
 
-@lru_cache(maxsize=65536)
-def microseconds(instant: str) -> int:
-    """An ISO instant, counted from the epoch."""
-    return (datetime.fromisoformat(instant) - EPOCH) // timedelta(microseconds=1)
+def microseconds(instants: Sequence[str]) -> list[int]:
+    """A column of ISO instants, counted from the epoch."""
+    counted = {text: (datetime.fromisoformat(text) - EPOCH) // MICROSECOND for text in set(instants)}
+    return list(map(counted.__getitem__, instants))
 
 
 @lru_cache(maxsize=65536)
@@ -55,11 +57,9 @@ def day(iso: str) -> bytes:
     return field((date.fromisoformat(iso) - EPOCH.date()).days.to_bytes(4, "big", signed=True))
 
 
-def array(kind: str, elements: Fields) -> bytes:
-    """An array of some type."""
-    oid = types[kind].oid
-    body = b"".join(elements)
-    return _ARRAY.pack(20 + len(body), 1, 0, oid, len(elements), 1) + body
+def array(kind: str, elements: bytes, count: int) -> bytes:
+    """An array of so many fields of some type."""
+    return _ARRAY.pack(20 + len(elements), 1, 0, _OID[kind], count, 1) + elements
 
 
 def rows(fields: int, *columns: Iterable[bytes]) -> bytes:
