@@ -177,6 +177,9 @@ class Business(RuleBasedStateMachine):
     @rule(step=st.integers(0, 40), after=st.sampled_from([0, 20]))
     def credit_is_paid_out(self, step: int, after: int) -> None:
         """By a worker that is killed at one of its points, unless it has fewer; nothing else is due on that day."""
+        self.the_bank_tells_of_a_transfer(step, 700, named=True)
+        for number in range(self.customers):
+            self.users_are_counted(number, 3, 9)
         self.a_run(1)
         self.invoices_are_collected(60)
         self.credit_is_drawn()
