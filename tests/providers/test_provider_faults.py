@@ -12,4 +12,4 @@ def test_through_a_bad_network_nobody_is_charged_or_refunded_twice(tally):
     assert min(stripe.captured.total(), paypal.captured.total()) > 0
     assert stripe.objects["refund"]
     assert any(one["kind"] == "refund" for one in paypal.found.values())
-    assert min(one.calls for one in far.values()) > business.calls // 3
+    assert min(one.calls for one in far.values()) > business.calls // 5

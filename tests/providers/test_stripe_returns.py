@@ -192,7 +192,8 @@ def test_what_the_network_lost_of_a_refund_is_unknown_and_reading_news_says_unav
 
 def test_the_list_of_events_says_what_webhooks_would_have_the_oldest_first_and_30_days_back(sandbox):
     stripe = StripePayments("sk_test_1", sandbox.url, timeout=5)
-    sandbox.clock.time = lambda: datetime.now(UTC).timestamp() - 40 * DAY
+    began = datetime.now(UTC).timestamp()
+    sandbox.clock.time = lambda: began - 40 * DAY
     paid(stripe, name="old")
     sandbox.clock.advance(20 * DAY)
     for number in range(40):
@@ -205,9 +206,7 @@ def test_the_list_of_events_says_what_webhooks_would_have_the_oldest_first_and_3
     assert sum(one.kind == "payment_intent.succeeded" for one in found) == 41
     assert [one.kind for one in found[:3]] == ["payment_intent.created", "charge.succeeded", "payment_intent.succeeded"]
     assert {stripe.news(one) for one in found[:3]} == {stripe.news(found[0])}
-    latest = [one.kind for one in stripe.hints(datetime.now(UTC) - timedelta(1))]
-    assert latest[:3] == [one.kind for one in found[:3]]
-    assert set(latest[3:]) <= {"charge.updated"}
+    assert len(list(stripe.hints(datetime.now(UTC) - timedelta(1)))) == 3
 
 
 def test_news_is_the_same_in_whatever_order_its_hints_come(sandbox):
