@@ -15,6 +15,7 @@ import msgspec
 
 from domain.aggregate import Aggregate
 from domain.application import Billing, Outcome
+from domain.application.chases import ended_by_payment
 from domain.application.payments import NAMES, collection, issued, receivables
 from domain.errors import Conflict, IntegrityError, Invalid
 from domain.events.receivables import DisputeLearned, MoneyReturned, RefundOpened, Return
@@ -53,7 +54,7 @@ class GiveBack(msgspec.Struct, frozen=True):
 
 
 class UndoReturn(msgspec.Struct, frozen=True):
-    """Books that money which had gone back is here again, as credit."""
+    """Books that money which had gone back is here again: it pays what its going had opened, the rest is credit."""
 
     account: UUID
     currency: str
@@ -65,8 +66,8 @@ class UndoReturn(msgspec.Struct, frozen=True):
     def handle(self, billing: Billing) -> Outcome:
         money = receivables(billing, self.account, self.currency)
         undone = money.undo_return(self.receipt, self.return_id, self.on, self.why)
-        released = _release(billing, money, self.return_id, self.on, self.why)
-        return Outcome((money, *released), answer=undone)
+        restored = _restored(billing, money, self.receipt, self.return_id, self.on, self.why) if undone else ()
+        return Outcome((money, *restored), answer=undone)
 
 
 class OpenRefund(msgspec.Struct, frozen=True):
@@ -110,7 +111,7 @@ class OpenRefund(msgspec.Struct, frozen=True):
 
 
 class RecordRefund(msgspec.Struct, frozen=True):
-    """Records where a refund stands at its provider; one that failed is the account's credit again.
+    """Records where a refund stands at its provider; the money of one that failed pays again what it had opened.
 
     Raises: IntegrityError when the provider gave back another amount than it was asked for: it has to be looked at.
     """
@@ -130,9 +131,10 @@ class RecordRefund(msgspec.Struct, frozen=True):
             return Outcome((), answer=False)
         # Money that a dispute has meanwhile is not back: what the refund had opened stays on hold.
         is_back = self.reply.state == "failed" and not money.disputed(receipt.booked.receipt)
-        released = _release(billing, money, refund_name(self.refund), self.on, self.reply.code) if is_back else ()
+        back = (receipt.booked.receipt, refund_name(self.refund), self.on, self.reply.code)
+        restored = tuple(_restored(billing, money, *back)) if is_back else ()
         names = [named(name, self.account) for name in sorted(set(receipt.returned) - before)]
-        return Outcome((money, *released), {NAMES: names} if names else {}, answer=True)
+        return Outcome((money, *restored), {NAMES: names} if names else {}, answer=True)
 
     def _check(self, opened: RefundOpened) -> None:
         said, asked = (self.reply.amount, self.reply.currency), (opened.amount, opened.currency)
@@ -164,8 +166,9 @@ class RecordDispute(msgspec.Struct, frozen=True):
         moved = not booked and name in money.receipt(self.receipt).returned
         rows = {NAMES: [named(name, self.account)]} if moved else {}
         won = money.disputes[learned.dispute].state == "won"
-        held = _release(billing, money, name, self.on, "won") if won else _hold(billing, money, name, self.on)
-        return Outcome((money, *held), rows, answer=True)
+        restored = _restored(billing, money, self.receipt, name, self.on, "won") if won else ()
+        held = () if won else _hold(billing, money, name, self.on)
+        return Outcome((money, *restored, *held), rows, answer=True)
 
 
 class ReleaseHold(msgspec.Struct, frozen=True):
@@ -197,11 +200,22 @@ def _hold(billing: Billing, money: Receivables, return_id: str, on: date) -> Ite
         yield attempts
 
 
-def _release(billing: Billing, money: Receivables, return_id: str, on: date, why: str) -> Iterable[Aggregate]:
-    for invoice in sorted(money.reopened[return_id]):
+def _restored(
+    billing: Billing, money: Receivables, receipt: str, return_id: str, on: date, why: str
+) -> Iterable[Aggregate]:
+    """Money that went back is here again: it pays what its going had opened, which is held for it no longer.
+
+    At once, for a refund of what would lie there as credit would leave the invoice open and not on hold.
+    """
+    owed = [(invoice, issued(billing, invoice).gross) for invoice in sorted(money.reopened[return_id])]
+    for invoice, gross in owed:
         attempts = collection(billing, invoice)
         attempts.release(invoice, return_id, on, why)
+        part = min(money.receipt(receipt).credit, money.open_amount(invoice, gross))
+        if part > 0 and attempts.live is None:
+            money.allocate(receipt, invoice, gross, part, on)
         yield attempts
+    yield from ended_by_payment(billing, money, owed, on)
 
 
 def named(name: str, account: UUID) -> tuple[int, str, UUID]:
