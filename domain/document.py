@@ -15,9 +15,9 @@ import msgspec
 from domain.charge import Rating
 from domain.difference import NewLine
 from domain.events.documents import Line, TaxTotal
+from domain.history import LICENSE
 from domain.money import allocate, rounded
 from domain.period import day
-from domain.terms import LICENSE
 
 
 class Draft(msgspec.Struct, frozen=True):

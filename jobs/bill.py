@@ -99,7 +99,7 @@ def open_run(
 
 
 def _cut_in_chunks(connection: psycopg.Connection, run: Run) -> None:
-    rows = connection.execute("SELECT bucket, count(*) FROM basis_v1 WHERE kind = 3 GROUP BY bucket ORDER BY bucket")
+    rows = connection.execute("SELECT bucket, count(*) FROM basis_v2 WHERE kind = 3 GROUP BY bucket ORDER BY bucket")
     chosen = None if run.accounts is None else {bucket_of(account) for account in run.accounts}
     sizes = [(bucket, size) for bucket, size in rows if chosen is None or bucket in chosen]
     for number, buckets in enumerate(_chunks(sizes)):
