@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from domain.aggregate import Aggregate
-from domain.counting import DayCounts
+from domain.counting import DayCounts, Days, Run
 from domain.events import Event
 from domain.events import counted_users as events
 from domain.events.documents import Ref
@@ -91,19 +91,18 @@ def day_counts(counted: Iterable[tuple[UUID, Iterable[PackedCounts]]]) -> dict[s
 
     Shapes: the streams of the license's counters, each with what its events say, in order.
     """
-    days: dict[str, dict[int, int]] = {}
+    runs: dict[str, list[Run]] = {}
     distinct: dict[str, dict[Span, int]] = {}
     reasons: dict[str, list[tuple[int, int, Ref]]] = {}
     for stream, found in counted:
-        for version, counter, first, quantities, whole in map(msgspec.structs.astuple, found):
-            end = first + len(quantities)
-            read = dict(zip(range(first, end), quantities, strict=True))
-            if None in quantities:
-                read = {day: quantity for day, quantity in read.items() if quantity is not None}
-            if whole is not None:
-                distinct.setdefault(counter, {})[first, end] = whole
-            days.setdefault(counter, {}).update(read)
-            reasons.setdefault(counter, []).append((first, end - 1, (stream, version)))
+        for one in found:
+            counter, first, end = one.counter, one.first, one.first + len(one.quantities)
+            if counter not in runs:
+                runs[counter], distinct[counter], reasons[counter] = [], {}, []
+            runs[counter].append((first, one.quantities))
+            reasons[counter].append((first, end - 1, (stream, one.version)))
+            if one.distinct is not None:
+                distinct[counter][first, end] = one.distinct
     return {
-        counter: DayCounts(found, distinct.get(counter, {}), tuple(reasons[counter])) for counter, found in days.items()
+        counter: DayCounts(Days(found), distinct[counter], tuple(reasons[counter])) for counter, found in runs.items()
     }

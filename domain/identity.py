@@ -46,10 +46,12 @@ class Kind(IntEnum):
 
 def digest(*names: object, size: int = 16) -> bytes:
     """A stable hash of names, safe against moving a border between two of them (each is length-prefixed)."""
-    hashed = _blank(size).copy()
+    parts: list[bytes] = []
     for name in names:
         part = _as_bytes(name)
-        hashed.update(len(part).to_bytes(4, "big") + part)
+        parts += (len(part).to_bytes(4, "big"), part)
+    hashed = _blank(size).copy()
+    hashed.update(b"".join(parts))
     return hashed.digest()
 
 

@@ -243,7 +243,7 @@ class _Undone(Exception):
 def _issue(append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context) -> int:
     lines = [line for account in rated if not account.failed for one in account.found for line in one.difference.lines]
     drafts = documents(lines, snapshot.accounts, context.issued_on)
-    return len(issue(append, [Issue(*one) for one in drafts], context))
+    return issue(append, [Issue(*one) for one in drafts], context)
 
 
 def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued: int) -> None:
