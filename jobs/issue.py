@@ -20,7 +20,7 @@ from domain.document import Draft
 from domain.errors import IntegrityError, TallyError
 from domain.events import decode
 from domain.events.documents import CreditNoteIssued, InvoiceIssued, Line, NumbersTaken
-from domain.identity import Kind, bucket_of, make_id, series_bucket
+from domain.identity import Kind, bucket_of, kind_of, make_id, series_bucket
 from domain.ports import Append, NewEvent
 from jobs.fields import Fields, dates, field, sent, smallints, uuids, words
 
@@ -78,10 +78,11 @@ class Context(NamedTuple):
 
 
 class _Placed(NamedTuple):
-    """A document with its name, and its lines as they are stored: in the event, and beside it for billing."""
+    """A document with its name and series, and its lines as they are stored, in the event and beside it."""
 
     document: UUID
     issue: Issue
+    series: str
     bodies: tuple[bytes, ...]
 
 
@@ -98,8 +99,8 @@ def issue(append: Append, issues: Sequence[Issue], context: Context) -> int:
     placed = [_placed(one, context) for one in issues]
     append.packed(LINE_COLUMNS, _line_rows(placed, context))
     _cover(append, issues)
-    numbers = _numbers(append, [one.series for one in issues])
-    append.append([(one.document, 1, _event(one, next(numbers[one.issue.series]), context)) for one in placed])
+    numbers = _numbers(append, [one.series for one in placed])
+    append.append([(one.document, 1, _event(one, next(numbers[one.series]), context)) for one in placed])
     return len(placed)
 
 
@@ -123,12 +124,12 @@ def _take_generation(append: Append, buckets: Mapping[int, int], seen: Mapping[i
 
 
 def _placed(one: Issue, context: Context) -> _Placed:
-    return _Placed(make_document_id(one, context), one, tuple(map(_ENCODER.encode, one.draft.lines)))
+    return _Placed(make_document_id(one, context), one, one.series, tuple(map(_ENCODER.encode, one.draft.lines)))
 
 
 def _line_rows(placed: Sequence[_Placed], context: Context) -> bytes:
     rows: list[bytes] = []
-    for document, one, bodies in placed:
+    for document, one, _, bodies in placed:
         bucket, of, payer = bucket_of(document), document.bytes, one.payer.id.bytes
         generation, currency = context.generation[bucket] + 1, field(one.currency.encode())
         for line, body in zip(one.draft.lines, bodies, strict=True):
@@ -140,15 +141,9 @@ def _line_rows(placed: Sequence[_Placed], context: Context) -> bytes:
 def _cover(append: Append, issues: Sequence[Issue]) -> None:
     """Writes which days are taken back and which are covered now; the database refuses to cover a day twice."""
     for statement, kind in ((UNCOVER, "reversal"), (COVER, "charge")):
-        rows = (
-            covering(line, one.payer.id, one.currency)
-            for one in issues
-            for line in one.draft.lines
-            if line.kind == kind
-        )
-        for each_once in _rounds(rows):
+        for each_once in _rounds(issues, kind):
             columns = zip(COVERING_TYPES, zip(*each_once, strict=True), strict=True)
-            append.query(statement, [sent(kind, pack(column)) for (kind, pack), column in columns])
+            append.query(statement, [sent(of, pack(column)) for (of, pack), column in columns])
 
 
 def covering(line: Line, payer: UUID, currency: str) -> Covering:
@@ -157,12 +152,21 @@ def covering(line: Line, payer: UUID, currency: str) -> Covering:
     return bucket_of(line.license), line.license, line.component, payer, currency, line.occurrence, start, end
 
 
-def _rounds(rows: Iterable[Covering]) -> Iterable[list[Covering]]:
-    """Rows sorted out so that each stream comes once in a round; nearly always one round is enough."""
-    rounds, seen = defaultdict[int, list[Covering]](list), dict[tuple[Any, ...], int]()
-    for row in rows:
-        seen[row[1:6]] = number = seen.get(row[1:6], 0) + 1
-        rounds[number].append(row)
+def _rounds(issues: Iterable[Issue], kind: str) -> Iterable[list[Covering]]:
+    """What lines of a kind cover, sorted out so that each stream comes once in a round; mostly one round is enough.
+
+    A stream has one payer and one currency, so that two documents never share one.
+    """
+    rounds = defaultdict[int, list[Covering]](list)
+    for one in issues:
+        seen = Counter[tuple[int, str, str]]()
+        for line in one.draft.lines:
+            if line.kind == kind:
+                number = 0
+                if len(one.draft.lines) > 1:
+                    stream = (line.license.int, line.component, line.occurrence)
+                    seen[stream] = number = seen[stream] + 1
+                rounds[number].append(covering(line, one.payer.id, one.currency))
     return rounds.values()
 
 
@@ -200,11 +204,10 @@ def _last_number(append: Append, stream: UUID) -> tuple[int, int]:
 def _event(placed: _Placed, number: int, context: Context) -> InvoiceIssued:
     """The event to be stored, with its lines encoded already."""
     one = placed.issue
-    kind = CreditNoteIssued if one.is_credit else InvoiceIssued
-    series = one.series
+    kind = CreditNoteIssued if kind_of(placed.document) == Kind.CREDIT_NOTE else InvoiceIssued
     return kind(
-        document=f"{series}-{number:06d}",
-        series=series,
+        document=f"{placed.series}-{number:06d}",
+        series=placed.series,
         account=one.payer.id,
         party=one.payer.party,
         currency=one.currency,
