@@ -91,18 +91,17 @@ def day_counts(counted: Iterable[tuple[UUID, Iterable[PackedCounts]]]) -> dict[s
 
     Shapes: the streams of the license's counters, each with what its events say, in order.
     """
-    runs: dict[str, list[Run]] = {}
-    distinct: dict[str, dict[Span, int]] = {}
-    reasons: dict[str, list[tuple[int, int, Ref]]] = {}
+    told: dict[str, tuple[list[Run], dict[Span, int], list[tuple[int, int, Ref]]]] = {}
     for stream, found in counted:
         for one in found:
-            counter, first, end = one.counter, one.first, one.first + len(one.quantities)
-            if counter not in runs:
-                runs[counter], distinct[counter], reasons[counter] = [], {}, []
-            runs[counter].append((first, one.quantities))
-            reasons[counter].append((first, end - 1, (stream, one.version)))
+            if one.counter not in told:
+                told[one.counter] = ([], {}, [])
+            runs, distinct, reasons = told[one.counter]
+            first, end = one.first, one.first + len(one.quantities)
+            runs.append((first, one.quantities))
+            reasons.append((first, end - 1, (stream, one.version)))
             if one.distinct is not None:
-                distinct[counter][first, end] = one.distinct
+                distinct[first, end] = one.distinct
     return {
-        counter: DayCounts(Days(found), distinct[counter], tuple(reasons[counter])) for counter, found in runs.items()
+        counter: DayCounts(Days(runs), distinct, tuple(reasons)) for counter, (runs, distinct, reasons) in told.items()
     }

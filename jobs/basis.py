@@ -80,7 +80,7 @@ def _arranged(
 ) -> Snapshot:
     """Puts together what belongs to one license; identifiers stay bytes until somebody has to see them."""
     accounts: dict[UUID, Sequence[Located]] = {}
-    owners: dict[bytes, tuple[UUID, BilledTo]] = {}
+    owners: dict[bytes, tuple[UUID, BilledTo, list[Standing]]] = {}
     counts: dict[bytes, list[tuple[bytes, bytes]]] = {}
     licenses: list[tuple[bytes, bytes, bytes]] = []
     for stream, kind, owner, facts in streams:
@@ -91,18 +91,16 @@ def _arranged(
         else:
             account = uuid_from(stream)
             accounts[account] = found = unpack(account, facts)
-            owners[stream] = (account, billed_to(found, account))
-    standings: dict[UUID, list[Standing]] = {}
+            owners[stream] = (account, billed_to(found, account), [])
     for owner, stream, facts in sorted(licenses):
         if owner not in owners:
-            owners[owner] = (uuid_from(owner), billed_to((), uuid_from(owner)))
-        account, billed = owners[owner]
+            owners[owner] = (uuid_from(owner), billed_to((), uuid_from(owner)), [])
+        account, billed, standings = owners[owner]
         license = uuid_from(stream)
-        standing = Standing(
-            History(license, account, facts), billed, _counts(counts.get(stream, ())), lines.get(license, ())
-        )
-        standings.setdefault(account, []).append(standing)
-    return Snapshot(cut, generation, accounts, standings)
+        counted = _counts(counts[stream]) if stream in counts else {}
+        standings.append(Standing(History(license, account, facts), billed, counted, lines.get(license, ())))
+    in_order = (owners[owner] for owner in sorted(owners))
+    return Snapshot(cut, generation, accounts, {account: found for account, _, found in in_order if found})
 
 
 def _counts(streams: Sequence[tuple[bytes, bytes]]) -> dict[str, DayCounts]:
