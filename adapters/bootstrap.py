@@ -13,7 +13,6 @@ from psycopg_pool import ConnectionPool
 
 from adapters.embedded import Embedded
 from adapters.outgoing.webhooks import Webhooks
-from adapters.settings import Outgoing, Settings
 from adapters.store import factory
 from adapters.store.install import install
 from adapters.store.recorder import BucketedRecorder
@@ -37,6 +36,7 @@ from projections.follower import Follower
 
 if TYPE_CHECKING:
     from adapters.providers.findings import Finding
+    from adapters.settings import Outgoing, Settings
 
 NOWHERE = "https://localhost/"
 """Where customers come back to while nobody said where our pages are."""
@@ -57,7 +57,7 @@ class Tally:
         links: Links | None = None,
     ) -> None:
         self.dsn, self.providers = dsn, providers
-        self.outgoing, self.links = outgoing or Outgoing(), links
+        self._outgoing, self.links = outgoing, links
         install(dsn, all_ddl())
         self.billing = Billing(env={"PERSISTENCE_MODULE": MODULE, "TALLY_DSN": dsn})
         assert isinstance(self.billing.recorder, BucketedRecorder)
@@ -76,6 +76,13 @@ class Tally:
     def follower(self) -> Follower:
         """Brings all projections up to the log."""
         return Follower(self.pool, ALL)
+
+    @cached_property
+    def outgoing(self) -> Outgoing:
+        """What others are told by. Settings are heavy to load, and a worker of a run tells nobody."""
+        from adapters.settings import Outgoing
+
+        return self._outgoing or Outgoing()
 
     @property
     def destinations(self) -> Destinations:

@@ -20,7 +20,7 @@ from domain.document import Draft
 from domain.errors import IntegrityError, TallyError
 from domain.events import decode
 from domain.events.documents import CreditNoteIssued, InvoiceIssued, Line, NumbersTaken
-from domain.identity import Kind, bucket_of, kind_of, make_id, series_bucket
+from domain.identity import Kind, bucket_of, make_id, series_bucket
 from domain.ports import Append, NewEvent
 from jobs.fields import Fields, dates, field, sent, smallints, uuids, words
 
@@ -78,11 +78,11 @@ class Context(NamedTuple):
 
 
 class _Placed(NamedTuple):
-    """A document with its name and series, and its lines as they are stored, in the event and beside it."""
+    """A document with its name and kind, and its lines as they are stored, in the event and beside it."""
 
     document: UUID
     issue: Issue
-    series: str
+    kind: Kind
     bodies: tuple[bytes, ...]
 
 
@@ -99,15 +99,16 @@ def issue(append: Append, issues: Sequence[Issue], context: Context) -> int:
     placed = [_placed(one, context) for one in issues]
     append.packed(LINE_COLUMNS, _line_rows(placed, context))
     _cover(append, issues)
-    numbers = _numbers(append, [one.series for one in placed])
-    append.append([(one.document, 1, _event(one, next(numbers[one.series]), context)) for one in placed])
+    series = [one.series for one in issues]
+    numbers = _numbers(append, series)
+    events = [_event(one, name, next(numbers[name]), context) for one, name in zip(placed, series, strict=True)]
+    append.append([(one.document, 1, event) for one, event in zip(placed, events, strict=True)])
     return len(placed)
 
 
-def make_document_id(one: Issue, context: Context) -> UUID:
+def make_document_id(one: Issue, kind: Kind, context: Context) -> UUID:
     """Names a document by its payer and the generation of billing that makes it: it can be made once."""
     bucket = bucket_of(one.payer.id)
-    kind = Kind.CREDIT_NOTE if one.is_credit else Kind.INVOICE
     return make_id(kind, bucket, context.issued_on, one.payer.id, one.currency, context.generation[bucket] + 1)
 
 
@@ -124,7 +125,8 @@ def _take_generation(append: Append, buckets: Mapping[int, int], seen: Mapping[i
 
 
 def _placed(one: Issue, context: Context) -> _Placed:
-    return _Placed(make_document_id(one, context), one, one.series, tuple(map(_ENCODER.encode, one.draft.lines)))
+    kind = Kind.CREDIT_NOTE if one.is_credit else Kind.INVOICE
+    return _Placed(make_document_id(one, kind, context), one, kind, tuple(map(_ENCODER.encode, one.draft.lines)))
 
 
 def _line_rows(placed: Sequence[_Placed], context: Context) -> bytes:
@@ -140,8 +142,9 @@ def _line_rows(placed: Sequence[_Placed], context: Context) -> bytes:
 
 def _cover(append: Append, issues: Sequence[Issue]) -> None:
     """Writes which days are taken back and which are covered now; the database refuses to cover a day twice."""
-    for statement, kind in ((UNCOVER, "reversal"), (COVER, "charge")):
-        for each_once in _rounds(issues, kind):
+    rounds = _rounds(issues)
+    for kind, statement in (("reversal", UNCOVER), ("charge", COVER)):
+        for each_once in rounds.get(kind, {}).values():
             columns = zip(COVERING_TYPES, zip(*each_once, strict=True), strict=True)
             append.query(statement, [sent(of, pack(column)) for (of, pack), column in columns])
 
@@ -152,22 +155,22 @@ def covering(line: Line, payer: UUID, currency: str) -> Covering:
     return bucket_of(line.license), line.license, line.component, payer, currency, line.occurrence, start, end
 
 
-def _rounds(issues: Iterable[Issue], kind: str) -> Iterable[list[Covering]]:
-    """What lines of a kind cover, sorted out so that each stream comes once in a round; mostly one round is enough.
+def _rounds(issues: Iterable[Issue]) -> dict[str, dict[int, list[Covering]]]:
+    """What lines cover, by their kind, sorted out so that each stream comes once in a round: mostly one is enough.
 
     A stream has one payer and one currency, so that two documents never share one.
     """
-    rounds = defaultdict[int, list[Covering]](list)
+    rounds: dict[str, dict[int, list[Covering]]] = {}
     for one in issues:
-        seen = Counter[tuple[int, str, str]]()
-        for line in one.draft.lines:
-            if line.kind == kind:
-                number = 0
-                if len(one.draft.lines) > 1:
-                    stream = (line.license.int, line.component, line.occurrence)
-                    seen[stream] = number = seen[stream] + 1
-                rounds[number].append(covering(line, one.payer.id, one.currency))
-    return rounds.values()
+        seen: dict[tuple[str, int, str, str], int] = {}
+        payer, lines = one.payer.id, one.draft.lines
+        for line in lines:
+            number = 0
+            if len(lines) > 1:
+                stream = (line.kind, line.license.int, line.component, line.occurrence)
+                seen[stream] = number = seen.get(stream, -1) + 1
+            rounds.setdefault(line.kind, {}).setdefault(number, []).append(covering(line, payer, one.currency))
+    return rounds
 
 
 def _numbers(append: Append, series: Sequence[str]) -> dict[str, Iterator[int]]:
@@ -201,13 +204,13 @@ def _last_number(append: Append, stream: UUID) -> tuple[int, int]:
     return rows[0][0], event.last
 
 
-def _event(placed: _Placed, number: int, context: Context) -> InvoiceIssued:
+def _event(placed: _Placed, series: str, number: int, context: Context) -> InvoiceIssued:
     """The event to be stored, with its lines encoded already."""
     one = placed.issue
-    kind = CreditNoteIssued if kind_of(placed.document) == Kind.CREDIT_NOTE else InvoiceIssued
-    return kind(
-        document=f"{placed.series}-{number:06d}",
-        series=placed.series,
+    issued = CreditNoteIssued if placed.kind == Kind.CREDIT_NOTE else InvoiceIssued
+    return issued(
+        document=f"{series}-{number:06d}",
+        series=series,
         account=one.payer.id,
         party=one.payer.party,
         currency=one.currency,

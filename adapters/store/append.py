@@ -108,7 +108,8 @@ class Append:
     def packed(self, table: str, rows: bytes) -> None:
         """Adds rows that are packed for a binary COPY already."""
         with self._cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)".encode()) as copy:
-            copy.write(COPY_BEGIN + rows + COPY_END)
+            for part in (COPY_BEGIN, rows, COPY_END):
+                copy.write(part)
 
     def remove(self, table: str, values: Iterable[tuple[Any, ...]]) -> None:
         """Takes rows away by the columns that `table` names.
