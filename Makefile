@@ -48,7 +48,7 @@ machine: $(READY) ## a business played by Hypothesis: payments, refunds, dispute
 webhook-orders: $(READY) ## all orders of the webhooks of each flow, each twice
 	ALL_ORDERS=1 $(BIN)/pytest tests/providers/test_orders_of_webhooks.py
 
-provider-faults: $(READY) ## calls to a provider through a bad network: nobody is charged or refunded twice (CALLS=20000)
+provider-faults: $(READY) ## calls to Stripe and PayPal through a bad network: nobody is charged or refunded twice (CALLS=20000)
 	$(BIN)/python -m tests.providers.faults $(CALLS)
 
 fuzz-webhooks: $(READY) ## genuine webhooks with one thing changed: none accepted, no server error (CASES_OF=50000)

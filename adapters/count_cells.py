@@ -7,10 +7,10 @@ through row by row, to say what.
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterator, Sequence
+from collections.abc import Callable, Collection, Iterable, Iterator, Sequence
 from datetime import date, datetime, timedelta
 from functools import lru_cache
-from typing import NoReturn
+from typing import NamedTuple, NoReturn
 from unicodedata import is_normalized
 
 from domain.errors import BadFile, Fault
@@ -20,7 +20,7 @@ READINGS = ("license", "counter", "day", "quantity", "report_id")
 OBSERVATIONS = ("license", "counter", "observed_at", "subject", "report_id")
 MAX_FIELD = 1000
 MAX_FAULTS = 100
-BATCH = 5000
+BATCH = 20_000
 TOLERANCE = timedelta(minutes=5)
 """How far the clock of a reporter may be ahead of ours."""
 
@@ -36,8 +36,16 @@ Progress = Callable[[int, int], None]
 
 Column = Sequence[str]
 
-Columns = tuple[Sequence[int], Sequence[Column]]
-"""Some records as columns, and the line that each record begins on."""
+
+class Columns(NamedTuple):
+    """Some records as columns, and the line that each record begins on.
+
+    Shapes: `usual` where every cell is known to be printable ASCII without spaces, neither empty nor too long.
+    """
+
+    lines: Sequence[int]
+    cells: Sequence[Column]
+    usual: bool = False
 
 
 class CellReader:
@@ -53,13 +61,13 @@ class CellReader:
         self, tables: Iterator[Columns], progress: Progress | None, read_bytes: Callable[[], int]
     ) -> Iterator[Batch]:
         """The rows behind the header. Raises: BadFile when the file has ended, or with the hundredth fault."""
-        lines, header = next(tables, ([1], []))
-        wanted, order = self._columns(lines[0], [name for (name,) in header])
+        header = next(tables, Columns([1], []))
+        wanted, order = self._columns(header.lines[0], [name for (name,) in header.cells])
         count = 0
-        for lines, columns in tables:
-            count += len(lines)
-            if lines:
-                yield self._checked(wanted, lines, [columns[n] for n in order])
+        for table in tables:
+            count += len(table.lines)
+            if table.lines:
+                yield self._checked(wanted, table._replace(cells=[table.cells[n] for n in order]))
             if progress:
                 progress(count, read_bytes())
         if self.faults:
@@ -89,19 +97,19 @@ class CellReader:
     def _refuse(self, line: int, field: str, message: str, code: str) -> NoReturn:
         raise BadFile([Fault(self.path, line, field, message, code)])
 
-    def _checked(self, names: Sequence[str], lines: Sequence[int], columns: Sequence[Column]) -> Batch:
+    def _checked(self, names: Sequence[str], table: Columns) -> Batch:
         """The rows without a fault, as a batch."""
+        lines, columns, usual = table
         fine = self._are_observations if names is OBSERVATIONS else self._are_readings
-        if not fine(*columns):
+        if not (usual or _are_texts(map(set, columns))) or not fine(*columns[2:4]):
             check = self._observation if names is OBSERVATIONS else self._reading
             kept = [n for n, record in enumerate(zip(*columns, strict=True)) if check(lines[n], *record)]
             lines, columns = [lines[n] for n in kept], [[column[n] for n in kept] for column in columns]
         licenses, counters, when, what, reports = columns
         return Batch(names is OBSERVATIONS, lines, licenses, counters, reports, when, what)
 
-    def _are_readings(self, licenses: Column, counters: Column, days: Column, quantities: Column, ids: Column) -> bool:
-        texts = _are_texts(set(licenses), set(counters), ids)
-        return texts and _all_match(QUANTITIES, quantities) and all(map(self._is_past, set(days)))
+    def _are_readings(self, days: Column, quantities: Column) -> bool:
+        return _all_match(QUANTITIES, quantities) and all(map(self._is_past, set(days)))
 
     def _is_past(self, day: str) -> bool:
         at = ordinal(day)
@@ -121,11 +129,9 @@ class CellReader:
             return True
         return False
 
-    def _are_observations(self, licenses: Column, counters: Column, when: Column, who: Column, ids: Column) -> bool:
+    def _are_observations(self, when: Column, _: Column) -> bool:
         distinct = list(set(when))
-        if not _are_texts(set(licenses), set(counters), set(who), ids) or not _all_match(INSTANTS, distinct):
-            return False
-        instants = _instants(distinct)
+        instants = _instants(distinct) if _all_match(INSTANTS, distinct) else []
         return bool(instants) and max(instants) <= self.latest
 
     def _observation(self, line: int, license: str, counter: str, at: str, subject: str, report: str) -> bool:
@@ -144,13 +150,13 @@ class CellReader:
 
     def _is_fine(self, line: int, names: Sequence[str], values: Sequence[str | None]) -> bool:
         for name, value in zip(names, values, strict=True):
-            if value is not None and (wrong := _wrong_with(value)):
+            if value is not None and (wrong := wrong_with(value)):
                 self.fault(line, name, *wrong)
                 return False
         return True
 
 
-def _are_texts(*columns: Collection[str]) -> bool:
+def _are_texts(columns: Iterable[Collection[str]]) -> bool:
     """Whether every value of the columns is fine; may doubt fine ones, never the other way round."""
     for values in columns:
         joined = "".join(values)
@@ -163,7 +169,7 @@ def _are_texts(*columns: Collection[str]) -> bool:
     return True
 
 
-def _wrong_with(value: str) -> tuple[str, str] | None:
+def wrong_with(value: str) -> tuple[str, str] | None:
     """What is wrong with a text, and its code."""
     if not value:
         return "is empty", "empty"

@@ -8,12 +8,14 @@ import re
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate, chain, islice
 
-from adapters.count_cells import BATCH, CellReader, Columns
+from adapters.count_cells import BATCH, MAX_FIELD, CellReader, Columns
 from domain.errors import BadFile, Fault
 
 LINE_END = re.compile("\r\n|\r|\n")
 HIDDEN = bytes(set(range(256)) - set(b',"\r\n'))
 """What is deleted to see how a text is built."""
+USUAL = bytes(set(range(33, 127)) - set(b',"'))
+"""What a cell may hold anywhere; what else it may hold, it may not hold everywhere."""
 FIELD = csv.field_size_limit()
 
 
@@ -29,25 +31,28 @@ def csv_columns(cells: CellReader, blocks: Iterable[str]) -> Iterator[Columns]:
         yield from _records(cells, chain((header + end + text,), texts), 1, 0)
         return
     names = header.split(",")
-    yield [1], [[name] for name in names]
+    yield Columns([1], [[name] for name in names])
     line = 2
     for block in filter(None, chain((text,), texts)):
-        if not _is_plain(block, len(names)):
+        usual = _is_plain(block, len(names), USUAL, MAX_FIELD)
+        if not usual and not _is_plain(block, len(names), HIDDEN, FIELD):
             yield from _records(cells, chain((block,), texts), line, len(names))
             return
         parts = block.removesuffix("\n").replace("\n", ",").split(",")
         rows = range(line, line + len(parts) // len(names))
-        yield rows, [parts[n :: len(names)] for n in range(len(names))]
+        yield Columns(rows, [parts[n :: len(names)] for n in range(len(names))], usual and all(parts))
         line = rows.stop
 
 
-def _is_plain(text: str, width: int) -> bool:
-    """Whether lines hold so many fields each, unquoted, and none is as long as the rules of CSV refuse."""
-    built = text.encode().translate(None, HIDDEN)
+def _is_plain(text: str, width: int, characters: bytes, longest: int) -> bool:
+    """Whether lines hold so many fields each, unquoted, of such characters, and none is longer than that."""
+    built = text.encode().translate(None, characters)
     row = b"," * (width - 1) + b"\n"
     if built.removesuffix(b"\n") + b"\n" != row * (len(built) // width + (not text.endswith("\n"))):
         return False
-    return all("\n" in text[at : at + FIELD // 2] for at in range(0, len(text) - FIELD // 2, FIELD // 2))
+    half = longest // 2
+    windows = (text[at : at + half] for at in range(0, len(text) - half, half))
+    return all("," in window or "\n" in window for window in windows)
 
 
 def _records(cells: CellReader, texts: Iterable[str], line: int, width: int) -> Iterator[Columns]:
@@ -67,7 +72,7 @@ def _records(cells: CellReader, texts: Iterable[str], line: int, width: int) -> 
         if kept and not width:
             (number, header), *kept = kept
             width = len(header)
-            yield [number], [[name] for name in header]
+            yield Columns([number], [[name] for name in header])
         if kept:
             yield _of_width(cells, kept, width)
     if broken:
@@ -88,4 +93,4 @@ def _of_width(cells: CellReader, records: Sequence[tuple[int, Sequence[str]]], w
         if len(record) != width:
             cells.fault(line, "", f"has {len(record)} fields, the header has {width}", "width")
     fine = [(line, record) for line, record in records if len(record) == width]
-    return [line for line, _ in fine], list(zip(*(record for _, record in fine), strict=True))
+    return Columns([line for line, _ in fine], list(zip(*(record for _, record in fine), strict=True)))

@@ -27,8 +27,8 @@ from adapters.count_parquet import parquet_columns
 from domain.errors import BadFile, Fault
 from jobs.count_rows import Batch, CountRows
 
-BLOCK = 1 << 19
-"""Bytes read at once."""
+BLOCK, LARGEST = 1 << 18, 1 << 22
+"""Bytes read at once: few at first, so that the database has something to do soon, then ever more."""
 LONGEST_LINE = 1 << 20
 """In bytes; a longer one is refused."""
 BOM = b"\xef\xbb\xbf"
@@ -120,6 +120,7 @@ class _Blocks:
 
     def __init__(self, path: str, raw: BinaryIO) -> None:
         self.path, self.raw = path, raw
+        self.size = BLOCK
         self.bytes = 0
         self.lines = 0
 
@@ -136,9 +137,10 @@ class _Blocks:
 
     def _more(self) -> bytes:
         try:
-            read = self.raw.read(BLOCK)
+            read = self.raw.read(self.size)
         except OSError as error:
             raise self._fault(0, f"cannot be read: {error.strerror}", "unreadable") from error
+        self.size = min(self.size * 2, LARGEST)
         self.bytes += len(read)
         return read
 

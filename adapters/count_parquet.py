@@ -22,12 +22,12 @@ def parquet_columns(path: str) -> Iterator[Columns]:
         raise Unavailable("reading Parquet needs pyarrow: pip install 'tallystick[parquet]'") from error
     try:
         with parquet.ParquetFile(path) as file:
-            yield [1], [[name] for name in file.schema_arrow.names]
+            yield Columns([1], [[name] for name in file.schema_arrow.names])
             _refuse_types(path, file.schema_arrow)
             line = 2
             for batch in file.iter_batches(batch_size=BATCH):
                 columns = [_texts(column.to_pylist()) for column in batch.columns]
-                yield range(line, line + batch.num_rows), columns
+                yield Columns(range(line, line + batch.num_rows), columns)
                 line += batch.num_rows
     except (ArrowException, OSError, ValueError) as error:
         what = (str(error).splitlines() or [""])[0]

@@ -16,15 +16,14 @@ from adapters.store.install import APPEND_ONLY, BY_FUNCTION, ROLE
 SHARDED = frozenset(
     {"bucket_head", "event", "command", "tracking", "parked_event", "directory", "billed_line", "coverage"}
     | {"live_instrument", "receipt_name", "settlement_v1", "receipt_v1", "attempt_v1"}
-    | {"refund_v1", "dispute_v1", "hold_v1", "method_v1", "dunning_v1", "suspension_v1"}
+    | {"refund_v1", "dispute_v1", "hold_v1", "payout_v1", "method_v1", "dunning_v1", "suspension_v1"}
     | {"bank_statement", "bank_transfer", "webhook_inbox", "outbox"}
     | {"billing_generation", "billing_exception"}
     | {"reading", "observation_report", "observation_parcel", "subject", "to_close"}
     | {"basis_v2", "account_v1", "pool_v1", "document_v1", "change_v1", "limit_v1"}
 )
 LOCAL = frozenset(
-    {"follower_slot", "billing_run", "billing_chunk", "wake", "installed", "counting_key"}
-    | {"webhook_poll", "destination"}
+    {"billing_run", "billing_chunk", "wake", "installed", "counting_key"} | {"webhook_poll", "destination"}
 )
 
 

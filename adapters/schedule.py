@@ -23,7 +23,9 @@ from apscheduler.schedulers.background import BackgroundScheduler
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
+from adapters.bootstrap.payments import payer_of
 from domain.provider import Provider
+from jobs import retention
 from jobs.collect import Collector, collect_open
 from jobs.dun import dun
 from jobs.settle import settle
@@ -77,15 +79,14 @@ def bill_day(tally: Tally, zone: str, day: date, issued_on: date) -> None:
 
 
 def collect_day(tally: Tally, zone: str, day: date) -> None:
-    """Draws credit, charges what is open, and lets the overdue invoices of a zone take their turn."""
-    tally.follower().catch_up()
-    settle(tally.billing, tally.pool, day)
+    """Draws credit, charges what is open, lets the overdue invoices of a zone take their turn, and pays credit out."""
+    settle(tally.billing, tally.pool, day, tally.follower().catch_up)
     collector = Collector(tally.billing, tally.providers) if tally.providers else None
     if collector:
-        tally.follower().catch_up()
         collect_open(collector, tally.pool)
     tally.follower().catch_up()
     dun(tally.billing, tally.pool, collector, day, zone)
+    payer_of(tally).pay_out(day, zone)
 
 
 def due_accounts(tally: Tally, zone: str, day: date) -> list[UUID]:
@@ -101,10 +102,16 @@ def due_accounts(tally: Tally, zone: str, day: date) -> list[UUID]:
 
 
 class Scheduler:
-    """One of any number of schedulers; the leader wakes, the others wait to take over."""
+    """One of any number of schedulers; the leader wakes, the others wait to take over.
 
-    def __init__(self, tally: Tally, *, interval: float = 60.0, now: Any = None) -> None:
-        self.tally, self.interval = tally, interval
+    Units: `interval` in seconds; `keep` is how long what is done with stays.
+    """
+
+    def __init__(
+        self, tally: Tally, *, interval: float = 60.0, now: Any = None, keep: timedelta = retention.KEPT_FOR
+    ) -> None:
+        self.tally, self.interval, self._keep = tally, interval, keep
+        self._pruned_on: date | None = None
         self._now = now or (lambda zone: datetime.now(ZoneInfo(zone)))
         install_queue(tally.dsn)
         self._leader: psycopg.Connection | None = None
@@ -161,7 +168,15 @@ class Scheduler:
         self.tally.follower().catch_up()
         queued = sum(self._wake_zone(zone) for zone in self._zones())
         asyncio.run(_revive(self.tally.dsn))
+        self._prune()
         return queued
+
+    def _prune(self) -> None:
+        """Drops what is done with and old, once a day."""
+        now = self._now("UTC")
+        if self._pruned_on != now.date():
+            retention.prune(self.tally.pool, now - self._keep)
+            self._pruned_on = now.date()
 
     def deliver(self) -> None:
         """Tells endpoints and mailboxes what is due; every scheduler does, whoever leads."""

@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import BaseModel, ConfigDict, Field, SecretStr
 
 from domain.errors import Invalid
+from jobs.retention import AT_LEAST, KEPT_FOR
 
 STRIPE = "https://api.stripe.com"
 SIMULATOR = "WEBHOOK_ID"
@@ -46,6 +47,7 @@ class Settings(BaseModel):
     Shapes: `database_url` of the schema's owner, or None: embedded, in `home`. `stripe_base` is Stripe's own or the
     sandbox's on loopback, so that a key goes nowhere else; `paypal_base` likewise, or PayPal's own sandbox. Secrets in
     the plural are all valid, so that they can be rotated. `public_url` is where customers reach `tally serve`.
+    Units: `keep_days` in days, for messages that were delivered and webhooks that were dealt with.
     """
 
     model_config = ConfigDict(frozen=True, extra="forbid")
@@ -62,6 +64,7 @@ class Settings(BaseModel):
     public_url: str | None = None
     link_secrets: tuple[SecretStr, ...] = ()
     outgoing: Outgoing = Outgoing()
+    keep_days: int = KEPT_FOR.days
 
     @property
     def is_stripe_live(self) -> bool:
@@ -86,6 +89,7 @@ def settings(home: Path | None = None) -> Settings:
         public_url=_public_url(),
         link_secrets=_secrets("TALLY_LINK_SECRET"),
         outgoing=outgoing(),
+        keep_days=_keep_days(),
     )
 
 
@@ -126,6 +130,13 @@ def _secrets(name: str) -> tuple[SecretStr, ...]:
     if not all(parts):
         raise Invalid(f"{name} has an empty secret between its commas")
     return tuple(map(SecretStr, parts))
+
+
+def _keep_days() -> int:
+    found = os.environ.get("TALLY_KEEP_DAYS") or str(KEPT_FOR.days)
+    if not re.fullmatch("[0-9]{1,5}", found) or int(found) < AT_LEAST.days:
+        raise Invalid(f"TALLY_KEEP_DAYS is a number of days from {AT_LEAST.days} on, not {found!r}")
+    return int(found)
 
 
 def _public_url() -> str | None:

@@ -20,6 +20,8 @@ BENCHMARKS: dict[str, Callable[[Ground], list[Figure]]] = {
     "collect": collect.figures,
     "webhooks": webhooks.figures,
 }
+SIZES = "10000,100000,1000000"
+"""Licenses of the billing runs, where nothing else is said."""
 
 
 def main() -> None:
@@ -28,7 +30,7 @@ def main() -> None:
     names = list(dict.fromkeys(chosen.names)) or list(BENCHMARKS)
     found: list[Figure] = []
     with server() as dsn:
-        ground = Ground(dsn, chosen.licenses, chosen.workers)
+        ground = Ground(dsn, _sizes(chosen.licenses), chosen.workers)
         for name in names:
             print(f"measuring {name} ...", flush=True)
             figures = BENCHMARKS[name](ground)
@@ -45,7 +47,13 @@ def _arguments() -> argparse.Namespace:
         formatter_class=argparse.RawDescriptionHelpFormatter,
     )
     parser.add_argument("names", nargs="*", metavar="NAME", type=_known, help="what to measure; all without any")
-    parser.add_argument("--licenses", type=_positive, default=100_000, help="of the larger billing run (%(default)s)")
+    parser.add_argument(
+        "--licenses",
+        action="append",
+        metavar="N,N,...",
+        type=_numbers,
+        help=f"of the billing runs, also more than once ({SIZES}); the million takes most of the time",
+    )
     parser.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="of the run (%(default)s)")
     return parser.parse_args()
 
@@ -56,9 +64,17 @@ def _known(name: str) -> str:
     return name
 
 
+def _numbers(text: str) -> list[int]:
+    return [_positive(number) for number in text.split(",")]
+
+
+def _sizes(chosen: list[list[int]] | None) -> tuple[int, ...]:
+    return tuple(sorted({number for numbers in chosen or [_numbers(SIZES)] for number in numbers}))
+
+
 def _positive(text: str) -> int:
-    if (number := int(text)) < 1:
-        raise argparse.ArgumentTypeError("needs at least 1")
+    if not text.isdecimal() or (number := int(text)) < 1:
+        raise argparse.ArgumentTypeError(f"{text!r} is not a whole number from 1 on")
     return number
 
 

@@ -16,10 +16,11 @@ from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
 from bench.figure import Figure
 from bench.ground import Ground, apart, checkpoint, copy_in, copy_out
-from bench.population import FEBRUARY, fill
+from bench.population import FEBRUARY, events_of, fill, filled
+from bench.progress import share, step
 
-SMALL = 10_000
 MEMORY_MB = 512
+BILLED = "SELECT sum(position) - {} FROM bucket_head"
 WRITTEN = {
     "event": "topic IN ('invoice.issued', 'credit_note.issued')",
     "billed_line": "true",
@@ -43,26 +44,31 @@ class Measured(NamedTuple):
 
 
 def figures(ground: Ground) -> list[Figure]:
-    """The billing run against COPY of its rows; a worker's peak memory; what a license costs in a larger run."""
-    runs = [measured(ground, licenses) for licenses in sorted({min(SMALL, ground.licenses), ground.licenses})]
+    """Billing runs of every size against COPY of their rows; a worker's peak memory; cost of a license by size."""
+    runs = [measured(ground, licenses) for licenses in ground.licenses]
     found = [
-        Figure.beside(f"billing_run_{_size(run.licenses)}_vs_copy", run.rate, "licenses/s", run.licenses / run.copied)
+        Figure.beside(f"billing_run_{_size(run)}_vs_copy", run.rate, "licenses/s", run.licenses / run.copied)
         for run in runs
     ]
+    found += [Figure.beside(f"run_peak_memory_{_size(run)}_mb", run.peak_mb, "MB", MEMORY_MB) for run in runs]
     found.append(Figure.beside("run_peak_memory_mb", max(run.peak_mb for run in runs), "MB", MEMORY_MB))
-    if len(runs) > 1:
-        name = f"cost_per_license_{_size(ground.licenses)}_vs_{_size(SMALL)}"
-        found.append(Figure.beside(name, runs[0].rate / runs[1].rate, "times", 1))
-    return found
+    return found + [
+        Figure.beside(f"cost_per_license_{_size(run)}_vs_{_size(runs[0])}", runs[0].rate / run.rate, "times", 1)
+        for run in runs[1:]
+    ]
 
 
 @cache
 def measured(ground: Ground, licenses: int) -> Measured:
     """Runs the billing run once for each size, however many figures ask for it."""
     with ground.database(f"billing_{licenses}") as dsn:
-        apart(fill, dsn, licenses)
-        seconds, peak_mb = apart(_billed, dsn, ground.workers)
-        return Measured(licenses, seconds, apart(_copied, dsn), peak_mb)
+        with step("making", licenses, filled(dsn, licenses)):
+            fill(dsn, licenses, ground.workers)
+        with step("billing", licenses, share(dsn, BILLED.format(events_of(licenses)), licenses)):
+            seconds, peak_mb = apart(_billed, dsn, ground.workers)
+        with step("copying the rows of", licenses):
+            copied = apart(_copied, dsn)
+        return Measured(licenses, seconds, copied, peak_mb)
 
 
 def _billed(dsn: str, workers: int) -> tuple[float, float]:
@@ -84,12 +90,13 @@ def _copied(dsn: str) -> float:
             connection.execute(f"CREATE TABLE floor_{table} (LIKE {table} INCLUDING ALL)".encode())
         checkpoint(dsn)
         begun = time.perf_counter()
-        for table, body in data.items():
-            copy_in(connection, f"floor_{table}", body)
+        for table, made in data.items():
+            copy_in(connection, f"floor_{table}", made)
         return time.perf_counter() - begun
 
 
-def _size(licenses: int) -> str:
+def _size(run: Measured) -> str:
+    licenses = run.licenses
     if licenses % 1_000_000 == 0:
         return f"{licenses // 1_000_000}m"
     return f"{licenses // 1000}k" if licenses % 1000 == 0 else str(licenses)

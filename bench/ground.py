@@ -9,7 +9,7 @@ from concurrent.futures import ProcessPoolExecutor
 from contextlib import contextmanager
 from multiprocessing import get_context
 from pathlib import Path
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, BinaryIO, NamedTuple, TypeVar
 
 import psycopg
 
@@ -17,12 +17,15 @@ from adapters.embedded import Embedded
 
 T = TypeVar("T")
 
+PART = 1 << 20
+"""Bytes handed to a COPY at once."""
+
 
 class Ground(NamedTuple):
-    """Where and how large: the server's owner, licenses of the larger billing run, worker processes."""
+    """Where and how large: the server's owner, the licenses of each billing run ascending, worker processes."""
 
     server: str
-    licenses: int
+    licenses: tuple[int, ...]
     workers: int
 
     @contextmanager
@@ -60,16 +63,20 @@ def apart(function: Callable[..., T], *arguments: Any) -> T:
         return process.submit(function, *arguments).result()
 
 
-def copy_out(connection: psycopg.Connection, what: str) -> bytes:
-    """Rows as one binary COPY, ready to be copied in again."""
+def copy_out(connection: psycopg.Connection, what: str) -> BinaryIO:
+    """Rows as one binary COPY, ready to be copied in again: a temporary file, because a million licenses have many."""
+    made = tempfile.TemporaryFile()  # noqa: SIM115
     with connection.cursor().copy(f"COPY {what} TO STDOUT (FORMAT BINARY)".encode()) as copy:
-        return b"".join(bytes(part) for part in copy)
+        made.writelines(bytes(part) for part in copy)
+    made.seek(0)
+    return made
 
 
-def copy_in(connection: psycopg.Connection, table: str, body: bytes) -> None:
+def copy_in(connection: psycopg.Connection, table: str, made: BinaryIO) -> None:
     """The fastest way in that PostgreSQL has: rows made beforehand, in one binary COPY."""
     with connection.cursor().copy(f"COPY {table} FROM STDIN (FORMAT BINARY)".encode()) as copy:
-        copy.write(body)
+        while part := made.read(PART):
+            copy.write(part)
 
 
 def _run(dsn: str, statement: str) -> None:

@@ -79,9 +79,9 @@ def _sold(n: int) -> tuple[StoredEvent, StoredEvent]:
 def _copied(dsn: str) -> float:
     """Seconds to COPY the same rows, hashed."""
     with psycopg.connect(dsn, autocommit=True) as connection:
-        body = copy_out(connection, HASHED)
+        made = copy_out(connection, HASHED)
         connection.execute("CREATE TABLE floor_observation (license uuid, day date, subject bytea)")
         checkpoint(dsn)
         begun = time.perf_counter()
-        copy_in(connection, "floor_observation", body)
+        copy_in(connection, "floor_observation", made)
         return time.perf_counter() - begun

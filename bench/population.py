@@ -2,15 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import ProcessPoolExecutor
 from datetime import date
 from decimal import Decimal
+from functools import lru_cache
 from itertools import islice
+from multiprocessing import get_context
 from uuid import UUID
 
 from eventsourcing.persistence import StoredEvent
 
 from adapters.bootstrap import Tally
+from bench.progress import share
 from domain.application.catalog import PublishVersions
 from domain.counted_users import counted_users_id
 from domain.events import Event, encode
@@ -25,7 +29,11 @@ JANUARY, FEBRUARY = date(2025, 1, 1), date(2025, 2, 1)
 TIERS = Graduated((Tier(10, Decimal("1.20")), Tier(50, Decimal("0.90")), Tier(None, Decimal("0.60"))))
 MORE = Graduated((Tier(10, Decimal("1.80")), Tier(None, Decimal("1.10"))))
 UPGRADED_ON = date(2025, 1, 16)
+DAYS = [date(2025, 1, day) for day in range(1, 31)]
 BATCH = 15_000
+FILLED = """
+SELECT sum(position) + (SELECT sum(position) / greatest(count(DISTINCT projection), 1) FROM tracking)
+FROM bucket_head"""
 
 
 def packages() -> tuple[PackageVersion, PackageVersion]:
@@ -38,11 +46,13 @@ def _package(name: str, price: Graduated) -> PackageVersion:
     return PackageVersion(name, 1, name, JANUARY, (users,), countings=(Counting("users", "peak"),))
 
 
+@lru_cache(maxsize=16)
 def account_id(n: int) -> UUID:
     """The nth account, spread over the buckets."""
     return make_id(Kind.ACCOUNT, n % ACCOUNT_BUCKETS, None, n)
 
 
+@lru_cache(maxsize=16)
 def license_id(n: int) -> UUID:
     """The nth license, beside its account."""
     return make_id(Kind.LICENSE, n % ACCOUNT_BUCKETS, JANUARY, n)
@@ -85,14 +95,14 @@ def upgraded() -> LicenseChanged:
 def counted(n: int) -> ReadingsRecorded:
     """The month of the nth license is read."""
     readings = tuple(
-        Reading(date(2025, 1, d), quantity, f"{n}-{d}") for d, quantity in enumerate(quantities(n), start=1)
+        Reading(day, quantity, f"{n}-{day.day}") for day, quantity in zip(DAYS, quantities(n), strict=True)
     )
     return ReadingsRecorded(license=license_id(n), counter="users", month=JANUARY, readings=readings)
 
 
-def population(licenses: int) -> Iterator[StoredEvent]:
+def population(licenses: Iterable[int]) -> Iterator[StoredEvent]:
     """One account, license and month of readings each; each tenth license is upgraded."""
-    for n in range(licenses):
+    for n in licenses:
         license = license_id(n)
         yield stored(account_id(n), opened(n))
         yield stored(license, started(n))
@@ -108,9 +118,28 @@ def append(tally: Tally, events: Iterable[StoredEvent]) -> None:
         tally.log.insert_events(batch)
 
 
-def fill(dsn: str, licenses: int) -> None:
-    """A business of so many licenses, followed to its end."""
+def fill(dsn: str, licenses: int, workers: int = 1) -> None:
+    """A business of so many licenses, followed to its end, by so many processes."""
     with Tally(dsn) as tally:
         tally.billing.execute(PublishVersions(versions=packages()))
-        append(tally, population(licenses))
+    with ProcessPoolExecutor(workers, mp_context=get_context("spawn")) as processes:
+        for filling in [processes.submit(_fill, dsn, licenses, worker, workers) for worker in range(workers)]:
+            filling.result()
+
+
+def _fill(dsn: str, licenses: int, worker: int, workers: int) -> None:
+    """One worker's buckets, so that none waits for another's."""
+    with Tally(dsn) as tally:
+        mine = (n for n in range(licenses) if n % ACCOUNT_BUCKETS * workers // ACCOUNT_BUCKETS == worker)
+        append(tally, population(mine))
         tally.follower().catch_up()
+
+
+def events_of(licenses: int) -> int:
+    """How many events make a business of so many licenses."""
+    return 3 * licenses + -(-licenses // 10)
+
+
+def filled(dsn: str, licenses: int) -> Callable[[], float]:
+    """How much of it is there: in the log, and followed by the average projection."""
+    return share(dsn, FILLED, 2 * events_of(licenses))

@@ -6,7 +6,9 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
+from domain import credit_rule
 from domain.aggregate import Aggregate
+from domain.credit_rule import CreditRule
 from domain.errors import Conflict, Invalid
 from domain.events import Event
 from domain.events import account as events
@@ -35,8 +37,10 @@ class Account(Aggregate):
         self.remittance: tuple[str, ...] = ()
         self.pools: dict[str, int] = {}
         self.methods: dict[str, events.PaymentMethodAdded] = {}
+        self.removed_methods: set[str] = set()
         self.lost_method = False
         self.ladder: Ladder | None = None
+        self.credit_rule: CreditRule | None = None
 
     def open(self, opened: events.AccountOpened) -> None:
         """Records the account.
@@ -78,6 +82,12 @@ class Account(Aggregate):
         if ladder is not None:
             check(ladder)
         self.trigger(events.LadderSet(ladder=ladder))
+
+    def set_credit_rule(self, rule: CreditRule | None) -> None:
+        """Another rule for its credit; None: that of the packages. Raises: Invalid."""
+        if rule is not None:
+            credit_rule.check(rule)
+        self.trigger(events.CreditRuleSet(rule=rule))
 
     @property
     def method(self) -> events.PaymentMethodAdded | None:
@@ -127,12 +137,16 @@ class Account(Aggregate):
                 self.payer = event.payer
             case events.PaymentMethodAdded():
                 self.methods[event.token] = event
+                self.removed_methods.discard(event.token)
                 self.lost_method = False
             case events.PaymentMethodRemoved():
                 self.methods.pop(event.token, None)
+                self.removed_methods.add(event.token)
                 self.lost_method = not self.methods
             case events.LadderSet():
                 self.ladder = event.ladder
+            case events.CreditRuleSet():
+                self.credit_rule = event.rule
             case events.PoolSet(limit=None):
                 self.pools.pop(event.counter, None)
             case events.PoolSet():

@@ -24,7 +24,7 @@ OVER: frozenset[State] = frozenset({"succeeded", "cancelled"})
 
 @dataclass
 class Attempt:
-    """One attempt and where it stands. Shapes: `object` is empty until it is bound."""
+    """One attempt and where it stands. Shapes: `object` is empty until it is bound; `withdrawn` is never confirmed."""
 
     opened: AttemptOpened
     object: str = ""
@@ -32,6 +32,7 @@ class Attempt:
     payment: str = ""
     url: str = ""
     code: str = ""
+    withdrawn: bool = False
 
     @property
     def live(self) -> bool:
@@ -97,6 +98,14 @@ class Collection(Aggregate):
         if not held.object:
             self.trigger(events.ObjectBound(attempt=attempt, object=object_id, url=url))
 
+    def withdraw(self, attempt: UUID) -> None:
+        """From now on nobody confirms an attempt. Raises: Conflict for one that is over."""
+        held = self.attempt(attempt)
+        if not held.live:
+            raise Conflict(f"attempt {attempt} is {held.state}")
+        if not held.withdrawn:
+            self.trigger(events.AttemptWithdrawn(attempt=attempt))
+
     def learn(self, attempt: UUID, reply: Reply) -> bool:
         """Records where an attempt stands; False when that is known, or older than what is known.
 
@@ -138,6 +147,8 @@ class Collection(Aggregate):
             case events.ObjectBound():
                 held = self.attempts[event.attempt]
                 held.object, held.url = event.object, event.url
+            case events.AttemptWithdrawn():
+                self.attempts[event.attempt].withdrawn = True
             case events.OutcomeLearned():
                 held = self.attempts[event.attempt]
                 held.state, held.code, held.payment = event.state, event.code, event.payment

@@ -176,15 +176,13 @@ def _domain(subject: str) -> str:
     return at + domain if at else ""
 
 
-def counted(counting: Counting, observations: Iterable[Observation]) -> Iterator[Observation]:
+def counted(counting: Counting, observations: Iterable[Observation]) -> Iterable[Observation]:
     """The observations that count, each under the subject that it counts as."""
     rules = Rules(counting)
     if rules.empty:
-        yield from observations
-        return
-    for ordinal, subject in observations:
-        if main := rules.apply(ordinal, subject).counted_as:
-            yield ordinal, main
+        return observations
+    mains = ((ordinal, rules.apply(ordinal, subject).counted_as) for ordinal, subject in observations)
+    return ((ordinal, main) for ordinal, main in mains if main)
 
 
 def window_start(counting: Counting, ordinal: int) -> int:

@@ -43,6 +43,7 @@ class Kind(IntEnum):
     ATTEMPT = 11
     REFUND = 12
     DUNNING = 13
+    PAYOUT = 14
 
 
 def digest(*names: object, size: int = 16) -> bytes:

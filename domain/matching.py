@@ -15,6 +15,9 @@ from domain.statement import Transfer
 
 OWN_PAYOUT = re.compile(r"\b(STRIPE|PAYPAL)\b.*\b(PAYOUT|TRANSFER|AUSZAHLUNG)\b", re.IGNORECASE | re.DOTALL)
 
+PAYOUT = re.compile(r"(?<![A-Z0-9])PO[\s./:-]*([0-9A-F]{12})(?![A-Z0-9])")
+"""The reference of a payout of ours, as banks write it."""
+
 
 class Owed(NamedTuple):
     """An invoice that a transfer may be for. Units: `left` in minor units; 0 when it is settled."""
@@ -42,6 +45,11 @@ def numbers_in(text: str, series: Sequence[str]) -> list[str]:
         for name, digits in re.findall(rf"(?<![A-Z0-9])({names})[\s./:#-]*([0-9O]{{1,12}})(?![A-Z0-9])", text.upper()):
             found[f"{name}-{int(digits.replace('O', '0')):06d}"] = None
     return list(found)
+
+
+def payouts_in(text: str) -> list[str]:
+    """The references of payouts that a text names, as we write them."""
+    return list(dict.fromkeys(f"PO-{digits}" for digits in PAYOUT.findall(text.upper())))
 
 
 def match(transfer: Transfer, currency: str, named: Sequence[Owed]) -> Match:

@@ -11,6 +11,7 @@ from typing import Literal
 
 import msgspec
 
+from domain.credit_rule import CreditRule
 from domain.grid import MONTHLY, Cadence
 from domain.ladder import Ladder
 from domain.price import Price
@@ -181,7 +182,8 @@ class PackageVersion(msgspec.Struct, frozen=True, cache_hash=True):
     """One version of a package, as published.
 
     Shapes: `term_months` 0 = no term; `trial_days` 0 = no trial; `nfr_included` = units that an NFR license has free
-    (None: all of them); `dunning` None = the default ladder. Versions count from 1 without gaps.
+    (None: all of them); `dunning` None = the default ladder; `credit` None = it is kept. Versions count from 1 without
+    gaps.
     """
 
     package: str
@@ -198,6 +200,7 @@ class PackageVersion(msgspec.Struct, frozen=True, cache_hash=True):
     nfr_included: int | None = None
     rank: int = 0
     dunning: Ladder | None = None
+    credit: CreditRule | None = None
 
     def component(self, component_id: str) -> Component | None:
         """The component with this id, if the version has it."""

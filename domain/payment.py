@@ -5,11 +5,16 @@ An answer is a value: what is not known for certain is `unknown`, never a guess.
 
 from __future__ import annotations
 
+import re
 from datetime import datetime
 from typing import Literal
 from uuid import UUID
 
 import msgspec
+
+from domain.errors import Invalid
+
+WEB = re.compile(r"https?://[0-9A-Za-z.:\[\]-]+([/?#][!-~]*)?", re.ASCII)
 
 State = Literal["open", "succeeded", "declined", "action_required", "pending", "cancelled", "unknown"]
 """Where a payment stands at the provider: `open` was created and can still be confirmed; `declined` did not move money
@@ -84,10 +89,18 @@ class RefundReply(msgspec.Struct, frozen=True):
     text: str = ""
 
 
+def way_back(url: str) -> str:
+    """Where a customer may be sent back to. Raises: Invalid for what is no page on the web: a script, a file."""
+    if not WEB.fullmatch(url):
+        raise Invalid(f"customers come back to http://… or https://…, not to {url[:80]!r}")
+    return url
+
+
 class SetUp(msgspec.Struct, frozen=True):
     """A customer is to leave a method of payment on the provider's own page; card numbers never come here.
 
     Shapes: `account` is its reference, kept with the provider's object; `customer` the provider's, when there is one.
+    Raises: Invalid for a `return_url` that is no page on the web.
     """
 
     account: str
@@ -95,6 +108,9 @@ class SetUp(msgspec.Struct, frozen=True):
     email: str
     return_url: str
     customer: str = ""
+
+    def __post_init__(self) -> None:
+        way_back(self.return_url)
 
 
 class SetUpReply(msgspec.Struct, frozen=True):

@@ -8,9 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
-from dataclasses import dataclass, field
 from datetime import date
-from typing import Literal
 from uuid import UUID
 
 import msgspec
@@ -21,50 +19,15 @@ from domain.events import Event
 from domain.events import receivables as events
 from domain.events.receivables import DisputeLearned, ReceiptBooked, RefundOpened
 from domain.identity import Kind, bucket_of, make_id
-from domain.payment import Refund, RefundReply
-
-REFUND_ORDER = {"open": 0, "pending": 1, "succeeded": 2, "failed": 3}
-"""How far a refund has come: a message about an earlier state is late and changes nothing."""
-
-
-@dataclass
-class Receipt:
-    """One receipt and where its money is. Units: minor units; the parts never exceed `amount`."""
-
-    booked: ReceiptBooked
-    paid: dict[UUID, int] = field(default_factory=dict)
-    returned: dict[str, int] = field(default_factory=dict)
-
-    @property
-    def kept(self) -> int:
-        """What did not go back."""
-        return self.booked.amount - sum(self.returned.values())
-
-    @property
-    def credit(self) -> int:
-        """What no invoice took yet."""
-        return self.kept - sum(self.paid.values())
-
-
-@dataclass
-class RefundStanding:
-    """One refund that we asked for, and where it stands at its provider."""
-
-    opened: RefundOpened
-    state: Literal["open", "pending", "succeeded", "failed"] = "open"
-    object: str = ""
-    code: str = ""
-
-    def order(self) -> Refund:
-        """What the provider is asked for: the same words however often it is taken up again."""
-        names = ("refund", "payment", "amount", "currency", "document")
-        return Refund(**{name: getattr(self.opened, name) for name in names})
+from domain.payment import RefundReply
+from domain.receipt import REFUND_ORDER, Receipt, RefundStanding
 
 
 class Receivables(Aggregate):
     """The receipts of one payer in one currency.
 
-    Shapes: `receipts` by name, in the order they were booked; `reopened` the invoices that a return opened again.
+    Shapes: `receipts` by name, in the order they were booked; `reopened` the invoices that a return opened again;
+    `moved_on` the last day on which money came in, paid for something, or could not be paid out.
     """
 
     NAME = "receivables"
@@ -75,6 +38,7 @@ class Receivables(Aggregate):
         self.refunds: dict[UUID, RefundStanding] = {}
         self.disputes: dict[str, DisputeLearned] = {}
         self.reopened: dict[str, set[UUID]] = defaultdict(set)
+        self.moved_on = date.min
 
     @property
     def credit(self) -> int:
@@ -142,6 +106,11 @@ class Receivables(Aggregate):
         held = self.receipt(returned.receipt)
         if returned.return_id in held.returned:
             return False
+        self._give_back(returned, gross)
+        return True
+
+    def _give_back(self, returned: events.MoneyReturned, gross: dict[UUID, int]) -> None:
+        held = self.receipt(returned.receipt)
         if not 0 < returned.amount <= held.kept:
             raise Conflict(f"{returned.receipt} has {held.kept} to give back, not {returned.amount}")
         short = returned.amount - held.credit
@@ -150,15 +119,17 @@ class Receivables(Aggregate):
                 self._open_again(returned, invoice, gross[invoice], min(paid, short))
                 short -= min(paid, short)
         self.trigger(returned)
-        return True
 
-    def undo_return(self, receipt: str, return_id: str, on: date, why: str = "") -> bool:
-        """Books that money is here again, as credit, once. Raises: NotFound when it never went back."""
+    def undo_return(self, receipt: str, return_id: str, on: date, why: str = "", left: int = 0) -> bool:
+        """Books that money is here again, as credit, but for what is left away; once.
+
+        Raises: NotFound when it never went back.
+        """
         held = self.receipt(receipt)
         if return_id not in held.returned:
             raise NotFound(f"{receipt} has no return {return_id}")
-        amount = held.returned[return_id]
-        if amount:
+        amount = held.returned[return_id] - left
+        if amount > 0:
             self.trigger(events.ReturnUndone(receipt=receipt, return_id=return_id, amount=amount, on=on, why=why))
         return amount > 0
 
@@ -200,32 +171,35 @@ class Receivables(Aggregate):
         """What a dispute took while a refund had it all is not here, although the refund failed."""
         held = self.receipt(receipt)
         for one in self.disputed(receipt):
-            name, taken = dispute_name(one.dispute), min(one.withdrawn, held.credit)
-            if taken and name not in held.returned:
-                returned = events.MoneyReturned(
-                    receipt=receipt, return_id=name, kind="dispute", amount=taken, on=on, text=one.reason
-                )
-                self.give_back(returned, {})
+            lacking = one.withdrawn - one.given_back - held.returned.get(dispute_name(one.dispute), 0)
+            self._take_for(one, min(lacking, held.credit), on, {})
+
+    def _take_for(self, one: DisputeLearned, amount: int, on: date, gross: dict[UUID, int]) -> None:
+        """A dispute took so much, or so much more than was booked for it."""
+        if amount > 0:
+            returned = events.MoneyReturned(
+                receipt=one.receipt, return_id=dispute_name(one.dispute), kind="dispute", amount=amount, on=on,
+                text=one.reason,
+            )  # fmt: skip
+            self._give_back(returned, gross)
 
     def learn_dispute(self, learned: DisputeLearned, gross: dict[UUID, int]) -> bool:
         """Records where a dispute stands; what was withdrawn for it went back, what was given back is credit.
 
-        False for what is known: the amounts only grow, and an end is not left. Raises: NotFound for the receipt.
+        False for what is known: the amounts only grow, and an end is not left. What they grew by is booked too.
+        Raises: NotFound for the receipt.
         """
         receipt, name = self.receipt(learned.receipt), dispute_name(learned.dispute)
-        held = self.disputes.get(learned.dispute)
+        held, booked = self.disputes.get(learned.dispute), receipt.returned.get(name)
         now = _latest(held, learned)
         if now == held:
             return False
         self.trigger(now)
-        taken = min(now.withdrawn, receipt.kept)
-        if taken and name not in receipt.returned:
-            returned = events.MoneyReturned(
-                receipt=now.receipt, return_id=name, kind="dispute", amount=taken, on=now.on, text=now.reason
-            )
-            self.give_back(returned, gross)
-        if now.withdrawn and now.given_back >= now.withdrawn and name in receipt.returned:
-            self.undo_return(now.receipt, name, now.on, now.state)
+        keeps = max(now.withdrawn - now.given_back, 0)
+        lacking = now.withdrawn if booked is None else keeps - booked
+        self._take_for(now, min(lacking, receipt.kept), now.on, gross)
+        if name in receipt.returned:
+            self.undo_return(now.receipt, name, now.on, now.state, left=keeps)
         return True
 
     def refund(self, refund: UUID) -> RefundStanding:
@@ -241,6 +215,16 @@ class Receivables(Aggregate):
         if not amount:
             raise Conflict(f"{receipt} does not pay for this invoice")
         self._release(receipt, invoice, gross, amount, on, why, "")
+
+    def pay_instead(self, receipt: str, instead_of: str, invoice: UUID, amount: int, on: date) -> None:
+        """Lets a receipt pay for a part of an invoice in the place of another, whose money is credit then.
+
+        Raises: Conflict when the one has not so much left, or the other does not pay so much.
+        """
+        held, paid = self.receipt(receipt).credit, self.receipt(instead_of).paid.get(invoice, 0)
+        if not 0 < amount <= min(held, paid):
+            raise Conflict(f"{receipt} has {held} left and {instead_of} pays {paid}: neither can be {amount}")
+        self.trigger(events.PaidInstead(receipt=receipt, instead_of=instead_of, invoice=invoice, amount=amount, on=on))
 
     def receipt(self, name: str) -> Receipt:
         """A receipt by its name. Raises: NotFound."""
@@ -267,18 +251,25 @@ class Receivables(Aggregate):
         match event:
             case events.ReceiptBooked():
                 self.receipts[event.receipt] = Receipt(event)
+                self._move(event.received_on)
             case events.Allocated():
+                self._pay(event.receipt, event.invoice, event.amount)
+                self._move(event.on)
+            case events.PaidInstead():
+                self._pay(event.instead_of, event.invoice, -event.amount)
                 self._pay(event.receipt, event.invoice, event.amount)
             case events.Deallocated():
                 self._pay(event.receipt, event.invoice, -event.amount)
+                self._move(event.on)
                 if event.return_id:
                     self.reopened[event.return_id].add(event.invoice)
             case events.MoneyReturned():
-                self.receipts[event.receipt].returned[event.return_id] = event.amount
+                self._went_back(event.receipt, event.return_id, event.amount)
             case events.ReturnUndone():
-                # Kept at zero: a late message about the same return must not book it a second time.
-                self.receipts[event.receipt].returned[event.return_id] = 0
-
+                # Kept, at zero: a late message about the same return must not book it a second time.
+                self._went_back(event.receipt, event.return_id, -event.amount)
+                if event.return_id.startswith("payout:"):
+                    self._move(event.on)
             case events.RefundOpened():
                 self.refunds[event.refund] = RefundStanding(event)
             case events.RefundLearned():
@@ -286,6 +277,13 @@ class Receivables(Aggregate):
                 held.state, held.object, held.code = event.state, event.object, event.code
             case events.DisputeLearned():
                 self.disputes[event.dispute] = event
+
+    def _move(self, on: date) -> None:
+        self.moved_on = max(self.moved_on, on)
+
+    def _went_back(self, receipt: str, return_id: str, amount: int) -> None:
+        returned = self.receipts[receipt].returned
+        returned[return_id] = returned.get(return_id, 0) + amount
 
     def _pay(self, receipt: str, invoice: UUID, amount: int) -> None:
         paid = self.receipts[receipt].paid

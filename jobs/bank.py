@@ -19,8 +19,9 @@ from domain.application.payments import BookReceipt
 from domain.application.returns import GiveBack
 from domain.errors import Conflict, Invalid, NotFound
 from domain.identity import name_bucket
-from domain.matching import Match, Owed, match, numbers_in
+from domain.matching import Match, Owed, match, numbers_in, payouts_in
 from domain.statement import Statement, Transfer, identities
+from jobs.payout import moved, payout_named
 
 Pool = ConnectionPool[psycopg.Connection]
 DDL = (
@@ -42,7 +43,10 @@ is_return) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHIN
 COLUMNS = "transfer, booked_on, amount, currency, text, name, iban, is_return, state, why"
 OVER = frozenset({"settled", "payout"})
 """States of a movement whose money is accounted for; a payout is money that a provider had taken for us before."""
-MARK = "UPDATE bank_transfer SET state = %s, why = %s, payer = %s WHERE bucket = %s AND transfer = %s"
+MARK = """UPDATE bank_transfer SET state = %s, why = %s, payer = %s WHERE bucket = %s AND transfer = %s
+AND state = ANY(%s)"""
+BEFORE: dict[str, list[str]] = {"suspense": ["new"], "settled": ["new", "suspense", "payout"]}
+"""What a movement may have been before: who booked it had the last word, and one that was booked is never put back."""
 OWED = """SELECT invoice, account, number, currency, left_open FROM receivable_v1 WHERE number = ANY(%s)
 ORDER BY array_position(%s, number)"""
 SUGGESTED = """SELECT number FROM receivable_v1 WHERE left_open = %s AND currency = %s AND left_open > 0
@@ -128,12 +132,33 @@ def settle_transfers(billing: Billing, pool: Pool, progress: Callable[[int], Non
 
 
 def _settle(billing: Billing, pool: Pool, waiting: Waiting, series: Sequence[str]) -> str:
+    if waiting.amount < 0 or waiting.is_return:
+        return _settle_payout(billing, pool, waiting)
     said = Transfer(waiting.booked_on, waiting.amount, waiting.text, waiting.name, is_return=waiting.is_return)
     found = match(said, waiting.currency, owed(pool, numbers_in(waiting.text, series)))
     if found.account is None:
         return _mark(pool, waiting.transfer, "suspense", found)
     _book(billing, waiting, found)
     return _mark(pool, waiting.transfer, "settled", found)
+
+
+def _settle_payout(billing: Billing, pool: Pool, waiting: Waiting) -> str:
+    """Money that went out, or came back, is a payout of ours when it bears the reference of one that it fits."""
+    names = payouts_in(waiting.text)
+    why = "money that went out or came back" if len(names) != 1 else ""
+    if not why:
+        try:
+            return _book_payout(billing, pool, waiting, names[0])
+        except (Conflict, NotFound) as error:
+            why = str(error)
+    return _mark(pool, waiting.transfer, "suspense", Match(None, why=why))
+
+
+def _book_payout(billing: Billing, pool: Pool, waiting: Waiting, reference: str) -> str:
+    found = payout_named(pool, reference)
+    moved(billing, found, waiting.transfer, waiting.amount, waiting.currency, waiting.booked_on)
+    what = "made" if waiting.amount < 0 else "came back"
+    return _mark(pool, waiting.transfer, "settled", Match(found.account, why=f"{reference} {what}"))
 
 
 def _book(billing: Billing, waiting: Waiting, found: Match) -> bool:
@@ -149,9 +174,12 @@ def _book(billing: Billing, waiting: Waiting, found: Match) -> bool:
 
 
 def _mark(pool: Pool, transfer: str, state: str, found: Match) -> str:
+    """Says what became of a movement, unless others decided meanwhile; where it is now."""
     with pool.connection() as connection:
-        connection.execute(MARK, [state, found.why, found.account, name_bucket(transfer), transfer])
-    return state
+        row = [state, found.why, found.account, name_bucket(transfer), transfer, BEFORE[state]]
+        if connection.execute(MARK, row).rowcount:
+            return state
+    return _one(pool, transfer).state
 
 
 def allocate_transfer(billing: Billing, pool: Pool, transfer: str, numbers: Sequence[str]) -> None:
@@ -179,13 +207,17 @@ def allocate_transfer(billing: Billing, pool: Pool, transfer: str, numbers: Sequ
 def return_transfer(billing: Billing, pool: Pool, transfer: str, receipt: str) -> None:
     """A person says that a movement out gave the money of a receipt back; what it paid is open again.
 
-    Raises: NotFound; Conflict when it is settled or more than the receipt holds; Invalid for money that came in.
+    With the reference of a payout instead of a receipt the movement made it, or, when it came in, brought it back.
+    Raises: NotFound; Conflict when it is settled or does not fit what is there; Invalid for money that came in.
     """
     waiting = _one(pool, transfer)
-    if waiting.amount >= 0:
-        raise Invalid(f"{transfer} came in: it cannot be a return")
     if waiting.state in OVER:
         raise Conflict(f"{transfer} is {waiting.state}: {waiting.why}")
+    if payouts_in(receipt) == [receipt]:
+        _book_payout(billing, pool, waiting, receipt)
+        return
+    if waiting.amount >= 0:
+        raise Invalid(f"{transfer} came in: it cannot be a return")
     with pool.connection() as connection:
         row = connection.execute("SELECT account, currency FROM receipt_v1 WHERE receipt = %s", [receipt]).fetchone()
     if row is None:

@@ -21,7 +21,15 @@ from psycopg_pool import ConnectionPool
 
 from domain.account import Account
 from domain.application import Billing
-from domain.application.payments import BindObject, OpenAttempt, RecordOutcome, collection, issued, receivables
+from domain.application.payments import (
+    BindObject,
+    OpenAttempt,
+    RecordOutcome,
+    WithdrawAttempt,
+    collection,
+    issued,
+    receivables,
+)
 from domain.collection import Attempt
 from domain.errors import Conflict, IntegrityError, Invalid, Unavailable
 from domain.events.account import PaymentMethodAdded
@@ -39,6 +47,8 @@ LEFT JOIN hold_v1 h ON h.bucket = i.bucket AND h.invoice = i.invoice
 WHERE i.left_open > 0 AND l.invoice IS NULL AND h.invoice IS NULL ORDER BY i.due_on, i.number"""
 AT_ONCE = 8
 """Invoices that are collected at once: most of the time of each is spent in waiting for the provider."""
+CAPTURED_BY_US = frozenset({"paypal"})
+"""On their pages a customer only approves, and money moves by our call. PayPal changes no order that is on its page."""
 LONGEST_CALL = timedelta(minutes=2)
 """An attempt younger than this may be in the hands of a worker that still waits for its provider."""
 
@@ -83,9 +93,44 @@ class Collector:
         return self.carry_on(attempt) if attempt.live else self._late(attempt)
 
     def stop(self, attempt: Attempt) -> Attempt:
-        """Makes sure that no money moves by an attempt any more, or learns that it did."""
+        """Makes sure that no money moves by an attempt any more, or learns that it did.
+
+        An object that is not known is looked for first: the answer that named it may have been lost.
+        """
         provider = self.providers[attempt.opened.provider]
-        return self._learn(attempt, provider.cancel(attempt.object) if attempt.object else Reply("cancelled"))
+        if not attempt.object:
+            found = provider.find(attempt.order()) or Reply("cancelled")
+            if not found.object:
+                return self._learn(attempt, found)
+            attempt = self._bound(attempt, found)
+        return self._learn(attempt, provider.cancel(attempt.object))
+
+    def make_way(self, invoice: UUID) -> None:
+        """Ends an attempt that waits at a page for its customer, so that the invoice may be paid in another way.
+
+        It is looked at first: one that was approved or paid goes on to its end, and stays.
+        """
+        live = collection(self.billing, invoice).live
+        if live is None or live.opened.method or live.opened.provider not in self.providers:
+            return
+        seen = self.carry_on(live)
+        if seen.state == "action_required" and self.stop(seen).live and live.opened.provider in CAPTURED_BY_US:
+            self._withdraw(seen)
+
+    def _withdraw(self, attempt: Attempt) -> None:
+        """Ends an attempt that its provider does not let go, and that only we could take money by.
+
+        First it is recorded that nobody confirms it, then it is looked at. Who confirms looks first, and reads that
+        record afterwards: if he did not find it, he had seen an approval before this look, which then sees it too.
+        So what is still not approved here is never confirmed; what is, is made dead at the provider.
+        """
+        opened, provider = attempt.opened, self.providers[attempt.opened.provider]
+        self.billing.execute(WithdrawAttempt(opened.invoice, opened.attempt))
+        seen = provider.look(attempt.object)
+        if seen.state == "action_required":
+            self._learn(attempt, Reply("cancelled", attempt.object, code="not_approved"))
+        else:
+            self._go_on(provider, attempt, seen)
 
     def _open(self, opening: OpenAttempt) -> Attempt:
         """An attempt that nobody knew before this commit: its object cannot be at the provider yet."""
@@ -97,9 +142,12 @@ class Collector:
         """Records the provider's object, and goes on from there."""
         if not made.object:
             return self._end(attempt, made)
+        return self._go_on(provider, self._bound(attempt, made), made)
+
+    def _bound(self, attempt: Attempt, made: Reply) -> Attempt:
         opened = attempt.opened
         self.billing.execute(BindObject(opened.invoice, opened.attempt, made.object, made.url))
-        return self._go_on(provider, self._present(attempt), made)
+        return self._present(attempt)
 
     def _go_on(self, provider: Provider, attempt: Attempt, seen: Reply) -> Attempt:
         """The last look at the invoice, and then the call that moves money."""
@@ -113,11 +161,18 @@ class Collector:
         """An attempt that is over can still be told of money that moved after all; nothing else of it matters."""
         if not attempt.object:
             return attempt
-        seen = self.providers[attempt.opened.provider].look(attempt.object)
+        provider = self.providers[attempt.opened.provider]
+        seen = provider.look(attempt.object)
+        if seen.state == "open":
+            # Approved after it was withdrawn: now the provider lets it be made dead.
+            seen = provider.cancel(attempt.object)
         return self._learn(attempt, seen) if seen.state == "succeeded" else attempt
 
     def _stands_down(self, attempt: Attempt) -> bool:
-        """Whether the invoice was paid, in whole or in part, since the attempt was opened."""
+        """Whether the attempt was stopped or withdrawn, or the invoice paid in whole or part, since it was opened."""
+        present = self._present(attempt)
+        if present.withdrawn or not present.live:
+            return True
         opened = attempt.opened
         gross = issued(self.billing, opened.invoice).gross
         money = receivables(self.billing, opened.account, opened.currency)

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import lru_cache
 from hashlib import blake2b
+from itertools import accumulate, count
 from uuid import UUID
 
 from domain.identity import bucket_of
@@ -21,6 +22,8 @@ TOLD = 200_000
 
 Packed = Mapping[str, bytes]
 """Rows for a binary COPY into each table: "subject (bucket, name)" → rows."""
+_Group = tuple[tuple[str, str], int, int]
+"""Rows of one license and counter: these, the first and the one behind the last."""
 
 
 class Packer:
@@ -45,7 +48,7 @@ class Packer:
 
     def observations(self, batch: Batch) -> Packed:
         """Observations for the staging table, and the names of the subjects."""
-        instants = fields.integers(map(fields.microseconds, batch.when))
+        instants = fields.integers(fields.microseconds(batch.when))
         rows = fields.rows(7, *self._staged(batch), instants, map(self._subject, batch.what))
         subjects: dict[str, set[str]] = defaultdict(set)
         for license, subject in zip(batch.licenses, batch.what, strict=True):
@@ -55,27 +58,24 @@ class Packer:
 
     def parcels(self, batch: Batch) -> Packed:
         """Observations as they are kept, as long as nothing is known of their reports."""
-        groups: dict[tuple[str, str], list[tuple[bytes, int, str]]] = defaultdict(list)
-        rows = zip(fields.texts(_keys(batch.reports)), map(fields.microseconds, batch.when), batch.what, strict=True)
-        for group, row in zip(zip(batch.licenses, batch.counters, strict=True), rows, strict=True):
-            groups[group].append(row)
+        groups, order = _grouped(batch)
+        ids, when, names = (list(map(column.__getitem__, order)) for column in (batch.reports, batch.when, batch.what))
+        reports, at = fields.texts(_keys(ids)), fields.microseconds(when)
+        instants, subjects = b"".join(fields.integers(at)), b"".join(map(self._subject, names))
         packed: dict[str, list[bytes]] = defaultdict(list)
-        for (license, counter), found in groups.items():
-            reports, at, subjects = zip(*found, strict=True)
+        for (license, counter), start, stop in groups:
             begin = b"\0\3" + self.places[license]
-            packed[tables.REPORTS].append(begin + begin.join(reports))
+            packed[tables.REPORTS].append(begin + begin.join(reports[start:stop]))
             of = self.places[license] + field(counter.encode())
-            first, last = fields.integers((min(at), max(at)))
+            first, last = fields.integers((min(at[start:stop]), max(at[start:stop])))
             arrays = (
-                ("text", reports),
-                ("timestamptz", fields.integers(at)),
-                ("uuid", list(map(self._subject, subjects))),
+                fields.array("text", b"".join(reports[start:stop]), stop - start),
+                fields.array("timestamptz", instants[12 * start : 12 * stop], stop - start),
+                fields.array("uuid", subjects[20 * start : 20 * stop], stop - start),
             )
-            packed[tables.PARCELS].append(
-                b"\0\x08" + of + first + last + b"".join(fields.array(kind, column) for kind, column in arrays)
-            )
+            packed[tables.PARCELS].append(b"\0\x08" + of + first + last + b"".join(arrays))
             packed[tables.TOUCHED].append(b"\0\4" + of + first)
-            packed[tables.NAMED].append(self._named(license, set(subjects)))
+            packed[tables.NAMED].append(self._named(license, set(names[start:stop])))
         return {table: b"".join(rows) for table, rows in packed.items()}
 
     def _staged(self, batch: Batch) -> tuple[Iterable[bytes], ...]:
@@ -94,6 +94,16 @@ class Packer:
         self._told[license] |= new
         begin = b"\0\4" + self.places[license]
         return b"".join(begin + self._subject(name) + field(name.encode()) for name in new)
+
+
+def _grouped(batch: Batch) -> tuple[Sequence[_Group], Sequence[int]]:
+    """An order in which the rows of each license's counter stand together, and where those begin and end."""
+    number: dict[tuple[str, str], int] = defaultdict(count().__next__)
+    numbers = list(map(number.__getitem__, zip(batch.licenses, batch.counters, strict=True)))
+    order = sorted(range(len(numbers)), key=numbers.__getitem__)
+    sizes = Counter(numbers)
+    ends = list(accumulate(map(sizes.__getitem__, range(len(number))), initial=0))
+    return list(zip(number, ends, ends[1:], strict=False)), order
 
 
 def subject_hash(key: bytes, subject: str) -> bytes:

@@ -17,6 +17,7 @@ from psycopg_pool import ConnectionPool
 
 from domain.announcement import TYPES, wanted
 from domain.errors import Conflict, Invalid, NotFound
+from projections.follower import LOCK
 
 Pool = ConnectionPool[psycopg.Connection]
 OUTBOX = "outbox_v1"
@@ -32,7 +33,6 @@ DDL = (
 )
 
 COLUMNS = "destination, kind, url, types, account, state, why, created_at, generation, rotated_at, failing_since"
-LOCK = "SELECT slot FROM follower_slot WHERE projection = %s ORDER BY slot FOR UPDATE"
 TO_THE_HEAD = """UPDATE tracking t SET position = h.position FROM bucket_head h
 WHERE t.projection = %s AND h.bucket = t.bucket AND NOT EXISTS (SELECT 1 FROM destination)"""
 ADD = """INSERT INTO destination (destination, kind, url, types, account, created_at, since)

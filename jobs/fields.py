@@ -23,6 +23,7 @@ from psycopg.pq import Format
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 """What PostgreSQL counts days and instants from."""
+MICROSECOND = timedelta(microseconds=1)
 LONGEST = 4000
 """Bytes of the longest text that a file may hold: 1000 characters."""
 
@@ -30,6 +31,7 @@ Fields = Sequence[bytes]
 
 _LENGTHS = [length.to_bytes(4, "big") for length in range(LONGEST + 1)]
 _INTEGER, _SMALL, _ARRAY = Struct(">iq"), Struct(">ih"), Struct(">iiiiii")
+_OID = {kind: types[kind].oid for kind in ("int2", "text", "timestamptz", "uuid", "date")}
 
 
 def field(value: bytes) -> bytes:
@@ -58,10 +60,10 @@ def integers(values: Iterable[int]) -> Fields:
     return list(map(_INTEGER.pack, repeat(8), values))
 
 
-@lru_cache(maxsize=65536)
-def microseconds(instant: str) -> int:
-    """An ISO instant, counted from the epoch."""
-    return (datetime.fromisoformat(instant) - EPOCH) // timedelta(microseconds=1)
+def microseconds(instants: Sequence[str]) -> list[int]:
+    """A column of ISO instants, counted from the epoch."""
+    counted = {text: (datetime.fromisoformat(text) - EPOCH) // MICROSECOND for text in set(instants)}
+    return list(map(counted.__getitem__, instants))
 
 
 @lru_cache(maxsize=65536)
@@ -99,7 +101,7 @@ class Array(NamedTuple):
 
 def sent(kind: str, elements: Fields) -> Array:
     """An array of some type, to be sent."""
-    return Array(types[kind].array_oid, array(kind, elements)[4:])
+    return Array(types[kind].array_oid, array(kind, b"".join(elements), len(elements))[4:])
 
 
 class _ArrayDumper(Dumper):
@@ -122,11 +124,9 @@ class _ArrayDumper(Dumper):
 adapters.register_dumper(Array, _ArrayDumper)
 
 
-def array(kind: str, elements: Fields) -> bytes:
-    """An array of some type."""
-    oid = types[kind].oid
-    body = b"".join(elements)
-    return _ARRAY.pack(20 + len(body), 1, 0, oid, len(elements), 1) + body
+def array(kind: str, elements: bytes, count: int) -> bytes:
+    """An array of so many fields of some type."""
+    return _ARRAY.pack(20 + len(elements), 1, 0, _OID[kind], count, 1) + elements
 
 
 def rows(fields: int, *columns: Iterable[bytes]) -> bytes:

@@ -15,7 +15,7 @@ from uuid import UUID
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from domain.application.accounts import AddPaymentMethod, RemovePaymentMethod, account_named
+from domain.application.accounts import LeavePaymentMethod, RemovePaymentMethod
 from domain.application.payments import collection, receivables
 from domain.application.returns import GiveBack, RecordDispute, RecordRefund, UndoReturn
 from domain.errors import Conflict, IntegrityError, Invalid, NotFound, Stale
@@ -116,10 +116,9 @@ class Reader:
         return "done", f"dispute {news.object} is {news.state}"
 
     def _method(self, news: MethodNews) -> tuple[Verdict, str]:
-        account = account_named(self.collector.billing, news.account)
-        if news.method not in account.methods:
-            self._execute(AddPaymentMethod(news.account, self.provider, news.customer, news.method, news.label))
-        return "done", f"{news.account} is charged by {news.label or news.method}"
+        left = LeavePaymentMethod(news.account, self.provider, news.customer, news.method, news.label)
+        charged = self._execute(left)
+        return "done", f"{news.account} is {'' if charged else 'no longer '}charged by {news.label or news.method}"
 
     def _revoked(self, news: RevokedNews) -> tuple[Verdict, str]:
         with self.pool.connection() as connection:
@@ -139,9 +138,9 @@ class Reader:
         with self.pool.connection() as connection:
             return connection.execute(statement.encode(), [value]).fetchone()
 
-    def _execute(self, command: object) -> None:
+    def _execute(self, command: object) -> object:
         execute: Callable[[object], object] = self.collector.billing.execute  # type: ignore[assignment]
-        execute(command)
+        return execute(command)
 
     def _today(self) -> date:
         return self.collector.now().astimezone(UTC).date()

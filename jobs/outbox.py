@@ -17,7 +17,7 @@ from domain.events import Event, decode, topics
 from domain.events.account import AccountOpened
 from domain.identity import bucket_of, digest
 from jobs.destinations import OUTBOX
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 DDL = (
     """CREATE TABLE IF NOT EXISTS outbox (

@@ -24,10 +24,12 @@ Pool = ConnectionPool[psycopg.Connection]
 Progress = Callable[[int], None]
 OURS = """SELECT receipt, currency, amount, amount - returned, received_on FROM receipt_v1
 WHERE source = %s AND (received_on >= %s OR receipt = ANY(%s))"""
-AT_BANK = """SELECT transfer FROM bank_transfer WHERE amount = %s AND currency = %s AND state IN ('suspense', 'payout')
+AT_BANK = """SELECT transfer FROM bank_transfer t WHERE amount = %s AND currency = %s
+AND state IN ('suspense', 'payout') AND NOT EXISTS (SELECT FROM receipt_v1 r WHERE r.receipt = 'bank:' || t.transfer)
 AND (why = %s OR (state = 'suspense' AND (position(lower(%s) IN lower(text || ' ' || name)) > 0)))
 ORDER BY state, booked_on LIMIT 1"""
-IS_PAYOUT = "UPDATE bank_transfer SET state = 'payout', why = %s WHERE bucket = %s AND transfer = %s"
+IS_PAYOUT = """UPDATE bank_transfer SET state = 'payout', why = %s WHERE bucket = %s AND transfer = %s
+AND state IN ('suspense', 'payout')"""
 TOUCHING = frozenset({"payment", "refund", "refund_failed", "dispute", "dispute_won"})
 PAID_OUT_WITHIN = timedelta(days=14)
 SETTLING = timedelta(days=2)
@@ -143,12 +145,14 @@ def _payouts(
 
 
 def _at_bank(connection: psycopg.Connection, name: str, told: str, payout: Movement, found: Reconciled) -> bool:
-    """Finds the bank's line of a payout, by its amount and the provider's name in the text, and marks it."""
+    """Finds the bank's line of a payout, by its amount and the provider's name in the text, and marks it.
+
+    One that somebody allocated between the two is not it: the next is looked at.
+    """
     why = f"payout {told} of {name}"
-    row = connection.execute(AT_BANK, [-payout.amount, payout.currency, why, name]).fetchone()
-    if row is None:
-        says = "not on any statement of ours yet"
-        found.differences.append(Difference("not at the bank", told, None, -payout.amount, payout.currency, says))
-        return False
-    connection.execute(IS_PAYOUT, [why, name_bucket(row[0]), row[0]])
-    return True
+    while row := connection.execute(AT_BANK, [-payout.amount, payout.currency, why, name]).fetchone():
+        if connection.execute(IS_PAYOUT, [why, name_bucket(row[0]), row[0]]).rowcount:
+            return True
+    says = "not on any statement of ours yet"
+    found.differences.append(Difference("not at the bank", told, None, -payout.amount, payout.currency, says))
+    return False

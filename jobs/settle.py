@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from datetime import date
 from typing import NamedTuple
 
@@ -30,16 +31,24 @@ class Settled(NamedTuple):
     drawn: int
 
 
-def settle(billing: Billing, pool: ConnectionPool[psycopg.Connection], on: date) -> Settled:
-    """Books new credit notes and draws credit that the projections know of; a second time it finds nothing.
+def settle(
+    billing: Billing, pool: ConnectionPool[psycopg.Connection], on: date, follow: Callable[[], object]
+) -> Settled:
+    """Credit notes become credit and pay what is open, before anybody is asked for money; twice is the same as once.
 
-    What was booked just now is drawn by the next one, when the projections have caught up with it.
+    Shapes: `follow` brings the projections up to the log: before, in between, and afterwards.
     """
+    follow()
     with pool.connection() as connection:
         notes = connection.execute(UNBOOKED).fetchall()
     for (document,) in notes:
         billing.execute(BookCreditNote(document, on))
-    return Settled(len(notes), sum(_draw(billing, pool, on)))
+    if notes:
+        follow()
+    drawn = _draw(billing, pool, on)
+    if drawn:
+        follow()
+    return Settled(len(notes), sum(drawn))
 
 
 def _draw(billing: Billing, pool: ConnectionPool[psycopg.Connection], on: date) -> list[bool]:

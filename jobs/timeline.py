@@ -52,7 +52,7 @@ def _read(
 
 
 def _pays(event: Event, invoice: UUID) -> bool:
-    return isinstance(event, receivables.Allocated) and event.invoice == invoice
+    return isinstance(event, receivables.Allocated | receivables.PaidInstead) and event.invoice == invoice
 
 
 def _said(event: Event, invoice: UUID, paying: set[str], currency: str) -> str:
@@ -120,6 +120,8 @@ def _moved(event: Event, invoice: UUID, paying: set[str], currency: str) -> str:
         case receivables.Allocated() if event.invoice == invoice:
             left = f"{written(event.left, currency)} {currency} left"
             return f"{written(event.amount, currency)} {currency} paid by {event.receipt}, {left}"
+        case receivables.PaidInstead() if event.invoice == invoice:
+            return f"{written(event.amount, currency)} {currency} paid by {event.receipt} instead of {event.instead_of}"
         case receivables.Deallocated() if event.invoice == invoice:
             return f"{written(event.amount, currency)} {currency} of {event.receipt} taken off: {event.why}"
         case receivables.MoneyReturned() if event.receipt in paying:

@@ -65,9 +65,14 @@ SQL_CHECKS = (
         SELECT account, currency, amount - returned - credit AS spent, 0 AS paid FROM receipt_v1 UNION ALL
         SELECT account, currency, 0, gross - left_open FROM receivable_v1) m
         GROUP BY account, currency HAVING sum(spent) <> sum(paid)"""),
-    ("bank", "every bank transfer that is settled is a receipt of its amount, or took one back", """
+    ("bank", "every bank transfer that is settled is a receipt of its amount, took one back, or is a payout", """
         SELECT t.transfer FROM bank_transfer t LEFT JOIN receipt_v1 r ON r.receipt = 'bank:' || t.transfer
-        WHERE t.state = 'settled' AND t.amount > 0 AND r.amount IS DISTINCT FROM t.amount"""),
+        LEFT JOIN payout_v1 p ON p.came_back = t.transfer
+        WHERE t.state = 'settled' AND t.amount > 0 AND coalesce(r.amount, p.amount) IS DISTINCT FROM t.amount"""),
+    ("payouts", "every payout that was paid is a bank transfer of its amount, and has no twin", """
+        SELECT p.reference FROM payout_v1 p LEFT JOIN bank_transfer t ON t.transfer = p.transfer
+        WHERE p.transfer <> '' GROUP BY p.reference HAVING count(*) > 1
+        OR max(t.amount) IS DISTINCT FROM -max(p.amount)"""),
     ("inbox", "nothing that a provider told was set aside, or waits for days, without anybody having looked", """
         SELECT provider || ' ' || event || ' is ' || state || ': ' || why FROM webhook_inbox
         WHERE seen_at IS NULL AND (state = 'quarantined' OR (state = 'parked' AND next_at IS NULL))"""),

@@ -5,14 +5,16 @@ from projections.basis import Basis
 from projections.changes import Changes
 from projections.documents import Documents
 from projections.dunning import Dunning
-from projections.follower import Projection
 from projections.limits import Limits
 from projections.methods import Methods
+from projections.payouts import Payouts
+from projections.projection import Projection
 from projections.receivables import Receivables
 from projections.returns import Returns
 from projections.suspensions import Suspensions
 
 ALL: tuple[Projection, ...] = (
-    Basis(), Accounts(), Documents(), Changes(), Limits(), Receivables(), Returns(), Methods(), Dunning(), Suspensions()
+    Basis(), Accounts(), Documents(), Changes(), Limits(), Receivables(), Returns(), Payouts(), Methods(), Dunning(),
+    Suspensions(),
 )  # fmt: skip
 """Every projection; a new one is registered here and nowhere else."""

@@ -6,11 +6,12 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from domain.events import account as events
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
-UPSERT = """
+OPEN = """
 INSERT INTO account_v1 (bucket, account, reference, name, parent, payer, currency, zone, billing_day, tax_percent)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+SELECT * FROM unnest(%s::smallint[], %s::uuid[], %s::text[], %s::text[], %s::uuid[], %s::uuid[], %s::text[], %s::text[],
+%s::smallint[], %s::numeric[])"""
 
 
 class Accounts(Projection):
@@ -31,15 +32,16 @@ class Accounts(Projection):
     )
 
     def apply(self, cursor: Cursor, entries: Sequence[Entry]) -> None:
+        """Accounts are opened all at once, before anything else that is told of them."""
+        rows = [_row(entry, entry.event) for entry in entries if isinstance(entry.event, events.AccountOpened)]
+        if rows:
+            cursor.execute(OPEN, [list(column) for column in zip(*rows, strict=True)])
         for entry in entries:
             self._apply(cursor, entry)
 
     def _apply(self, cursor: Cursor, entry: Entry) -> None:
         event, key = entry.event, [entry.bucket, entry.stream]
         match event:
-            case events.AccountOpened():
-                own = [event.reference, event.party.name, event.parent, event.payer, event.currency, event.zone]
-                cursor.execute(UPSERT, [*key, *own, event.billing_day, event.tax_percent])
             case events.PartyChanged():
                 _set(cursor, "name", event.party.name, key)
             case events.BillingDayChanged():
@@ -57,6 +59,11 @@ class Accounts(Projection):
                     "ON CONFLICT (bucket, account, counter) DO UPDATE SET value = excluded.value",
                     [*key, event.counter, event.limit],
                 )
+
+
+def _row(entry: Entry, event: events.AccountOpened) -> tuple[object, ...]:
+    own = (event.reference, event.party.name, event.parent, event.payer, event.currency, event.zone)
+    return (entry.bucket, entry.stream, *own, event.billing_day, event.tax_percent)
 
 
 def _set(cursor: Cursor, column: str, value: object, key: Sequence[object]) -> None:

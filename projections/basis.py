@@ -17,11 +17,11 @@ from domain.events.counted_users import CountEvent
 from domain.events.license import LicenseStarted
 from domain.history import pack, without_names
 from domain.identity import Kind
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 UPSERT = """
 INSERT INTO basis_v2 (bucket, stream, kind, owner, facts)
-SELECT * FROM unnest(%s::smallint[], %s::uuid[], %s::smallint[], %s::uuid[], %s::bytea[])
+SELECT * FROM unnest(%b::smallint[], %b::uuid[], %b::smallint[], %b::uuid[], %b::bytea[])
 ON CONFLICT (bucket, stream) DO UPDATE SET facts = basis_v2.facts || excluded.facts"""
 
 
@@ -37,7 +37,7 @@ class Basis(Projection):
             facts bytea NOT NULL, PRIMARY KEY (bucket, stream))""",
         "CREATE INDEX IF NOT EXISTS basis_v2_owner ON basis_v2 (bucket, owner)",
         "DROP TABLE IF EXISTS basis_v1",
-        *(f"DELETE FROM {of} WHERE projection = 'basis_v1'" for of in ("tracking", "follower_slot", "parked_event")),
+        *(f"DELETE FROM {of} WHERE projection = 'basis_v1'" for of in ("tracking", "parked_event")),
     )
 
     def apply(self, cursor: Cursor, entries: Sequence[Entry]) -> None:

@@ -8,12 +8,13 @@ from typing import ClassVar
 from psycopg.types.json import Jsonb
 
 from domain.events import license as events
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 INSERT = """
 INSERT INTO change_v1
     (bucket, license, change, effective_on, package, version, type, quantities, direction, state, reason)
-VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s)"""
+SELECT * FROM unnest(%s::smallint[], %s::uuid[], %s::text[], %s::date[], %s::text[], %s::integer[], %s::text[],
+%s::jsonb[], %s::text[], %s::text[], %s::text[])"""
 WITHDRAW = "UPDATE change_v1 SET state = 'withdrawn', reason = %s WHERE bucket = %s AND license = %s AND change = %s"
 
 
@@ -32,21 +33,28 @@ class Changes(Projection):
     )
 
     def apply(self, cursor: Cursor, entries: Sequence[Entry]) -> None:
+        """Changes are written all at once, before any of them is withdrawn."""
+        rows = [row for entry in entries if (row := _row(entry))]
+        if rows:
+            cursor.execute(INSERT, [list(column) for column in zip(*rows, strict=True)])
         for entry in entries:
-            self._apply(cursor, entry)
+            if isinstance(event := entry.event, events.ChangeWithdrawn):
+                cursor.execute(WITHDRAW, [event.why, entry.bucket, entry.stream, event.change])
 
-    def _apply(self, cursor: Cursor, entry: Entry) -> None:
-        event, key = entry.event, [entry.bucket, entry.stream]
-        match event:
-            case events.LicenseStarted():
-                terms = [event.package, event.version, event.type, Jsonb(event.quantities)]
-                cursor.execute(INSERT, [*key, "start", event.start_on, *terms, "other", "agreed", ""])
-            case events.LicenseChanged():
-                terms = [event.package, event.version, event.type, Jsonb(event.quantities)]
-                cursor.execute(INSERT, [*key, event.change, event.effective_on, *terms, event.direction, "agreed", ""])
-            case events.ChangeWithdrawn():
-                cursor.execute(WITHDRAW, [event.why, *key, event.change])
-            case events.ChangeRefused():
-                change = f"refused-{entry.version}"
-                refused = [change, event.on, event.requested, 0, "", Jsonb({}), "other", "refused", event.reason]
-                cursor.execute(INSERT, [*key, *refused])
+
+def _row(entry: Entry) -> tuple[object, ...] | None:
+    """The row that an event adds, if it adds one."""
+    event, key = entry.event, (entry.bucket, entry.stream)
+    match event:
+        case events.LicenseStarted():
+            return (*key, "start", event.start_on, *_terms(event), "other", "agreed", "")
+        case events.LicenseChanged():
+            return (*key, event.change, event.effective_on, *_terms(event), event.direction, "agreed", "")
+        case events.ChangeRefused():
+            refused = (f"refused-{entry.version}", event.on, event.requested, 0, "", Jsonb({}))
+            return (*key, *refused, "other", "refused", event.reason)
+    return None
+
+
+def _terms(event: events.LicenseStarted | events.LicenseChanged) -> tuple[object, ...]:
+    return event.package, event.version, event.type, Jsonb(event.quantities)

@@ -10,7 +10,7 @@ from uuid import UUID
 import msgspec
 
 from domain.events import look
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 TYPES = {
     "bucket": "int2", "document": "uuid", "number": "text", "series": "text", "kind": "text", "account": "uuid",

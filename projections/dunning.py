@@ -8,7 +8,7 @@ from typing import ClassVar
 from domain.events import Event
 from domain.events import dunning as events
 from domain.ladder import EFFECTS
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 START = """INSERT INTO dunning_v1 (bucket, invoice, is_started, licenses, next_on) VALUES (%s, %s, true, %s, %s)
 ON CONFLICT (bucket, invoice) DO UPDATE SET is_started = true, ended = '', stage = '', effect = 'none',

@@ -8,7 +8,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from domain.events import counted_users as count_events
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 USE = """
 INSERT INTO limit_v1 AS l (bucket, license, counter, used, used_on)

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from typing import ClassVar
 
 from domain.events import account as events
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 ADD = """INSERT INTO method_v1 VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (bucket, account, token)
 DO UPDATE SET provider = excluded.provider, customer = excluded.customer, label = excluded.label"""

@@ -8,7 +8,7 @@ from typing import ClassVar
 from domain.events import Event
 from domain.events import collection as collection_events
 from domain.events import receivables as events
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 REFUND = """INSERT INTO refund_v1 (bucket, refund, account, receipt, provider, amount, currency, opened_at, number, why,
 object, state, code) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, '', 'open', '')"""

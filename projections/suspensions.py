@@ -8,7 +8,7 @@ from typing import ClassVar
 from uuid import UUID
 
 from domain.events import license as events
-from projections.follower import Cursor, Entry, Projection
+from projections.projection import Cursor, Entry, Projection
 
 DEMAND = """INSERT INTO suspension_v1 VALUES (%s, %s, %s, %s, %s, %s)
 ON CONFLICT (bucket, license, reason, invoice) DO UPDATE SET effect = excluded.effect"""

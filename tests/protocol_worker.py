@@ -14,17 +14,20 @@ from uuid import UUID
 from adapters.bootstrap import Tally
 from adapters.providers.stripe import StripePayments
 from domain.account import Account
-from domain.application.accounts import AddPaymentMethod
-from domain.application.payments import collection, issued, receivables
+from domain.application.accounts import AddPaymentMethod, SetCreditRule
+from domain.application.payments import BookReceipt, collection, issued, receivables
 from domain.application.returns import OpenRefund
+from domain.credit_rule import CreditRule
 from jobs.collect import Collector
 from jobs.dun import Dunner, Wanted
-from jobs.refund import Refunder
+from jobs.payout import Payer
+from jobs.refund import Refunder, follow_refunds
 from jobs.take_in import Processor, catch_up
 from tests.doors import Doors, PoolDoors, Step, at, behind, kill_nine
 
 NOW = datetime(2025, 2, 1, 9, tzinfo=UTC)
 FIRST_STEP = date(2025, 2, 18)
+PAYDAY = date(2025, 2, 10)
 MUCH_LATER = timedelta(minutes=5)
 """What a killed worker had put off is due again by then."""
 
@@ -99,6 +102,26 @@ def chase(worker: Worker, invoice: UUID) -> None:
     Dunner(worker.billing, worker.collector, FIRST_STEP).turn(Wanted(invoice, "", arrived=False))
 
 
+def owe_credit(worker: Worker, invoice: UUID) -> None:
+    """The payer's card paid the invoice, and it has credit: of a credit note, and of money that came by hand."""
+    charge("pm_card_visa")(worker, invoice)
+    found, billing = issued(worker.tally.billing, invoice), worker.tally.billing
+    reference = billing.find(Account, found.account, "account").reference
+    billing.execute(SetCreditRule(reference, CreditRule("idle", after=5)))
+    for source, amount in (("credit_note", 500), ("manual", 300)):
+        name = f"{source}:{found.document}"
+        billing.execute(BookReceipt(found.account, "EUR", name, source, amount, NOW.date()))  # type: ignore[arg-type]
+
+
+def pay_out(worker: Worker, invoice: UUID) -> None:
+    """Takes up the refunds that were left behind, and pays out the credit of a payer."""
+    follow = worker.tally.follower().catch_up
+    follow()
+    follow_refunds(Refunder(worker.billing, {"stripe": worker.stripe}, lambda: NOW + MUCH_LATER), worker.pool)
+    refunder = Refunder(worker.billing, {"stripe": worker.stripe}, lambda: NOW)
+    Payer(refunder, worker.pool, worker.tally.packages, follow).pay_out(PAYDAY)
+
+
 PLAYS = {
     "a card is charged": Play(charge("pm_card_visa"), 10),
     "a card declines": Play(charge("pm_card_chargeDeclined"), 14),
@@ -106,6 +129,7 @@ PLAYS = {
     "a refund": Play(give_back, 6, charge("pm_card_visa")),
     "a dispute is heard of": Play(hear, 58, charge("pm_card_createDispute")),
     "an overdue invoice is chased": Play(chase, 12, give_a_card),
+    "credit is paid out": Play(pay_out, 22, owe_credit),
 }
 
 

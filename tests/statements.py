@@ -42,8 +42,9 @@ def _camt_entry(one: Transfer, currency: str) -> str:
         f"<Ntry>{_camt_amount(one.amount, currency)}<Sts><Cd>BOOK</Cd></Sts>"
         f"<BookgDt><Dt>{one.booked_on}</Dt></BookgDt>"
         + (f"<AcctSvcrRef>{one.reference}</AcctSvcrRef>" if one.reference else "")
-        + f"<NtryDtls><TxDtls><RltdPties><{party}><Nm>{escape(one.name)}</Nm></{party}></RltdPties>"
-        f"<RmtInf><Ustrd>{escape(one.text)}</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>"
+        + f"<NtryDtls><TxDtls><RltdPties><{party}><Nm>{escape(one.name)}</Nm></{party}>"
+        + (f"<{party}Acct><Id><IBAN>{one.iban}</IBAN></Id></{party}Acct>" if one.iban else "")
+        + f"</RltdPties><RmtInf><Ustrd>{escape(one.text)}</Ustrd></RmtInf></TxDtls></NtryDtls></Ntry>"
     )
 
 

@@ -13,6 +13,7 @@ from adapters.catalog_file import shape
 from adapters.catalog_file.ladder import ladder_of
 from adapters.catalog_file.nodes import Branch, Twig, parse
 from adapters.catalog_file.sense import senseless
+from domain.credit_rule import CreditRule, PayOutWhen
 from domain.errors import BadFile, Fault, Unavailable
 from domain.grid import Cadence
 from domain.ladder import Ladder, faults
@@ -141,6 +142,7 @@ def _fields_at(path: Sequence[Any]) -> Sequence[str]:
         "exclude": shape.ExcludeShape,
         "fold": shape.FoldShape,
         "dunning": shape.LadderShape,
+        "credit": shape.CreditShape,
         "steps": shape.StepShape,
     }
     parents: dict[str, type[shape.Shape]] = {
@@ -208,6 +210,11 @@ def _limit(name: str, written: Any) -> Limit:
     )
 
 
+def _credit(found: shape.CreditShape) -> CreditRule:
+    when: PayOutWhen = found.pay_out.removeprefix("when ")  # type: ignore[assignment]
+    return CreditRule(when, found.after, tuple(found.over.items()))
+
+
 def _version(reference: str, package: shape.PackageShape, limits: tuple[Limit, ...]) -> PackageVersion:
     return PackageVersion(
         package=reference,
@@ -224,6 +231,7 @@ def _version(reference: str, package: shape.PackageShape, limits: tuple[Limit, .
         nfr_included=None if package.nfr_included == "all" else package.nfr_included,
         rank=package.rank,
         dunning=ladder_of(package.dunning) if package.dunning else None,
+        credit=_credit(package.credit) if package.credit else None,
     )
 
 

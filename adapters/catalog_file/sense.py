@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from decimal import Decimal
 
+from domain import credit_rule
 from domain.counting import Rules
 from domain.errors import Invalid
 from domain.ladder import faults
@@ -36,6 +37,8 @@ def senseless(version: PackageVersion) -> Iterator[Fault]:
         yield "trial", "the trial is longer than the term", "range"
     if version.dunning:
         yield from ((f"dunning.{where}", what, code) for where, what, code in faults(version.dunning))
+    if version.credit:
+        yield from ((f"credit.{where}", what, "range") for where, what in credit_rule.faults(version.credit))
 
 
 def _component(version: PackageVersion, component: Component, currencies: set[str]) -> Iterator[Fault]:

@@ -9,6 +9,8 @@ from typing import Annotated, Any, Literal
 
 from pydantic import BaseModel, BeforeValidator, ConfigDict, Field, model_validator
 
+from domain.credit_rule import KEEP
+
 INTEGER = re.compile(r"\A-?(0|[1-9][0-9]{0,17})\Z")
 DECIMAL = re.compile(r"\A(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?\Z")
 SIGNED = re.compile(r"\A-(0|[1-9][0-9]{0,14})(\.[0-9]{1,12})?\Z")
@@ -296,6 +298,14 @@ class LadderFileShape(Shape):
     dunning: LadderShape
 
 
+class CreditShape(Shape):
+    """What becomes of credit that nobody needs."""
+
+    pay_out: Literal["never", "when idle", "when leaving"]
+    after: Annotated[int, BeforeValidator(_after)] = KEEP.after
+    over: dict[Currency, Amount] = {}
+
+
 class PackageShape(Shape):
     """One package."""
 
@@ -311,6 +321,7 @@ class PackageShape(Shape):
     changes: ChangesShape = ChangesShape()
     proration: ProrationShape = ProrationShape()
     dunning: LadderShape | None = None
+    credit: CreditShape | None = None
 
 
 class CatalogShape(Shape):

@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from adapters.bootstrap import provider_of
+from adapters.bootstrap.payments import provider_of
 from adapters.catalog_file.read import read_ladder
 from adapters.cli.session import After, CommandId, Day, Limit, back_to, command_id, opened, show, table_of
 from domain.application.accounts import (

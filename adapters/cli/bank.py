@@ -64,10 +64,14 @@ def allocate(
 
 @app.command("return")
 def give_back(
-    transfer: Transfer, receipt: Annotated[str, typer.Argument(help="as `tally payments list` shows it")]
+    transfer: Transfer,
+    receipt: Annotated[str, typer.Argument(help="a receipt of `tally payments list`, or a payout's PO-…")],
 ) -> None:
-    """Says that a transfer out took back the money of a receipt: what it had paid is open again."""
+    """Says that a transfer out took back the money of a receipt: what it had paid is open again.
+
+    With a payout's reference: that it made the payout, or, for a transfer in, brought it back as credit.
+    """
     with opened() as tally:
         tally.follower().catch_up()
         bank.return_transfer(tally.billing, tally.pool, transfer, receipt)
-    show({"transfer": transfer, "receipt": receipt}, f"{transfer} took back {receipt}")
+    show({"transfer": transfer, "receipt": receipt}, f"{transfer} is booked as a return of {receipt}")

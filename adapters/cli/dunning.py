@@ -9,7 +9,6 @@ from typing import Annotated
 import typer
 
 from adapters.bootstrap import Tally
-from adapters.cli.payments import settle_all
 from adapters.cli.session import After, Limit, OptionalDay, money, on_day, opened, progress, show, table_of, today
 from domain.application import Command
 from domain.application.dunning import ClaimTransfer, PauseDunning, ResumeDunning, WriteOff
@@ -18,6 +17,7 @@ from domain.matching import Owed
 from jobs.bank import owed
 from jobs.collect import Collector
 from jobs.dun import dun_zones
+from jobs.settle import settle
 from jobs.timeline import timeline
 
 FIRST_ZONE = "Pacific/Kiritimati"
@@ -73,7 +73,7 @@ def run(on: OptionalDay = None) -> None:
         raise Invalid(f"{on} is yet to come: nobody is overdue on it")
     with opened() as tally:
         collector = Collector(tally.billing, tally.providers) if tally.providers else None
-        settle_all(tally, on or today())
+        settle(tally.billing, tally.pool, on or today(), tally.follower().catch_up)
         with progress("overdue invoices", None) as done:
             found = dun_zones(tally.billing, tally.pool, collector, lambda zone: on or today(zone), done)
     counts = ", ".join(f"{number} {what}" for what, number in sorted(found.counts.items())) or "nothing to do"

@@ -9,7 +9,8 @@ from uuid import UUID, uuid4
 
 import typer
 
-from adapters.bootstrap import Tally, letters_of
+from adapters.bootstrap import Tally
+from adapters.bootstrap.outgoing import letters_of
 from adapters.cli.session import opened, show
 from domain.errors import Invalid, NotFound, Unavailable
 from jobs.bank import owed

@@ -18,6 +18,7 @@ from adapters.cli import (
     billing,
     catalog,
     counts,
+    credit,
     dunning,
     licenses,
     mail,
@@ -62,6 +63,7 @@ outgoing.register(app)
 operate.register(app)
 reconcile.register(app)
 returns.register(payments.app)
+credit.register(accounts.app, payments.app)
 serve.register(app)
 sandboxed.register(app)
 demonstration.register(app)

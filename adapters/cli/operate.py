@@ -1,7 +1,8 @@
-"""`tally db`, `projections`, `scheduler`, `worker`, `doctor`: for whoever runs it."""
+"""`tally db`, `projections`, `scheduler`, `worker`, `retention`, `doctor`: for whoever runs it."""
 
 from __future__ import annotations
 
+from datetime import UTC, datetime, timedelta
 from typing import Annotated
 
 import psycopg
@@ -13,6 +14,7 @@ from adapters.doctor import inspect
 from adapters.embedded import Embedded
 from adapters.settings import settings
 from domain.errors import Invalid
+from jobs import retention
 
 database = typer.Typer(no_args_is_help=True, help="The embedded database: start, stop, status.")
 projections = typer.Typer(no_args_is_help=True, help="Rows that follow the log: lag, rebuild, parked events.")
@@ -24,6 +26,7 @@ def register(app: typer.Typer) -> None:
     app.command("scheduler")(scheduler)
     app.command("worker")(worker)
     app.command("doctor")(doctor)
+    app.command("retention")(old_rows)
 
 
 def _embedded() -> Embedded:
@@ -99,7 +102,8 @@ def scheduler(
     with opened() as tally:
         if not session.as_json:
             console.print("scheduling; stop with Ctrl-C")
-        schedule.Scheduler(tally, interval=interval).run(seconds or None)
+        keep = timedelta(days=settings(session.home).keep_days)
+        schedule.Scheduler(tally, interval=interval, keep=keep).run(seconds or None)
 
 
 def worker(
@@ -108,6 +112,20 @@ def worker(
     """Carries out what the scheduler queued; start as many as you like, on as many machines."""
     with opened() as tally:
         schedule.work(tally, wait=wait)
+
+
+def old_rows(
+    drop: Annotated[bool, typer.Option("--drop", help="drop them now; the scheduler does once a day")] = False,
+) -> None:
+    """Counts messages that were delivered and webhooks that were dealt with, older than TALLY_KEEP_DAYS (90).
+
+    Those go. What waits, is dead, parked or set aside stays until somebody deals with it, and so does all of the log.
+    """
+    days = settings(session.home).keep_days
+    with opened() as tally:
+        found = (retention.prune if drop else retention.old)(tally.pool, datetime.now(UTC) - timedelta(days=days))
+    answer = {"older_than_days": days, "dropped": drop, **found}
+    show(answer, table_of("Done with", ["what", "dropped" if drop else "will be dropped"], found.items()))
 
 
 def doctor() -> None:

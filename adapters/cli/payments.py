@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-from datetime import date
 from typing import Annotated
 
 import typer
 
-from adapters.bootstrap import Tally, collector_of
+from adapters.bootstrap.payments import collector_of
 from adapters.cli.session import After, Limit, OptionalDay, money, opened, progress, show, table_of, today
 from domain.account import Account as Payer
 from domain.application.accounts import account_named
@@ -15,7 +14,7 @@ from domain.application.payments import issued, receivables
 from domain.errors import Conflict, NotFound
 from jobs.bank import owed_on
 from jobs.collect import charge, collect_open
-from jobs.settle import Settled, settle
+from jobs.settle import settle
 
 app = typer.Typer(no_args_is_help=True, help="Money: open invoices, receipts, and the credit of accounts.")
 
@@ -41,16 +40,6 @@ def _rows(statement: str, before: list[object], after: str, account: str, limit:
         with tally.pool.connection() as connection:
             values = [*before, after, payer, payer, limit]
             return connection.execute(statement.encode(), values).fetchall()
-
-
-def settle_all(tally: Tally, on: date) -> Settled:
-    """Credit notes become credit and pay what is open, before anybody is asked for money; projections are caught up."""
-    tally.follower().catch_up()
-    booked = settle(tally.billing, tally.pool, on)
-    tally.follower().catch_up()
-    drawn = settle(tally.billing, tally.pool, on)
-    tally.follower().catch_up()
-    return Settled(booked.credit_notes, booked.drawn + drawn.drawn)
 
 
 @app.command("open")
@@ -101,7 +90,7 @@ def show_receipt(receipt: Annotated[str, typer.Argument(help="its name, as `tall
 def settle_credit(on: OptionalDay = None) -> None:
     """Makes new credit notes credit of their accounts, and pays open invoices from credit, the oldest first."""
     with opened() as tally:
-        settled = settle_all(tally, on or today())
+        settled = settle(tally.billing, tally.pool, on or today(), tally.follower().catch_up)
     answer = {"credit_notes": settled.credit_notes, "payers": settled.drawn}
     show(answer, "{credit_notes} credit notes booked; invoices of {payers} payers paid from credit".format(**answer))
 
@@ -115,7 +104,7 @@ def collect() -> None:
     """
     with opened() as tally:
         collector = collector_of(tally)
-        settle_all(tally, today())
+        settle(tally.billing, tally.pool, today(), tally.follower().catch_up)
         with progress("collecting", None) as done:
             counts = collect_open(collector, tally.pool, done)
     show(dict(counts), ", ".join(f"{number} {state}" for state, number in sorted(counts.items())) or "nothing is open")
@@ -123,7 +112,7 @@ def collect() -> None:
 
 @app.command("retry")
 def retry(number: Annotated[str, typer.Argument(help="the number of the invoice")]) -> None:
-    """Charges one invoice again by its account's present payment method."""
+    """Charges one invoice again by its account's present payment method; a page that waits unpaid makes way."""
     with opened() as tally:
         collector = collector_of(tally)
         tally.follower().catch_up()
@@ -131,6 +120,7 @@ def retry(number: Annotated[str, typer.Argument(help="the number of the invoice"
         method = tally.billing.find(Payer, invoice.account, "account").method
         if method is None or method.provider not in collector.providers:
             raise Conflict(f"the payer of {number} has no payment method that there is a key for")
+        collector.make_way(invoice.invoice)
         state = charge(collector, invoice.invoice, method)
     show({"number": number, "state": state}, f"{number}: {state}")
 

@@ -6,7 +6,7 @@ from typing import Annotated
 
 import typer
 
-from adapters.bootstrap import assumptions_of
+from adapters.bootstrap.payments import assumptions_of
 from adapters.cli.session import progress, session, show, table_of
 from adapters.settings import settings
 from domain.errors import IntegrityError

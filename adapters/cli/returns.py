@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from adapters.bootstrap import collector_of, provider_of, refunder_of
+from adapters.bootstrap.payments import collector_of, provider_of, refunder_of
 from adapters.cli.payments import RECEIPT
 from adapters.cli.session import (
     After,
@@ -116,12 +116,17 @@ def page(
     provider: Annotated[str, typer.Argument(help="stripe or paypal")],
     return_url: Annotated[str, typer.Option(help="where the customer comes back to (or TALLY_PUBLIC_URL)")] = "",
 ) -> None:
-    """Opens the provider's page on which a customer pays an invoice, and prints where it is."""
+    """Opens the provider's page on which a customer pays an invoice, and prints where it is.
+
+    A page that the customer left without paying or approving anything makes way for it.
+    """
     with opened() as tally:
         collector = collector_of(tally)
         provider_of(tally, provider)
         tally.follower().catch_up()
-        attempt = collector.offer(owed_on(tally.pool, number).invoice, provider, back_to(return_url))
+        invoice, back = owed_on(tally.pool, number).invoice, back_to(return_url)
+        collector.make_way(invoice)
+        attempt = collector.offer(invoice, provider, back)
     show({"number": number, "state": attempt.state, "url": attempt.url}, f"{number}: {attempt.state} {attempt.url}")
 
 

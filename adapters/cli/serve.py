@@ -6,7 +6,9 @@ from typing import Annotated
 
 import typer
 
-from adapters.bootstrap import links_of, open_tally, verifiers_of
+from adapters.bootstrap import open_tally
+from adapters.bootstrap.outgoing import links_of
+from adapters.bootstrap.webhooks import verifiers_of
 from adapters.cli.session import console, session
 from adapters.settings import settings
 from adapters.webhooks.verifier import Verifier
@@ -27,6 +29,7 @@ def serve(
     POST /webhooks/stripe needs TALLY_STRIPE_WEBHOOK_SECRET (several with commas while one is rotated). Invoices' pages
     need TALLY_LINK_SECRET (32 characters or more) and TALLY_PUBLIC_URL, where customers reach this server. A provider
     with a key and without a secret for its webhooks is refused. What came in is dealt with in the background.
+    Endpoints and mailboxes of others are told by `tally scheduler`, which runs beside this.
     """
     chosen = settings(session.home)
     verifiers = verifiers_of(chosen)

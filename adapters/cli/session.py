@@ -26,6 +26,7 @@ from adapters.bootstrap import Tally, open_tally
 from adapters.settings import settings
 from domain.errors import Invalid
 from domain.money import written
+from domain.payment import way_back
 
 console = Console()
 errors = Console(stderr=True)
@@ -111,11 +112,14 @@ def money(amount: int, currency: str) -> str:
 
 
 def back_to(return_url: str) -> str:
-    """Where a customer comes back to from a provider's page. Raises: Invalid when nobody said."""
+    """Where a customer comes back to from a provider's page. Raises: Invalid when nobody said, or for no page."""
     chosen = return_url or settings(session.home).public_url
     if not chosen:
         raise Invalid("say --return-url, or set TALLY_PUBLIC_URL: where do customers come back to?")
-    return chosen
+    try:
+        return way_back(chosen)
+    except Invalid as error:
+        raise Invalid(f"--return-url: {error}") from None
 
 
 def today(zone: str = "UTC") -> date:

@@ -9,7 +9,7 @@ from http import HTTPStatus
 from typing import Any, NamedTuple
 from urllib.parse import parse_qsl
 
-from adapters.sandbox import stripe_hooks, stripe_intents, stripe_pages, stripe_returns
+from adapters.sandbox import stripe_hooks, stripe_intents, stripe_pages, stripe_returns, stripe_set_ups
 from adapters.sandbox.courier import Courier
 from adapters.sandbox.desk import Answer, Asked, Clock, Keys
 from adapters.sandbox.stripe_books import Books, Object, Refused, fault, only_known
@@ -18,6 +18,7 @@ from adapters.sandbox.stripe_intents import Intents
 from adapters.sandbox.stripe_money import Money
 from adapters.sandbox.stripe_pages import Pages
 from adapters.sandbox.stripe_returns import Returns
+from adapters.sandbox.stripe_set_ups import SetUps
 
 KEYS_LIVE = 24 * 3600.0
 PAGE = re.compile(r"/stripe/pages/(\w+)")
@@ -53,23 +54,29 @@ class StripeDesk:
         self.money = Money(self.books)
         self.intents, self.returns = Intents(self.books, self.money), Returns(self.books, self.money)
         self.intents.disputed = self.returns.dispute
-        self.pages, self.hooks = Pages(self.books, self.intents), Hooks(self.books, courier or Courier(clock))
+        self.set_ups, self.hooks = SetUps(self.books), Hooks(self.books, courier or Courier(clock))
+        self.pages = Pages(self.books, self.intents, self.set_ups)
         self.writes = [one._replace(pattern=one.pattern.replace("ID", r"(\w+)")) for one in self._writes()]
 
     def _writes(self) -> list[Write]:
-        intents, returns, pages = self.intents, self.returns, self.pages
+        intents, returns, pages, set_ups = self.intents, self.returns, self.pages, self.set_ups
         return [
             Write("/v1/payment_intents", stripe_intents.MADE, lambda _, wanted: intents.create(wanted)),
             Write("/v1/payment_intents/ID/confirm", stripe_intents.CONFIRMED, intents.confirm),
             Write("/v1/payment_intents/ID/cancel", {"cancellation_reason", "expand"}, intents.cancel),
+            Write("/v1/payment_intents/ID/capture", {"expand"}, intents.capture),
+            Write("/v1/setup_intents", stripe_set_ups.MADE, lambda _, wanted: set_ups.create(wanted)),
+            Write("/v1/setup_intents/ID/confirm", stripe_set_ups.CONFIRMED, set_ups.confirm),
+            Write("/v1/setup_intents/ID/cancel", {"cancellation_reason", "expand"}, set_ups.cancel),
             Write("/v1/checkout/sessions", stripe_pages.MADE, lambda _, wanted: pages.create(wanted)),
             Write("/v1/checkout/sessions/ID/expire", {"expand"}, lambda name, _: pages.expire(name)),
             Write("/v1/refunds", stripe_returns.REFUNDED, lambda _, wanted: returns.refund(wanted)),
             Write("/v1/disputes/ID", stripe_returns.ANSWERED, returns.answer),
             Write("/v1/disputes/ID/close", {"expand"}, lambda name, _: returns.close(name)),
             Write("/v1/customers", CUSTOMER, lambda _, wanted: self._customer(wanted)),
-            Write("/v1/payment_methods/ID/attach", {"customer", "expand"}, self._attach),
-            Write("/v1/payment_methods/ID/detach", {"expand"}, lambda name, _: self._detach(name)),
+            Write("/v1/customers/ID", CUSTOMER, self._update),
+            Write("/v1/payment_methods/ID/attach", {"customer", "expand"}, set_ups.attach),
+            Write("/v1/payment_methods/ID/detach", {"expand"}, lambda name, _: set_ups.detach(name)),
             Write("/v1/webhook_endpoints", stripe_hooks.MADE, lambda _, wanted: self.hooks.create(wanted)),
         ]
 
@@ -189,27 +196,28 @@ class StripeDesk:
         self.books.happened("customer.created", made)
         return Answer(HTTPStatus.OK, made)
 
+    def _update(self, name: str, wanted: Mapping[str, Any]) -> Answer:
+        """What is named is changed, "" takes it away; metadata are added to."""
+        self._standing(name)
+        customer = self.books.get("customer", name)
+        fields = {key: wanted[key] or None for key in ("name", "email", "description") if key in wanted}
+        before = {key: customer[key] for key in fields}
+        customer |= fields
+        customer["metadata"] |= dict(wanted.get("metadata") or {})
+        self.books.happened("customer.updated", customer, before)
+        return Answer(HTTPStatus.OK, customer)
+
     def _delete(self, name: str) -> Answer:
-        customer = self.books.get("customer", self.books.customer(name))
+        self._standing(name)
+        customer = self.books.get("customer", name)
         self.books.happened("customer.deleted", customer)
         gone = {"id": name, "object": "customer", "deleted": True, "created": customer["created"]}
         self.books.objects["customer"][name] = gone
+        for method in self.books.objects["payment_method"].values():
+            if method["customer"] == name:
+                method["customer"] = None
+                self.books.detached.add(method["id"])
         return Answer(HTTPStatus.OK, {key: gone[key] for key in ("id", "object", "deleted")})
-
-    def _attach(self, name: str, wanted: Mapping[str, Any]) -> Answer:
-        customer = self.books.customer(wanted.get("customer"))
-        method = self.books.get("payment_method", self.books.method(name, customer))
-        method["customer"] = customer
-        self.books.happened("payment_method.attached", method)
-        return Answer(HTTPStatus.OK, method)
-
-    def _detach(self, name: str) -> Answer:
-        method = self.books.get("payment_method", name)
-        before = {"customer": method["customer"]}
-        method["customer"] = None
-        self.books.detached.add(name)
-        self.books.happened("payment_method.detached", method, before)
-        return Answer(HTTPStatus.OK, method)
 
 
 def nested(body: str) -> Object:

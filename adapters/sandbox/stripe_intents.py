@@ -15,9 +15,11 @@ MINIMUM = {"usd": 50, "eur": 50, "chf": 50, "gbp": 30, "jpy": 50, "sek": 300, "n
 STEPS = {"isk": 100, "ugx": 100, "bhd": 10, "jod": 10, "kwd": 10, "omr": 10, "tnd": 10}
 MADE = {
     "amount", "currency", "customer", "payment_method", "description", "metadata", "confirm", "off_session",
-    "return_url", "automatic_payment_methods", "expand",
+    "return_url", "automatic_payment_methods", "payment_method_types", "capture_method", "expand",
 }  # fmt: skip
 CONFIRMED = {"payment_method", "off_session", "return_url", "expand"}
+LINE_TOLD_AFTER = 1.0
+"""Captured in the background, a charge names its line of the balance a moment after it succeeded."""
 OPEN = ("requires_confirmation", "requires_payment_method", "requires_action")
 
 
@@ -40,7 +42,7 @@ class Intents:
             description=wanted.get("description"), metadata=dict(wanted.get("metadata") or {}),
             status="requires_confirmation" if method else "requires_payment_method",
         )  # fmt: skip
-        made["client_secret"] = f"{made['id']}_secret_sandbox"
+        made |= {"client_secret": f"{made['id']}_secret_sandbox", **_ways(wanted)}
         self.books.happened("payment_intent.created", made)
         if wanted.get("confirm") == "true":
             return self.confirm(made["id"], {name: wanted[name] for name in CONFIRMED & set(wanted)})
@@ -56,10 +58,10 @@ class Intents:
         if intent["payment_method"] is None:
             raise Refused("payment_intent_unexpected_state", "You cannot confirm this PaymentIntent because it's "
                           "missing a payment method.", payment_intent=dict(intent))  # fmt: skip
-        if not wanted.get("return_url"):
+        if intent["automatic_payment_methods"] and not wanted.get("return_url"):
             raise Refused("", "This PaymentIntent is configured to accept payment methods that might redirect your "
                           "customer: you must provide a `return_url`.")  # fmt: skip
-        self.backs[name] = str(wanted["return_url"])
+        self.backs[name] = str(wanted.get("return_url") or "")
         return self._tried(intent, off_session=wanted.get("off_session") not in (None, "", "false"))
 
     def _tried(self, intent: Object, off_session: bool) -> Answer:
@@ -71,7 +73,10 @@ class Intents:
         if approve and off_session:
             return self._declined(intent, "authentication_required", "authentication_required")
         if approve:
-            intent |= {"status": "requires_action", "next_action": self._redirect(intent["id"])}
+            intent |= {
+                "status": "requires_action",
+                "next_action": step(self.host, intent["id"], self.backs[intent["id"]]),
+            }
             self.books.happened("payment_intent.requires_action", intent)
             return Answer(HTTPStatus.OK, intent)
         return self._taken(intent)
@@ -88,6 +93,15 @@ class Intents:
         outcome = "succeeded" if intent["status"] in ("succeeded", "processing") else "failed"
         return f"{back}{'&' if '?' in back else '?'}payment_intent={name}&redirect_status={outcome}"
 
+    def capture(self, name: str, _: Mapping[str, Any]) -> Answer:
+        """Takes the whole amount that was authorized, once."""
+        intent = self.books.get("payment_intent", name)
+        if intent["status"] != "requires_capture":
+            raise _wrong_state(intent, "capture")
+        charge = self.books.get("charge", intent["latest_charge"])
+        self._paid(intent, charge, self.books.behaviour(charge["payment_method"]))
+        return Answer(HTTPStatus.OK, intent)
+
     def cancel(self, name: str, wanted: Mapping[str, Any]) -> Answer:
         """Makes an intent dead; not one of a page, which is closed instead."""
         intent = self.books.get("payment_intent", name)
@@ -99,14 +113,13 @@ class Intents:
         return Answer(HTTPStatus.OK, intent)
 
     def kill(self, intent: Object, why: object = None) -> None:
-        """An intent that never moves money."""
+        """An intent that never moves money; what was only authorized is let go."""
+        if intent["status"] == "requires_capture":
+            charge = self.books.get("charge", intent["latest_charge"])
+            charge |= {"refunded": True, "amount_refunded": charge["amount"]}
         intent |= {"status": "canceled", "canceled_at": int(self.books.now), "cancellation_reason": why,
-                   "next_action": None}  # fmt: skip
+                   "next_action": None, "amount_capturable": 0}  # fmt: skip
         self.books.happened("payment_intent.canceled", intent)
-
-    def _redirect(self, name: str) -> Object:
-        url = f"{self.host}/stripe/pages/{name}"
-        return {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": self.backs[name]}}
 
     def _taken(self, intent: Object) -> Answer:
         """A card moves money at once, a debit some days later."""
@@ -119,6 +132,10 @@ class Intents:
             end = self._returned if method.fails else self._paid
             self.books.later(method.settles, lambda: end(intent, charge, method))
             self.after(intent)
+        elif intent["capture_method"] == "manual":
+            charge |= {"status": "succeeded", "paid": True}
+            intent |= {"status": "requires_capture", "amount_capturable": intent["amount"]}
+            self.books.happened("payment_intent.amount_capturable_updated", intent)
         else:
             self._paid(intent, charge, method)
         return Answer(HTTPStatus.OK, intent)
@@ -137,14 +154,22 @@ class Intents:
         amount = intent["amount"]
         charge |= {"status": "succeeded", "paid": True, "captured": True, "amount_captured": amount}
         fee = fee_of(amount, STEPS.get(intent["currency"], 1))
-        charge["balance_transaction"] = self.money.line("charge", amount, fee, charge)["id"]
-        intent |= {"status": "succeeded", "amount_received": amount}
+        line = self.money.line("charge", amount, fee, charge)["id"]
+        intent |= {"status": "succeeded", "amount_received": amount, "amount_capturable": 0}
+        if intent["capture_method"] == "automatic_async":
+            self.books.later(LINE_TOLD_AFTER, lambda: self._line_told(charge, line))
+        else:
+            charge["balance_transaction"] = line
         self.books.captured[intent["metadata"].get("invoice", "")] += amount
         self.books.happened("charge.succeeded", charge)
         self.books.happened("payment_intent.succeeded", intent)
         self.after(intent)
         if method.disputed:
             self.disputed(charge, method)
+
+    def _line_told(self, charge: Object, line: str) -> None:
+        charge["balance_transaction"] = line
+        self.books.happened("charge.updated", charge, {"balance_transaction": None})
 
     def _returned(self, intent: Object, charge: Object, _: Method) -> None:
         """A debit that comes back before it succeeded."""
@@ -184,6 +209,21 @@ def checked(wanted: Mapping[str, Any]) -> tuple[int, str]:
     if int(amount) % STEPS.get(currency, 1):
         raise Refused("invalid_charge_amount", f"Amount must be a multiple of {STEPS[currency]}", param="amount")
     return int(amount), currency
+
+
+def _ways(wanted: Mapping[str, Any]) -> Object:
+    """How may be paid: by the methods that are listed, else by any, of which some lead to another page."""
+    types = wanted.get("payment_method_types")
+    named = {"payment_method_types": list(types), "automatic_payment_methods": None} if types else {}
+    return {**named, **({"capture_method": wanted["capture_method"]} if "capture_method" in wanted else {})}
+
+
+def step(host: str, name: str, back: str) -> Object:
+    """What the bank wants of the customer: a page to go to, or its script where no way back was named."""
+    url = f"{host}/stripe/pages/{name}"
+    if back:
+        return {"type": "redirect_to_url", "redirect_to_url": {"url": url, "return_url": back}}
+    return {"type": "use_stripe_sdk", "use_stripe_sdk": {"type": "three_d_secure_redirect", "stripe_js": url}}
 
 
 def _wrong_state(intent: Object, verb: str) -> Refused:

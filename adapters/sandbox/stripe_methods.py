@@ -11,8 +11,9 @@ class Method(NamedTuple):
     """How a method behaves.
 
     Shapes: `decline` is (code, decline code); `approve` says when its bank wants the customer: off session unless it
-    was set up, or always; `fails` when its debit comes back instead of succeeding; `disputed` is the reason of a
-    dispute after it succeeded, `inquiry` one that takes no money. Units: `settles` in seconds after confirming.
+    was set up, or always; `keeps` when it can be attached to a customer; `fails` when its debit comes back instead of
+    succeeding; `disputed` is the reason of a dispute after it succeeded, `inquiry` one that takes no money.
+    Units: `settles` in seconds after confirming.
     """
 
     what: str
@@ -20,6 +21,7 @@ class Method(NamedTuple):
     brand: str = "visa"
     last4: str = "4242"
     decline: tuple[str, str] | None = None
+    keeps: bool = True
     approve: Literal["", "unless_set_up", "always"] = ""
     settles: float = 0.0
     fails: bool = False
@@ -44,7 +46,7 @@ class Method(NamedTuple):
 
 
 def _declined(why: str, last4: str) -> Method:
-    return Method(f"is declined: {why}", last4=last4, decline=("card_declined", why))
+    return Method(f"is declined: {why}", last4=last4, decline=("card_declined", why), keeps=False)
 
 
 def _debit(what: str, last4: str, **more: Any) -> Method:
@@ -61,13 +63,16 @@ METHODS = {
     "pm_card_visa_chargeDeclinedLostCard": _declined("lost_card", "9987"),
     "pm_card_visa_chargeDeclinedStolenCard": _declined("stolen_card", "9979"),
     "pm_card_chargeDeclinedExpiredCard": Method(
-        "is declined: expired_card", last4="0069", decline=("expired_card", "expired_card")
+        "is declined: expired_card", last4="0069", decline=("expired_card", "expired_card"), keeps=False
     ),
     "pm_card_chargeDeclinedProcessingError": Method(
-        "is declined: processing_error", last4="0119", decline=("processing_error", "processing_error")
+        "is declined: processing_error",
+        last4="0119",
+        decline=("processing_error", "processing_error"),
+        keeps=False,
     ),
     "pm_card_chargeCustomerFail": Method(
-        "can be left on a page, and is declined", last4="0341", decline=("card_declined", "generic_decline")
+        "can be attached or left on a page, and is declined", last4="0341", decline=("card_declined", "generic_decline")
     ),
     "pm_card_authenticationRequired": Method("wants the customer each time", last4="3184", approve="always"),
     "pm_card_authenticationRequiredOnSetup": Method(

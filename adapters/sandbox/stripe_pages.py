@@ -11,6 +11,7 @@ from adapters.sandbox.desk import Answer
 from adapters.sandbox.stripe_books import Books, Object, Refused
 from adapters.sandbox.stripe_intents import Intents, checked
 from adapters.sandbox.stripe_methods import DAY, METHODS
+from adapters.sandbox.stripe_set_ups import SetUps
 
 MADE = {
     "mode", "line_items", "success_url", "cancel_url", "metadata", "payment_intent_data", "customer", "expand",
@@ -22,10 +23,10 @@ HEAD = "<!doctype html><meta charset=utf-8><title>Sandbox</title><style>body{fon
 
 
 class Pages:
-    """Checkout sessions, SetupIntents, and what a customer does on the pages."""
+    """Checkout sessions, and what a customer does on the pages."""
 
-    def __init__(self, books: Books, intents: Intents) -> None:
-        self.books, self.intents = books, intents
+    def __init__(self, books: Books, intents: Intents, set_ups: SetUps) -> None:
+        self.books, self.intents, self.set_ups = books, intents, set_ups
         intents.after = self._went_on
         self.bears: dict[str, Object] = {}
 
@@ -128,18 +129,18 @@ class Pages:
         """A method is attached to the customer, who approved it now."""
         if chosen not in METHODS or METHODS[chosen].kind not in session["payment_method_types"]:
             return self.show(session["id"], "This method cannot be left here.")
+        if not METHODS[chosen].keeps:
+            return self.show(session["id"], "Your card was declined. Try another one.")
         method = self.books.get("payment_method", self.books.method(chosen))
         customer = session["customer"] or self.books.new("customer")["id"]
-        method["customer"] = session["customer"] = customer
-        self.books.set_up.add(method["id"])
+        session["customer"] = customer
         mandate = self._mandate(method) if method["type"] == "sepa_debit" else None
         made = self.books.new(
-            "setup_intent", customer=customer, payment_method=method["id"], status="succeeded",
+            "setup_intent", customer=customer, payment_method=method["id"],
             metadata=dict(self.bears[session["id"]].get("metadata") or {}), mandate=mandate,
         )  # fmt: skip
         session |= {"setup_intent": made["id"], "status": "complete", "url": None}
-        self.books.happened("payment_method.attached", method)
-        self.books.happened("setup_intent.succeeded", made)
+        self.set_ups.left(made)
         self.books.happened("checkout.session.completed", session)
         return _go(session["success_url"].replace("{CHECKOUT_SESSION_ID}", session["id"]))
 

@@ -82,7 +82,7 @@ BILLING: dict[str, Any] = {
 }  # fmt: skip
 FIRST: dict[str, dict[str, Any]] = {
     "payment_intent": {
-        "amount_capturable": 0, "amount_received": 0, "capture_method": "automatic", "metadata": {},
+        "amount_capturable": 0, "amount_received": 0, "capture_method": "automatic_async", "metadata": {},
         "confirmation_method": "automatic", "payment_method_types": ["card", "sepa_debit"],
         "automatic_payment_methods": {"enabled": True}, "payment_method_options": {},
     },

@@ -37,11 +37,9 @@ CREATE TABLE IF NOT EXISTS tracking (
     PRIMARY KEY (bucket, projection)
 ) WITH (fillfactor = 20, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0);
 
-CREATE TABLE IF NOT EXISTS follower_slot (
-    projection text NOT NULL,
-    slot smallint NOT NULL,
-    PRIMARY KEY (projection, slot)
-);
+-- Followers of earlier versions took turns by these rows; one of now locks the tracking itself. Without them an earlier
+-- version stops instead of following beside it.
+DROP TABLE IF EXISTS follower_slot;
 
 -- Events that a projection could not take: their stream waits, others go on.
 CREATE TABLE IF NOT EXISTS parked_event (

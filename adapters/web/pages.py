@@ -91,6 +91,7 @@ class Pages:
         found = standing(self.collector.billing, invoice, [provider], self.collector.now().date())
         if found.state == "waiting" and found.live and found.live.opened.provider == provider:
             return self.collector.authenticate(found.live) if found.live.opened.method else found.live
+        self.collector.make_way(invoice)
         return self.collector.offer(invoice, provider, self.links.return_of(invoice))
 
     def _learn(self, invoice: UUID) -> Response:

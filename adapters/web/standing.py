@@ -84,9 +84,12 @@ def _words(state: State, last: Attempt | None) -> str:
 
 
 def _ways(state: State, live: Attempt | None, providers: Some[str]) -> dict[str, str]:
+    """What waits at a page may be left for another way; a method on file that waits for its bank may not."""
     if state == "waiting" and live is not None and live.opened.provider in providers:
         name = live.opened.provider
-        return {name: f"Go on paying {NAMES.get(name, name)}"}
+        others = [] if live.opened.method else [one for one in sorted(providers, reverse=True) if one != name]
+        instead = {one: f"Pay {NAMES.get(one, one)} instead" for one in others}
+        return {name: f"Go on paying {NAMES.get(name, name)}"} | instead
     if state == "open":
         return {name: f"Pay {NAMES.get(name, name)}" for name in sorted(providers, reverse=True)}
     return {}

@@ -11,6 +11,7 @@ import msgspec
 
 from domain.account import Account
 from domain.application import Billing, Outcome
+from domain.credit_rule import CreditRule
 from domain.errors import Conflict, Invalid, NotFound
 from domain.events.account import AccountOpened, Party, PaymentMethodAdded
 from domain.identity import Kind, account_bucket, bucket_of, make_id, name_bucket
@@ -159,6 +160,26 @@ class AddPaymentMethod(msgspec.Struct, frozen=True):
         return Outcome((account,))
 
 
+class LeavePaymentMethod(msgspec.Struct, frozen=True):
+    """A customer left a method on a provider's page, as its news says; the answer: whether it is charged by it.
+
+    One that the account had and that was taken away stays away: news may be late, and only a person brings it back.
+    """
+
+    account: str
+    provider: str
+    customer: str
+    token: str
+    label: str = ""
+
+    def handle(self, billing: Billing) -> Outcome:
+        account = account_named(billing, self.account)
+        if self.token in account.methods or self.token in account.removed_methods:
+            return Outcome((), answer=self.token in account.methods)
+        adding = AddPaymentMethod(self.account, self.provider, self.customer, self.token, self.label)
+        return adding.handle(billing)._replace(answer=True)
+
+
 class RemovePaymentMethod(msgspec.Struct, frozen=True):
     """Takes a payment method away from an account."""
 
@@ -181,4 +202,16 @@ class SetLadder(msgspec.Struct, frozen=True):
     def handle(self, billing: Billing) -> Outcome:
         account = account_named(billing, self.account)
         account.set_ladder(self.ladder)
+        return Outcome((account,))
+
+
+class SetCreditRule(msgspec.Struct, frozen=True):
+    """Keeps or pays out an account's credit by a rule of its own; None: by that of the packages again."""
+
+    account: str
+    rule: CreditRule | None
+
+    def handle(self, billing: Billing) -> Outcome:
+        account = account_named(billing, self.account)
+        account.set_credit_rule(self.rule)
         return Outcome((account,))

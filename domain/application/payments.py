@@ -18,7 +18,7 @@ from domain.events.documents import CreditNoteIssued, InvoiceIssued
 from domain.events.receivables import ReceiptBooked, Source
 from domain.identity import bucket_of, name_bucket
 from domain.invoice import CreditNote, Invoice
-from domain.payment import Reply
+from domain.payment import Reply, way_back
 from domain.ports import Rows
 from domain.receivables import Receivables, receivables_id
 
@@ -50,6 +50,7 @@ class OpenAttempt(msgspec.Struct, frozen=True):
 
     Shapes: `customer` and `method` are the provider's tokens; without a method the customer pays on the provider's
     page, and comes back to `return_url`; with `after`, only when so many attempts were made before.
+    Raises: Invalid for a `return_url` that is no page on the web.
     """
 
     invoice: UUID
@@ -59,6 +60,10 @@ class OpenAttempt(msgspec.Struct, frozen=True):
     method: str = ""
     return_url: str = ""
     after: int | None = None
+
+    def __post_init__(self) -> None:
+        if self.return_url:
+            way_back(self.return_url)
 
     def handle(self, billing: Billing) -> Outcome:
         invoice, attempts = issued(billing, self.invoice), collection(billing, self.invoice)
@@ -97,6 +102,18 @@ class BindObject(msgspec.Struct, frozen=True):
     def handle(self, billing: Billing) -> Outcome:
         attempts = collection(billing, self.invoice)
         attempts.bind(self.attempt, self.object, self.url)
+        return Outcome((attempts,))
+
+
+class WithdrawAttempt(msgspec.Struct, frozen=True):
+    """Promises that nobody confirms an attempt any more: its customer left the page, and is to pay in another way."""
+
+    invoice: UUID
+    attempt: UUID
+
+    def handle(self, billing: Billing) -> Outcome:
+        attempts = collection(billing, self.invoice)
+        attempts.withdraw(self.attempt)
         return Outcome((attempts,))
 
 

@@ -16,11 +16,12 @@ import msgspec
 from domain.aggregate import Aggregate
 from domain.application import Billing, Outcome
 from domain.application.payments import NAMES, collection, issued, receivables
-from domain.errors import Conflict, Invalid
+from domain.errors import Conflict, IntegrityError, Invalid
 from domain.events.receivables import DisputeLearned, MoneyReturned, RefundOpened, Return
 from domain.identity import Kind, bucket_of, make_id, name_bucket
 from domain.news import DisputeNews
 from domain.payment import RefundReply
+from domain.receipt import RefundStanding
 from domain.receivables import Receivables, dispute_name, refund_name
 
 HOLDING: frozenset[Return] = frozenset({"refund", "dispute"})
@@ -48,7 +49,7 @@ class GiveBack(msgspec.Struct, frozen=True):
         if not money.give_back(returned, _gross(billing, money, self.receipt)):
             return Outcome((), answer=False)
         held = _hold(billing, money, self.return_id, self.on) if self.kind in HOLDING else ()
-        return Outcome((money, *held), {NAMES: [_named(f"return:{self.return_id}", self.account)]}, answer=True)
+        return Outcome((money, *held), {NAMES: [named(f"return:{self.return_id}", self.account)]}, answer=True)
 
 
 class UndoReturn(msgspec.Struct, frozen=True):
@@ -85,7 +86,15 @@ class OpenRefund(msgspec.Struct, frozen=True):
 
     def handle(self, billing: Billing) -> Outcome:
         money = receivables(billing, self.account, self.currency)
-        booked, held = money.receipt(self.receipt).booked, money.receipt(self.receipt)
+        standing = self.open(billing, money)
+        name = refund_name(standing.opened.refund)
+        held_back = _hold(billing, money, name, self.opened_at.date())
+        return Outcome((money, *held_back), {NAMES: [named(name, self.account)]}, answer=standing)
+
+    def open(self, billing: Billing, money: Receivables) -> RefundStanding:
+        """Begins the refund in the payer's money."""
+        held = money.receipt(self.receipt)
+        booked = held.booked
         if booked.source not in ("stripe", "paypal"):
             raise Conflict(f"{self.receipt} came by {booked.source}: only what came by a provider is refunded by it")
         if self.amount < 0:
@@ -97,13 +106,14 @@ class OpenRefund(msgspec.Struct, frozen=True):
             opened_at=self.opened_at, document=booked.text, why=self.why,
         )  # fmt: skip
         money.open_refund(opened, _gross(billing, money, self.receipt))
-        name = refund_name(refund)
-        held_back = _hold(billing, money, name, self.opened_at.date())
-        return Outcome((money, *held_back), {NAMES: [_named(name, self.account)]}, answer=money.refund(refund))
+        return money.refund(refund)
 
 
 class RecordRefund(msgspec.Struct, frozen=True):
-    """Records where a refund stands at its provider; one that failed is the account's credit again."""
+    """Records where a refund stands at its provider; one that failed is the account's credit again.
+
+    Raises: IntegrityError when the provider gave back another amount than it was asked for: it has to be looked at.
+    """
 
     account: UUID
     currency: str
@@ -113,6 +123,7 @@ class RecordRefund(msgspec.Struct, frozen=True):
 
     def handle(self, billing: Billing) -> Outcome:
         money = receivables(billing, self.account, self.currency)
+        self._check(money.refund(self.refund).opened)
         receipt = money.receipt(money.refund(self.refund).opened.receipt)
         before = set(receipt.returned)
         if not money.learn_refund(self.refund, self.reply, self.on):
@@ -120,8 +131,14 @@ class RecordRefund(msgspec.Struct, frozen=True):
         # Money that a dispute has meanwhile is not back: what the refund had opened stays on hold.
         is_back = self.reply.state == "failed" and not money.disputed(receipt.booked.receipt)
         released = _release(billing, money, refund_name(self.refund), self.on, self.reply.code) if is_back else ()
-        names = [_named(name, self.account) for name in sorted(set(receipt.returned) - before)]
+        names = [named(name, self.account) for name in sorted(set(receipt.returned) - before)]
         return Outcome((money, *released), {NAMES: names} if names else {}, answer=True)
+
+    def _check(self, opened: RefundOpened) -> None:
+        said, asked = (self.reply.amount, self.reply.currency), (opened.amount, opened.currency)
+        if self.reply.state in ("pending", "succeeded") and said != asked:
+            name = f"refund {self.reply.object} ({self.refund}) of {opened.receipt}"
+            raise IntegrityError(f"{opened.provider} gives {said} back for {name}, and was asked for {asked}")
 
 
 class RecordDispute(msgspec.Struct, frozen=True):
@@ -145,7 +162,7 @@ class RecordDispute(msgspec.Struct, frozen=True):
         if not money.learn_dispute(learned, _gross(billing, money, self.receipt)):
             return Outcome((), answer=False)
         moved = not booked and name in money.receipt(self.receipt).returned
-        rows = {NAMES: [_named(name, self.account)]} if moved else {}
+        rows = {NAMES: [named(name, self.account)]} if moved else {}
         won = money.disputes[learned.dispute].state == "won"
         held = _release(billing, money, name, self.on, "won") if won else _hold(billing, money, name, self.on)
         return Outcome((money, *held), rows, answer=True)
@@ -187,5 +204,6 @@ def _release(billing: Billing, money: Receivables, return_id: str, on: date, why
         yield attempts
 
 
-def _named(name: str, account: UUID) -> tuple[int, str, UUID]:
+def named(name: str, account: UUID) -> tuple[int, str, UUID]:
+    """The row that keeps a name of money from being used twice, over all accounts."""
     return name_bucket(name), name, account

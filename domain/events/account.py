@@ -8,6 +8,7 @@ from uuid import UUID
 
 import msgspec
 
+from domain.credit_rule import CreditRule
 from domain.events import Event
 from domain.ladder import Ladder
 
@@ -113,3 +114,10 @@ class LadderSet(Event):
 
     TOPIC = "account.ladder_set"
     ladder: Ladder | None
+
+
+class CreditRuleSet(Event):
+    """Credit of the account is kept or paid out by a rule of its own; None ends it."""
+
+    TOPIC = "account.credit_rule_set"
+    rule: CreditRule | None

@@ -40,6 +40,13 @@ class ObjectBound(Event):
     url: str = ""
 
 
+class AttemptWithdrawn(Event):
+    """Nobody of us takes money by the attempt any more, whatever its customer approves yet."""
+
+    TOPIC = "collection.attempt_withdrawn"
+    attempt: UUID
+
+
 class OutcomeLearned(Event):
     """The provider said where the attempt stands; `succeeded` and `cancelled` are the end of it."""
 

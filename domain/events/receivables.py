@@ -57,6 +57,18 @@ class Deallocated(Event):
     return_id: str = ""
 
 
+class PaidInstead(Event):
+    """A receipt pays for a part of an invoice in the place of another, which is credit for it; the invoice is as paid
+    as before."""
+
+    TOPIC = "receivables.paid_instead"
+    receipt: str
+    instead_of: str
+    invoice: UUID
+    amount: int
+    on: date
+
+
 class MoneyReturned(Event):
     """Money of a receipt went back: refunded, reversed by a bank, withdrawn for a dispute, or paid out.
 

@@ -5,16 +5,17 @@ from __future__ import annotations
 import csv
 import io
 from datetime import UTC, datetime
+from itertools import chain
 
 from hypothesis import given
 from hypothesis import strategies as st
 
-from adapters.count_cells import CellReader
+from adapters.count_cells import CellReader, wrong_with
 from adapters.count_csv import csv_columns
 from domain.errors import BadFile
 
 NOW = datetime(2026, 1, 1, tzinfo=UTC)
-FIELDS = st.text("ab é\x00\x0b\u2028", max_size=3)
+FIELDS = st.text("ab", min_size=1, max_size=3) | st.text("ab é\x00\x0b\u2028", max_size=3) | st.just("a" * 1001)
 LINES = st.lists(FIELDS, min_size=3, max_size=3).map(",".join)
 QUOTED = ('"a,b",c,d', '"a\nb",c,d', '"a""b",c,d', 'a"b,c,d', '"', '"a"b,c,d')
 ODD = st.sampled_from(["", "a,b", "a,b,c,d", "a,b,c\r", *QUOTED])
@@ -45,8 +46,9 @@ def test_csv_cut_at_commas_is_csv_by_the_rules(blocks, ended):
         texts[-1] = texts[-1].removesuffix("\n")
     cells, found = CellReader("counts.csv", NOW), []
     try:
-        for lines, columns in csv_columns(cells, iter(texts)):
-            found += zip(lines, *columns, strict=True)
+        for table in csv_columns(cells, iter(texts)):
+            found += zip(table.lines, *table.cells, strict=True)
+            assert not table.usual or not any(" " in cell or wrong_with(cell) for cell in chain(*table.cells))
         whole = True
     except BadFile:
         whole = False

@@ -56,14 +56,15 @@ steps = st.lists(
         st.tuples(st.just("return"), names, st.sampled_from(["r1", "r2"]), amounts),
         st.tuples(st.just("undo"), names, st.sampled_from(["r1", "r2"])),
         st.tuples(st.just("deallocate"), names, st.sampled_from(list(INVOICES))),
+        st.tuples(st.just("instead"), names, names, st.sampled_from(list(INVOICES)), amounts),
         st.tuples(st.just("refund"), names, st.integers(1, 3), amounts),
         st.tuples(st.just("refunded"), st.integers(1, 3), st.sampled_from(["pending", "succeeded", "failed"])),
         st.tuples(
             st.just("dispute"),
             names,
             st.sampled_from(["open", "won", "lost"]),
-            st.sampled_from([0, 50]),
-            st.sampled_from([0, 50]),
+            st.sampled_from([0, 20, 50]),
+            st.sampled_from([0, 20, 50]),
         ),
     ),
     max_size=40,
@@ -82,6 +83,8 @@ def take(held: Receivables, step: tuple) -> None:  # type: ignore[type-arg]
             held.give_back(returned(name, return_id, amount), INVOICES)
         case "undo", name, return_id:
             held.undo_return(name, return_id, DAY)
+        case "instead", name, other, invoice, amount:
+            held.pay_instead(name, other, invoice, amount, DAY)
         case "refund", name, number, amount:
             held.open_refund(refund(name, number, amount), INVOICES)
         case "refunded", number, state:
@@ -196,3 +199,27 @@ def test_in_whatever_order_a_dispute_is_told_it_ends_the_same(told):
     assert held.disputes["stripe:dp_a"].state == "won"
     assert held.credit + gross - held.open_amount(first, gross) == gross
     assert held.receipts["a"].returned == {"dispute:stripe:dp_a": 0}
+
+
+@given(st.lists(st.tuples(st.integers(0, 100), st.integers(0, 100)), min_size=1, max_size=6))
+def test_however_the_amounts_of_a_dispute_grow_what_it_keeps_is_what_went_back(told):
+    held = money()
+    (first, gross), *_ = INVOICES.items()
+    held.book(booked("a", gross))
+    held.draw([(first, gross)], DAY)
+    for withdrawn, given_back in told:
+        held.learn_dispute(dispute("a", "open", withdrawn, min(withdrawn, given_back)), INVOICES)
+    known = held.disputes["stripe:dp_a"]
+    assert held.receipts["a"].kept == gross - known.withdrawn + known.given_back
+
+
+def test_what_a_dispute_could_not_take_from_a_refund_it_takes_when_the_refund_fails():
+    held = money()
+    (first, gross), *_ = INVOICES.items()
+    held.book(booked("a", gross))
+    held.draw([(first, gross)], DAY)
+    held.open_refund(refund("a", 1, 60), INVOICES)
+    held.learn_dispute(dispute("a", "open", 100, 0), INVOICES)
+    assert held.receipts["a"].returned["dispute:stripe:dp_a"] == 40
+    held.learn_refund(refund("a", 1, 60).refund, RefundReply("failed", "re_1"), DAY)
+    assert (held.receipts["a"].kept, held.credit) == (0, 0), "the bank has all of it"

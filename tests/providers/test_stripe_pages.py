@@ -8,12 +8,17 @@ import pytest
 import requests
 
 from adapters.sandbox.server import Sandbox
-from domain.news import MethodNews, PaymentNews, RevokedNews
+from domain.application.accounts import AddPaymentMethod, RemovePaymentMethod, account_named
+from domain.news import Hint, MethodNews, PaymentNews, RevokedNews
 from domain.payment import SetUp
+from jobs.collect import Collector
+from jobs.news import Reader
+from tests.builders import open_account
 from tests.providers.stripe_world import (
     BACK,
     DAY,
     FAULTS,
+    NOW,
     WITH_EFFECT,
     news_of,
     order,
@@ -184,3 +189,50 @@ def test_events_about_nothing_of_ours_are_no_news(sandbox):
     stripe.client.v1.payment_intents.create({"amount": 500, "currency": "eur"})
     (foreign,) = stripe.news(told(sandbox)[-1])
     assert (foreign.attempt, foreign.invoice) == (None, None)
+
+
+def test_a_set_up_that_is_told_late_brings_back_no_method_that_was_taken_away(tally, sandbox):
+    """Whatever order its news comes in, and again: detached, the customer deleted, or the mandate withdrawn."""
+    open_account(tally, "acme")
+    stripe = stripe_at(sandbox)
+    reader = Reader(Collector(tally.billing, {"stripe": stripe}, lambda: NOW), tally.pool, "stripe")
+
+    def hear(*hints: Hint) -> None:
+        for hint in hints:
+            for news in stripe.news(hint):
+                tally.follower().catch_up()
+                assert reader.take_in(news)[0] in ("done", "foreign")
+
+    def left(method: str) -> tuple[MethodNews, Hint]:
+        press(stripe.set_up(SetUp("acme", "Acme", "", BACK)).url, "leave", method)
+        hint = next(one for one in reversed(told(sandbox)) if one.kind == "setup_intent.succeeded")
+        (news,) = stripe.news(hint)
+        assert isinstance(news, MethodNews)
+        return news, hint
+
+    def charged() -> list[str]:
+        return list(account_named(tally.billing, "acme").methods)
+
+    kept, _ = left("pm_card_visa")
+    for taken_away in ("detached", "withdrawn", "deleted"):
+        news, late = left("pm_success_de" if taken_away == "withdrawn" else "pm_card_visa")
+        before, older_news = len(told(sandbox)), stripe.news(late)
+        if taken_away == "detached":
+            stripe.client.v1.payment_methods.detach(news.method)
+        elif taken_away == "deleted":
+            stripe.client.v1.customers.delete(news.customer)
+        else:
+            sandbox.stripe.pages.revoke(next(reversed(sandbox.stripe.books.objects["mandate"])))
+        gone = told(sandbox, before)
+        hear(*gone, late, late)
+        assert charged() == [], f"{taken_away}: told before the set-up"
+        assert [reader.take_in(one)[0] for one in older_news] == ["done"]
+        hear(*gone)
+        assert [reader.take_in(one)[0] for one in older_news] == ["done"], "read before, taken in after"
+        assert charged() == [], taken_away
+    tally.billing.execute(AddPaymentMethod("acme", "stripe", kept.customer, kept.method))
+    tally.billing.execute(RemovePaymentMethod("acme", kept.method))
+    assert [reader.take_in(kept)[0]] == ["done"]
+    assert charged() == []
+    tally.billing.execute(AddPaymentMethod("acme", "stripe", kept.customer, kept.method))
+    assert charged() == [kept.method], "a person may add it again"

@@ -28,13 +28,15 @@ from adapters.providers.stripe import StripePayments
 from adapters.sandbox.desk import Clock
 from adapters.sandbox.server import Sandbox
 from adapters.sandbox.stripe_methods import METHODS
-from domain.application.accounts import AddPaymentMethod
+from domain.application.accounts import AddPaymentMethod, SetCreditRule
 from domain.application.returns import OpenRefund
+from domain.credit_rule import CreditRule
 from domain.errors import BadFile, Refusal
 from domain.statement import Statement, Transfer
 from jobs.bank import import_statements, settle_transfers
 from jobs.collect import Collector, collect_open
 from jobs.news import Reader
+from jobs.payout import Payer
 from jobs.reconcile import reconcile
 from jobs.refund import Refunder, follow_refunds
 from jobs.settle import settle
@@ -170,8 +172,27 @@ class Business(RuleBasedStateMachine):
 
     @rule()
     def credit_is_drawn(self) -> None:
-        self.tally.follower().catch_up()
-        settle(self.tally.billing, self.tally.pool, self.day)
+        settle(self.tally.billing, self.tally.pool, self.day, self.tally.follower().catch_up)
+
+    @rule(step=st.integers(0, 40), after=st.sampled_from([0, 20]))
+    def credit_is_paid_out(self, step: int, after: int) -> None:
+        """By a worker that is killed at one of its points, unless it has fewer; nothing else is due on that day."""
+        self.the_bank_tells_of_a_transfer(step, 700, named=True)
+        for number in range(self.customers):
+            self.users_are_counted(number, 3, 9)
+        self.a_run(1)
+        self.invoices_are_collected(60)
+        self.credit_is_drawn()
+        for number in range(self.customers):
+            self.tally.billing.execute(SetCreditRule(f"c{number}", CreditRule("idle", after)))
+        before = {row[0]: row[3] for row in self.rows(OPEN)}
+        with suppress(Killed):
+            self.payer(at(step, killed)).pay_out(self.day)
+        assert {row[0]: row[3] for row in self.rows(OPEN)} == before, "nothing is opened by it"
+
+    def payer(self, step: Step = lambda: None) -> Payer:
+        refunder = Refunder(self.collector(step).billing, {"stripe": self.stripe(step)}, self.now)
+        return Payer(refunder, self.tally.pool, self.tally.packages, self.tally.follower().catch_up)
 
     @invariant()
     def no_invoice_is_charged_twice_unless_the_first_went_back(self) -> None:

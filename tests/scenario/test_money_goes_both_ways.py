@@ -5,7 +5,9 @@ from __future__ import annotations
 import json
 import time
 from collections.abc import Callable, Iterator
+from datetime import UTC, datetime, timedelta
 from typing import Any
+from uuid import UUID
 
 import pytest
 import requests
@@ -14,7 +16,12 @@ from adapters.bootstrap import Tally
 from adapters.cli.main import main
 from adapters.sandbox.desk import Clock
 from adapters.sandbox.server import Sandbox
-from tests.providers.stripe_world import BACK, press
+from domain.application.payments import OpenAttempt
+from domain.errors import Invalid
+from domain.payment import SetUp
+from domain.statement import Statement, Transfer
+from tests.providers.stripe_world import BACK, NOW, press
+from tests.statements import camt053
 from tests.store.test_collect import invoices
 
 Typed = Callable[..., Any]
@@ -89,7 +96,6 @@ def test_a_customer_pays_one_invoice_on_the_providers_page(typed, tally, provide
     (owed,) = typed("payments", "open")
     page = typed("payments", "page", owed["number"], provider, "--return-url", BACK)
     assert page["state"] == "action_required"
-    assert typed("payments", "page", owed["number"], provider, "--return-url", BACK) == "conflict", "one at a time"
     if provider == "stripe":
         press(page["url"], "pay", "pm_card_visa")
     else:
@@ -126,3 +132,140 @@ def test_a_dispute_takes_the_money_holds_the_invoice_and_gives_it_back_when_it_i
     assert typed("payments", "settle")["payers"] == 1
     assert (typed("payments", "open"), typed("payments", "holds")) == ([], [])
     assert typed("reconcile")["stripe"]["differences"] == []
+
+
+CATALOG = """catalog: 1
+packages:
+  filter:
+    name: Filter
+    effective_on: 2025-01-01
+    components:
+      base: {name: Base fee, bill: in advance, price: {EUR: {flat: "20.00"}}}
+    credit: {pay_out: when leaving, after: 30 days, over: {EUR: "1.00"}}
+"""
+
+
+def days_from_now(days: int) -> str:
+    return (datetime.now(UTC).date() + timedelta(days=days)).isoformat()
+
+
+def test_a_customer_who_leaves_gets_the_rest_back_by_the_card_and_what_came_by_bank_from_finance(typed, tmp_path):
+    """Paid a month by card and some more by bank, and leaves as if it had never come: all of it goes back."""
+    first = datetime.now(UTC).date().replace(day=1).isoformat()
+    (tmp_path / "c.yaml").write_text(CATALOG)
+    typed("catalog", "apply", str(tmp_path / "c.yaml"), "--yes")
+    typed("accounts", "open", "acme", "--name", "Acme", "--tax-percent", "19")
+    typed("accounts", "pay-by", "acme", "stripe", "cus_1", "pm_card_visa")
+    typed("licenses", "start", "acme-filter", "--account", "acme", "--package", "filter", "--on", first)
+    typed("bill", "--through", first, "--issued-on", first)
+    typed("payments", "collect")
+    (owed,) = typed("invoices", "list")
+    transfer = Transfer(datetime.now(UTC).date(), 500, owed["number"], "Acme", "DE00", "B1")
+    statement = Statement("DE1", "1", "EUR", 0, 500, transfer.booked_on, (transfer,))
+    (tmp_path / "in.xml").write_text(camt053(statement))
+    assert typed("bank", "import", str(tmp_path / "in.xml"), "--new-account")["settled"] == 1
+    shown = typed("accounts", "credit", "acme")
+    assert (shown["credit"], shown["whose"], shown["rule"]["pay_out"]) == ({"EUR": 500}, "of its packages", "leaving")
+    assert typed("payments", "pay-out") == {"ways": [], "kept": {"money moved within 30 days": 1}}
+    planned = typed("payments", "pay-out", "--on", days_from_now(70), "--preview")
+    assert planned == {"ways": [], "kept": {"a license runs": 1}}
+
+    typed("licenses", "cancel", "acme-filter", "--on", first, "--end-on", first)
+    typed("bill", "--through", days_from_now(0), "--issued-on", days_from_now(0))
+    assert typed("payments", "settle")["credit_notes"] == 1
+    assert typed("payments", "pay-out", "--on", days_from_now(20), "--preview")["ways"] == []
+    assert typed("payments", "pay-out", "--on", days_from_now(70)) == "invalid", "it is yet to come"
+    planned = typed("payments", "pay-out", "--on", days_from_now(70), "--preview")["ways"]
+    assert [(way["by"], way["amount"]) for way in planned] == [("stripe", 2380), ("bank", 500)]
+    assert typed("payments", "payouts") == []
+    typed("accounts", "credit", "acme", "--pay-out", "leaving", "--after", "0", "--over", "1.00")
+    ways = typed("payments", "pay-out")["ways"]
+    assert [(way["by"], way["amount"], way["state"]) for way in ways] == [
+        ("stripe", 2380, "succeeded"), ("bank", 500, "open")
+    ]  # fmt: skip
+    assert typed("payments", "pay-out")["ways"] == []
+    (proposed,) = typed("payments", "payouts")
+    assert (proposed["account"], proposed["amount"], proposed["came from"]) == ("acme", 500, "DE00")
+    assert typed("accounts", "credit", "acme")["on its way"] == {"EUR": 500}
+    hear(typed)
+    assert [one["state"] for one in typed("payments", "refunds")] == ["succeeded"]
+    assert typed("reconcile")["stripe"]["differences"] == []
+
+    assert typed("payments", "take-back", proposed["reference"], "--why", "another account")["state"] == "failed"
+    assert typed("payments", "take-back", proposed["reference"]) == "conflict"
+    (again,) = typed("payments", "pay-out")["ways"]
+    out = Transfer(transfer.booked_on, -500, f"Refund {again['of']}", "Acme", "DE00", "B2")
+    (tmp_path / "out.xml").write_text(camt053(Statement("DE1", "2", "EUR", 500, 0, transfer.booked_on, (out,))))
+    assert typed("bank", "import", str(tmp_path / "out.xml"))["settled"] == 1
+    assert typed("payments", "payouts") == []
+    states = {one["reference"]: one["state"] for one in typed("payments", "payouts", "--all")}
+    assert states == {proposed["reference"]: "failed", again["of"]: "paid"}
+    assert typed("accounts", "credit", "acme")["credit"] == {}
+    assert [check["name"] for check in typed("verify") if check["found"]] == []
+
+
+def test_an_account_has_a_rule_of_its_own_or_that_of_its_packages(typed, tally):
+    invoices(tally, 1)
+    assert typed("accounts", "credit", "a0")["rule"]["pay_out"] == "never"
+    assert typed("accounts", "credit", "a0", "--pay-out", "idle", "--over", "5.00")["rule"] == {
+        "pay_out": "idle", "after": 60, "over": [["EUR", "5.00"]]
+    }  # fmt: skip
+    wrong = (["--pay-out", "soon"], ["--after", "3"], ["--pay-out", "idle", "--over", "5.001"], ["--pay-out", "idle",
+             "--after", "-1"], ["--pay-out", "never", "--after", "3"], ["--packages", "--pay-out", "idle"])  # fmt: skip
+    for words in wrong:
+        assert typed("accounts", "credit", "a0", *words) == "invalid"
+    assert typed("accounts", "credit", "a0")["whose"] == "its own"
+    assert typed("accounts", "credit", "a0", "--packages")["whose"] == "nobody said otherwise"
+
+
+@pytest.mark.parametrize(
+    "url", ["javascript:alert(1)", "file:///etc/passwd", "//host/x", "http://", "https://a b", "x"]
+)
+def test_customers_are_sent_back_to_pages_on_the_web_only(typed, tally, monkeypatch, capsys, url):
+    invoices(tally, 1)
+    (owed,) = typed("payments", "open", "--on", "2025-02-01")
+    for command in (("payments", "page", owed["number"], "stripe"), ("accounts", "set-up", "a0", "stripe")):
+        assert main([*command, "--return-url", url]) == 2
+        assert "--return-url" in capsys.readouterr().err
+    with pytest.raises(Invalid):
+        tally.billing.execute(OpenAttempt(an_invoice(tally), "stripe", NOW, return_url=url))
+    with pytest.raises(Invalid):
+        SetUp("a0", "A", "", url)
+    assert typed("payments", "attempts") == []
+
+
+def test_an_approval_at_a_provider_that_there_is_no_key_for_says_so_and_changes_nothing(
+    typed, tally, monkeypatch, capsys
+):
+    invoices(tally, 1)
+    typed("accounts", "pay-by", "a0", "stripe", "cus_1", "pm_card_authenticationRequired")
+    assert typed("payments", "collect") == {"action_required": 1}
+    (waiting,) = typed("payments", "attempts")
+    monkeypatch.delenv("TALLY_STRIPE_KEY")
+    monkeypatch.delenv("TALLY_STRIPE_BASE")
+    assert main(["payments", "approve", waiting["number"]]) == 2
+    said = capsys.readouterr().err
+    assert "there is no key for" in said
+    assert "stripe" in said
+    assert typed("payments", "attempts") == [waiting]
+
+
+def test_a_page_that_a_customer_left_makes_way_for_another_one_and_for_a_card(typed, tally):
+    invoices(tally, 2)
+    first, second = (one["number"] for one in typed("payments", "open", "--on", "2025-02-01"))
+    typed("payments", "page", first, "paypal", "--return-url", BACK)
+    press(typed("payments", "page", first, "stripe", "--return-url", BACK)["url"], "pay", "pm_card_visa")
+    hear(typed)
+    assert [one["state"] for one in typed("payments", "attempts")] == ["cancelled", "succeeded"]
+    assert typed("payments", "page", first, "paypal", "--return-url", BACK) == "invalid", "it is owed nothing"
+    typed("payments", "page", second, "paypal", "--return-url", BACK)
+    for account in ("a0", "a1"):
+        typed("accounts", "pay-by", account, "stripe", "cus_1", "pm_card_visa")
+    assert typed("payments", "retry", second)["state"] == "succeeded"
+    assert [one["found"] for one in typed("verify") if one["found"]] == []
+
+
+def an_invoice(tally: Tally) -> UUID:
+    tally.follower().catch_up()
+    with tally.pool.connection() as connection:
+        return connection.execute("SELECT invoice FROM receivable_v1").fetchone()[0]

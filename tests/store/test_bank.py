@@ -202,3 +202,20 @@ def test_killed_between_any_two_steps_each_transfer_is_still_booked_once(busines
     assert process.exitcode == (-signal.SIGKILL if at < 8 else 0)
     settle(business)
     assert (left(business), credit(business), bank.listed(business.pool, "new")) == ([0, 0, 2380], 0, [])
+
+
+def test_what_a_person_allocates_while_transfers_are_settled_stays_settled(business):
+    transfers = (Transfer(DAY, 2380, "thanks", "Jane", "", "t1"), Transfer(DAY, 2380, "thanks", "Jane", "", "t2"))
+    statement = Statement(ACCOUNT, "1", "EUR", 0, 4760, DAY, transfers)
+    bank.import_statements(business.pool, [statement], new_account=True)
+    business.follower().catch_up()
+    names = [one.transfer for one in bank.listed(business.pool, "new")]
+
+    def meanwhile(done: int) -> None:
+        if open_now := [one for one in bank.listed(business.pool, "new") if one.transfer == names[-1]]:
+            bank.allocate_transfer(business.billing, business.pool, open_now[0].transfer, ["INV-000001"])
+
+    counts = bank.settle_transfers(business.billing, business.pool, meanwhile)
+    assert counts == {"suspense": 1, "settled": 1}
+    settle(business)
+    assert [one.transfer for one in waiting(business)] == [names[0]]

@@ -155,3 +155,19 @@ def test_money_that_does_not_fit_one_invoice_does_not_stop_the_others(tally):
     assert collect_open(collecting, tally.pool) == {"does not fit": 1, "succeeded": 1}
     assert collection(tally.billing, first).live is not None
     at_rest(tally, provider, second)
+
+
+@pytest.mark.parametrize("answer", ["made", "lost", "not there"])
+def test_stopping_an_attempt_whose_object_is_not_known_looks_for_it_first(tally, answer):
+    (invoice,) = invoices(tally, 1)
+    provider = Simulated()
+    with pytest.raises(Killed):
+        work(collector(tally, provider, killed_at(2 if answer == "not there" else 3)), tally, invoice, "visa")
+    attempt = collection(tally.billing, invoice).live
+    assert attempt is not None
+    assert not attempt.object
+    if answer == "lost":
+        provider.fault = lambda: "before"
+    stopped = collector(tally, provider).stop(attempt)
+    assert stopped.state == ("unknown" if answer == "lost" else "cancelled")
+    assert set(provider.states.values()) == {"made": {"cancelled"}, "lost": {"open"}, "not there": set()}[answer]

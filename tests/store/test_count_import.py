@@ -369,7 +369,7 @@ def test_reading_needs_no_more_memory_for_a_larger_file(tmp_path):
         tracemalloc.stop()
         return peak
 
-    assert peak_of(50_000) < 1.1 * peak_of(15_000)
+    assert peak_of(90_000) < 1.1 * peak_of(30_000)
 
 
 def test_parquet_says_the_same_as_csv(shop, tmp_path):

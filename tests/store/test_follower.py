@@ -2,19 +2,25 @@
 
 from __future__ import annotations
 
+import multiprocessing
+import os
+import signal
 import threading
 from datetime import date
 from uuid import uuid4
 
+import psycopg
 import pytest
 from eventsourcing.persistence import StoredEvent
 
+from adapters.store.factory import open_pool
 from domain.errors import IntegrityError
-from domain.events import encode
+from domain.events import decode, encode
 from domain.events.account import TaxRateChanged
 from domain.identity import Kind, make_id
 from projections import ALL
-from projections.follower import Entry, Follower, Projection
+from projections.follower import LOCK, Follower
+from projections.projection import Entry, Projection
 from tests.builders import declared_package, open_account, publish, start
 
 
@@ -41,6 +47,29 @@ class Names(Projection):
             )
 
 
+class Versions(Projection):
+    """How far each account has come; can stand them all."""
+
+    name = "versions_v1"
+    tables = ("versions_v1",)
+    topics = frozenset({"account"})
+    ddl = (
+        "CREATE TABLE IF NOT EXISTS versions_v1 "
+        "(bucket smallint, stream uuid, events integer, PRIMARY KEY (bucket, stream))",
+    )
+    dies = False
+
+    def apply(self, cursor, entries: list[Entry]) -> None:
+        for entry in entries:
+            cursor.execute(
+                "INSERT INTO versions_v1 AS v VALUES (%s, %s, 1) "
+                "ON CONFLICT (bucket, stream) DO UPDATE SET events = v.events + 1",
+                [entry.bucket, entry.stream],
+            )
+        if self.dies:
+            os.kill(os.getpid(), signal.SIGKILL)
+
+
 def rows(tally, table: str) -> list[tuple]:
     with tally.pool.connection() as connection:
         return connection.execute(f"SELECT * FROM {table} ORDER BY 1, 2".encode()).fetchall()
@@ -50,6 +79,7 @@ def rows(tally, table: str) -> list[tuple]:
 def following(tally):
     with tally.pool.connection() as connection:
         connection.execute(Names.ddl[0].encode())
+        connection.execute(Versions.ddl[0].encode())
     projection = Names()
     return projection, Follower(tally.pool, [projection])
 
@@ -77,12 +107,13 @@ def test_a_poison_event_parks_its_stream_and_others_go_on_until_it_is_mended(tal
     assert dict((stream, events) for _, stream, events in rows(tally, "names_v1"))[stream] == 2
 
 
-def test_an_event_that_this_program_does_not_know_stops_the_follower(tally):
+def test_an_event_that_this_program_does_not_know_stops_those_that_want_it_and_no_others(tally):
     account = make_id(Kind.ACCOUNT, 3, None, uuid4())
     tally.log.insert_events([StoredEvent(account, 1, "account.opened.99", b"{}")])
     with pytest.raises(IntegrityError, match="upgrade"):
         tally.follower().catch_up()
-    assert tally.follower().lag()["basis_v2"] == 1
+    lag = tally.follower().lag()
+    assert {name for name, behind in lag.items() if behind} == {"basis_v2", "account_v1", "method_v1"}
 
 
 def test_every_projection_is_rebuilt_to_identical_rows_while_appends_go_on(tally):
@@ -127,3 +158,116 @@ def test_several_followers_take_every_event_in_once(tally, following):
     for thread in threads:
         thread.join()
     assert [events for *_, events in rows(tally, "names_v1")] == [1] * 60
+
+
+@pytest.fixture
+def decoded(monkeypatch) -> list[str]:
+    """The topics of events as they are decoded."""
+    topics: list[str] = []
+
+    def noted(topic: str, state: bytes):
+        topics.append(topic)
+        return decode(topic, state)
+
+    monkeypatch.setattr("projections.projection.decode", noted)
+    return topics
+
+
+@pytest.fixture
+def asked(monkeypatch) -> list[str]:
+    """The statements that are sent."""
+    statements: list[str] = []
+    execute = psycopg.Cursor.execute
+
+    def noted(self, query, *values, **options):
+        statements.append(str(query).strip())
+        return execute(self, query, *values, **options)
+
+    monkeypatch.setattr(psycopg.Cursor, "execute", noted)
+    return statements
+
+
+def test_an_event_is_read_and_decoded_once_for_all_and_where_nothing_is_new_one_statement_says_so(
+    tally, decoded, asked
+):
+    open_account(tally, "acme")
+    tally.follower().catch_up()
+    asked.clear(), decoded.clear()
+    tally.follower().catch_up()
+    assert len(asked) == 1
+    open_account(tally, "other")
+    asked.clear(), decoded.clear()
+    tally.follower().catch_up()
+    assert decoded == ["account.opened"]
+    assert sum("FROM event" in statement for statement in asked) == 1
+    assert sum(statement.startswith("UPDATE tracking") for statement in asked) == 1
+
+
+def test_what_one_projection_cannot_take_is_parked_there_while_the_others_of_its_group_have_it(tally, following):
+    for name in ("good", "bad", "fine"):
+        open_account(tally, name)
+    follower = Follower(tally.pool, [Names(), Versions()])
+    follower.catch_up()
+    assert [name for name, *_ in follower.parked()] == ["names_v1"]
+    assert (len(rows(tally, "names_v1")), len(rows(tally, "versions_v1"))) == (2, 3)
+    assert follower.lag() == {"names_v1": 0, "versions_v1": 0}
+
+
+def test_a_projection_that_is_behind_follows_by_itself_and_joins_the_others_when_it_has_come_up(
+    tally, following, asked, monkeypatch
+):
+    for module in ("follower", "step"):
+        monkeypatch.setattr(f"projections.{module}.BATCH", 30)
+    for number in range(40):
+        open_account(tally, f"a{number}")
+    following[1].catch_up()
+    both = Follower(tally.pool, [Names(), Versions()])
+    open_account(tally, "late")
+    asked.clear()
+    both.step()
+    assert both.lag()["names_v1"] == 0
+    assert sum("FROM event" in statement for statement in asked) == 2
+    both.catch_up()
+    open_account(tally, "together")
+    asked.clear()
+    both.catch_up()
+    assert sum("FROM event" in statement for statement in asked) == 1
+    assert [events for *_, events in rows(tally, "versions_v1")] == [1] * 42
+    assert rows(tally, "names_v1") == rows(tally, "versions_v1")
+
+
+def dies_while_it_follows(dsn: str) -> None:
+    """Is killed when both projections have written, and nothing is committed."""
+    with open_pool(dsn) as pool:
+        doomed = Versions()
+        doomed.dies = True
+        Follower(pool, [Names(), doomed]).catch_up()
+
+
+def test_a_follower_that_is_killed_in_a_step_leaves_nothing_of_it_and_the_next_takes_all_in_once(tally, following):
+    for number in range(20):
+        open_account(tally, f"a{number}")
+    killed = multiprocessing.get_context("spawn").Process(target=dies_while_it_follows, args=(tally.dsn,))
+    killed.start()
+    killed.join(60)
+    assert killed.exitcode == -signal.SIGKILL
+    assert rows(tally, "names_v1") == rows(tally, "versions_v1") == []
+    Follower(tally.pool, [Names(), Versions()]).catch_up()
+    assert rows(tally, "names_v1") == rows(tally, "versions_v1")
+    assert [events for *_, events in rows(tally, "names_v1")] == [1] * 20
+
+
+def test_others_go_on_while_a_projection_is_rebuilt_and_it_joins_them_afterwards(tally, following):
+    follower = Follower(tally.pool, [Names(), Versions()])
+    open_account(tally, "before")
+    follower.catch_up()
+    with tally.pool.connection() as rebuilding:
+        rebuilding.execute(LOCK, ["names_v1"])
+        open_account(tally, "meanwhile")
+        assert follower.step() > 0
+        assert follower.step() == 0
+        assert [events for *_, events in rows(tally, "versions_v1")] == [1, 1]
+        assert follower.lag()["names_v1"] > 0
+    assert follower.rebuild("names_v1") > 0
+    assert follower.lag() == {"names_v1": 0, "versions_v1": 0}
+    assert rows(tally, "names_v1") == rows(tally, "versions_v1")

@@ -25,7 +25,7 @@ from domain.news import DisputeNews
 from domain.payment import RefundReply, Reply
 from jobs import destinations
 from jobs.outbox import Outbox
-from projections.follower import Entry
+from projections.projection import Entry
 from tests.builders import declared_package, open_account, publish, start
 from tests.store.test_payments import FEBRUARY, NOW, an_invoice
 

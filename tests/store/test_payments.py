@@ -30,7 +30,7 @@ from domain.news import DisputeNews, RefundNews
 from domain.payment import RefundReply, Reply
 from jobs.collect import Collector
 from jobs.news import Reader
-from jobs.refund import Refunder
+from jobs.refund import Refunder, follow_refunds
 from jobs.settle import settle
 from jobs.verify import verify
 from tests.builders import declared_package, open_account, publish, start
@@ -138,7 +138,7 @@ def test_money_that_moved_after_all_is_credit_and_pays_the_next_invoice(tally):
     assert receivables(tally.billing, account, "EUR").credit == 2380
     run_billing(tally, date(2025, 3, 1), date(2025, 3, 1))
     tally.follower().catch_up()
-    assert settle(tally.billing, tally.pool, date(2025, 3, 1)).drawn == 1
+    assert settle(tally.billing, tally.pool, date(2025, 3, 1), tally.follower().catch_up).drawn == 1
     assert [left for _, _, left in owed(tally)] == [0, 0]
 
 
@@ -159,9 +159,9 @@ def test_a_credit_note_is_credit_once_and_pays_what_is_open(tally):
     tally.billing.execute(CancelLicense("acme-license", FEBRUARY, date(2025, 2, 15)))
     run_billing(tally, date(2025, 2, 15), date(2025, 2, 15))
     tally.follower().catch_up()
-    assert settle(tally.billing, tally.pool, date(2025, 2, 15)).credit_notes == 1
+    assert settle(tally.billing, tally.pool, date(2025, 2, 15), tally.follower().catch_up).credit_notes == 1
     tally.follower().catch_up()
-    assert settle(tally.billing, tally.pool, date(2025, 2, 15)).credit_notes == 0
+    assert settle(tally.billing, tally.pool, date(2025, 2, 15), tally.follower().catch_up).credit_notes == 0
     assert receivables(tally.billing, account, "EUR").credit == 1190
 
 
@@ -233,7 +233,7 @@ def test_a_dispute_holds_what_it_opens_and_a_won_one_pays_it_again(tally):
     assert told("won", 2380, 2380)
     assert not collection(tally.billing, invoice).holds
     tally.follower().catch_up()
-    settle(tally.billing, tally.pool, FEBRUARY)
+    settle(tally.billing, tally.pool, FEBRUARY, tally.follower().catch_up)
     assert left(tally, invoice) == 0
     assert [check.name for check in verify(tally.pool) if check.found] == []
 
@@ -283,6 +283,30 @@ def test_news_of_a_refund_that_the_projections_do_not_know_yet_is_not_booked_as_
     assert reader.take_in(news)[0] == "done"
     assert receivables(tally.billing, account, "EUR").refund(refund).state == "succeeded"
     assert left(tally, invoice) == 1000
+
+
+@pytest.mark.parametrize(("amount", "currency"), [(999, "EUR"), (1000, "USD"), (0, "EUR")])
+def test_a_refund_of_another_amount_than_we_asked_for_is_not_booked_but_waits_for_a_person(tally, amount, currency):
+    invoice = paid_invoice(tally)
+    account = issued(tally.billing, invoice).account
+    refund = refunded(tally, account, 1000)
+    tally.follower().catch_up()
+    reader = Reader(Collector(tally.billing, {}, lambda: NOW), tally.pool, "stripe")
+    verdict, why = reader.take_in(RefundNews("re_1", refund, "ch_1", "succeeded", amount, currency))
+    assert verdict == "quarantined"
+    assert f"{amount}" in why
+    assert "1000" in why
+    assert receivables(tally.billing, account, "EUR").refund(refund).state == "open"
+    asked = Refunder(tally.billing, {"stripe": Answering(RefundReply("succeeded", "re_1", amount, currency))})
+    assert follow_refunds(asked, tally.pool) == {"does not fit": 1}
+    assert receivables(tally.billing, account, "EUR").refund(refund).state == "open"
+
+
+class Answering:
+    """A provider that has but one answer about refunds."""
+
+    def __init__(self, reply: RefundReply) -> None:
+        self.find_refund = lambda refund: reply
 
 
 def test_a_refund_by_a_provider_that_there_is_no_key_for_is_refused_before_anything_is_booked(tally):

@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from datetime import UTC, date, datetime
+from typing import Any
 
 import pytest
 
@@ -13,7 +15,7 @@ from domain.application.returns import GiveBack
 from domain.news import Movement
 from domain.statement import Statement, Transfer
 from jobs.bank import allocate_transfer, import_statements, settle_transfers
-from jobs.reconcile import reconcile
+from jobs.reconcile import IS_PAYOUT, reconcile
 from tests.simulated_provider import Simulated
 from tests.store.test_payments import an_invoice
 
@@ -89,3 +91,50 @@ def test_a_payout_is_the_sum_of_its_lines_and_a_line_of_the_bank_that_nobody_all
         allocate_transfer(booked.billing, booked.pool, name, ["INV-000001"])
     wrong = line("payout", -1941, "", "t2", "po_1")
     assert ("payout", "po_1", 1940, 1941) in differences(booked, *taken, wrong)
+
+
+class Meanwhile:
+    """Connections on which something happens just before a transfer is marked as a payout, once."""
+
+    def __init__(self, inner: Any, happens: Callable[[], None]) -> None:
+        self._inner, self._happens, self._done = inner, happens, False
+
+    @contextmanager
+    def connection(self) -> Iterator[Meanwhile]:
+        with self._inner.connection() as self._connection:
+            yield self
+
+    def execute(self, statement: Any, values: Any) -> Any:
+        if statement == IS_PAYOUT and not self._done:
+            self._done = True
+            self._happens()
+        return self._connection.execute(statement, values)
+
+
+def test_a_transfer_that_is_allocated_while_payouts_are_looked_for_is_not_taken_for_one(booked):
+    payout = (line("payment", 2380, payout="po_1"), line("refund", -380, payout="po_1"), line("payout", -2000, "", "p"))
+    transfer = Transfer(FEBRUARY, 2000, "Stripe would not do", "Acme", reference="b1")
+    import_statements(booked.pool, [Statement("DE1", "1", "EUR", 0, 2000, FEBRUARY, (transfer,))], new_account=True)
+    settle_transfers(booked.billing, booked.pool)
+    booked.follower().catch_up()
+    with booked.pool.connection() as connection:
+        ((name,),) = connection.execute("SELECT transfer FROM bank_transfer").fetchall()
+    pool: Any = Meanwhile(booked.pool, lambda: allocate_transfer(booked.billing, booked.pool, name, ["INV-000001"]))
+    found = reconcile(Books(*payout), pool, SINCE, UNTIL)
+    assert (found.at_bank, [one.what for one in found.differences][-1]) == (0, "not at the bank")
+    with booked.pool.connection() as connection:
+        assert connection.execute("SELECT state FROM bank_transfer").fetchall() == [("settled",)]
+
+
+def test_a_transfer_that_was_booked_and_not_yet_marked_is_no_payout(booked):
+    """As a worker leaves it that is killed between the two."""
+    transfer = Transfer(FEBRUARY, 2000, "Stripe would not do", "Acme", reference="b1")
+    import_statements(booked.pool, [Statement("DE1", "1", "EUR", 0, 2000, FEBRUARY, (transfer,))], new_account=True)
+    settle_transfers(booked.billing, booked.pool)
+    booked.follower().catch_up()
+    with booked.pool.connection() as connection:
+        ((name,),) = connection.execute("SELECT transfer FROM bank_transfer").fetchall()
+        ((account,),) = connection.execute("SELECT DISTINCT account FROM receipt_v1").fetchall()
+    booked.billing.execute(BookReceipt(account, "EUR", f"bank:{name}", "bank", 2000, FEBRUARY))
+    booked.follower().catch_up()
+    assert reconcile(Books(line("payout", -2000, "", "p")), booked.pool, SINCE, UNTIL).at_bank == 0

@@ -42,6 +42,7 @@ packages:
       steps:
         - {name: reminder, after: 3 days, retry: true, remind: reminder}
         - {name: filter off, after: 14 days, effect: filter off}
+    credit: {pay_out: when idle, after: 30 days, over: {EUR: "5.00"}}
 """
 
 # what is replaced, by what, then the code, line and field of the fault
@@ -94,6 +95,16 @@ BAD = {
         13,
         ".base.price.EUR",
     ),
+    "credit paid out at a whim": (
+        "when idle",
+        "sometimes",
+        "literal_error",
+        28,
+        "packages.guard.credit.pay_out",
+    ),
+    "change finer than the euro": ('"5.00"', '"5.001"', "range", 28, "packages.guard.credit.over.EUR"),
+    "kept credit that waits": ("when idle", "never", "range", 28, "packages.guard.credit.pay_out"),
+    "a misspelt field of credit": ("{pay_out:", "{payout:", "unknown_field", 28, "packages.guard.credit.payout"),
     "a calendar of nowhere": ("calendar: DE", "calendar: Utopia", "reference", 24, "packages.guard.dunning.calendar"),
     "a step before the one before": ("after: 14 days", "after: 3 days", "range", 27, ".dunning.steps[1].after"),
     "two steps of one name": ("name: filter off", "name: reminder", "duplicate_key", 27, ".dunning.steps[1].name"),

@@ -6,10 +6,10 @@ Each trial answers with what differs, "" when nothing does. No money moves: the 
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
 from datetime import UTC, datetime, timedelta
-from typing import Any
+from typing import Any, TypeVar
 from uuid import UUID, uuid4
 
 import stripe
@@ -22,6 +22,7 @@ from domain.news import Hint
 from domain.payment import Order, Refund, Reply, SetUp
 
 BACK = "https://localhost/"
+T = TypeVar("T")
 
 
 @dataclass
@@ -54,11 +55,15 @@ class Trial:
 
     def event(self, kind: str, about: str) -> Hint | None:
         """An event about an object, which Stripe may list some seconds later."""
+        named, since = f'"{about}"'.encode(), self.began - timedelta(minutes=10)
+        return self.soon(lambda: (one for one in self.port.hints(since) if one.kind == kind and named in one.body))
+
+    def soon(self, look: Callable[[], Iterable[T]]) -> T | None:
+        """The first of what is looked for, again and again while there is patience."""
         until = time.monotonic() + self.patience
         while True:
-            for hint in self.port.hints(self.began - timedelta(minutes=10)):
-                if hint.kind == kind and f'"{about}"'.encode() in hint.body:
-                    return hint
+            for found in look():
+                return found
             if time.monotonic() > until:
                 return None
             time.sleep(1)
@@ -222,11 +227,10 @@ def deleted(trial: Trial) -> str:
 
 
 def balance(trial: Trial) -> str:
-    """A charge has a line of the balance, whose source is the charge."""
+    """A charge has a line of the balance, whose source is the charge; captured in the background, it comes later."""
     _, seen = trial.paid()
-    charge = trial.api.charges.retrieve(seen.payment, {"expand": ["balance_transaction"]})
-    line = charge.balance_transaction
-    return differ((name_of(line.source), line.reporting_category), (seen.payment, "charge"))
+    line: Any = trial.soon(lambda: trial.api.balance_transactions.list({"source": seen.payment}).data)
+    return differ(line and (name_of(line.source), line.reporting_category), (seen.payment, "charge"))
 
 
 def inherited(trial: Trial) -> str:

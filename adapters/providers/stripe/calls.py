@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 from uuid import UUID, uuid5
@@ -10,7 +10,8 @@ from uuid import UUID, uuid5
 import stripe
 
 from domain.chargeable import amount_of
-from domain.errors import Unavailable
+from domain.errors import Invalid, Unavailable
+from domain.payment import Order, Reply
 
 WRONG_STATES = frozenset({"payment_intent_unexpected_state", "setup_intent_unexpected_state"})
 
@@ -53,6 +54,35 @@ def name_of(found: Any) -> str:
 def minor(count: int, currency: str) -> int:
     """Stripe's units as minor units. Raises: Invalid when it is no whole amount of them."""
     return amount_of("stripe", count, currency.upper())
+
+
+def unknown(error: stripe.StripeError, object_id: str = "") -> Reply:
+    """Nothing is known for certain."""
+    return Reply("unknown", object=object_id, text=told(error))
+
+
+def made(make: Callable[[], Reply]) -> Reply:
+    """What came of making an object; a request that Stripe refuses, or would refuse, made nothing."""
+    try:
+        return make()
+    except Invalid as error:
+        return Reply("cancelled", code=error.code, text=str(error))
+    except stripe.InvalidRequestError as error:
+        return Reply("cancelled", code=code_of(error), text=told(error))
+    except stripe.StripeError as error:
+        return unknown(error)
+
+
+def found(order: Order, listed: Callable[[], Iterable[Any]], read: Callable[[Any], Reply]) -> Reply | None:
+    """The object that bears the attempt's id, among those that are listed; None where Stripe knows no such list."""
+    try:
+        ours = (one for one in listed() if reference(one, "attempt") == str(order.attempt))
+        return next(map(read, ours), None)
+    except stripe.InvalidRequestError:
+        # There is no such customer, so there is no object of it.
+        return None
+    except stripe.StripeError as error:
+        return unknown(error)
 
 
 @contextmanager

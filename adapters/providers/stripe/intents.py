@@ -9,7 +9,7 @@ from typing import Any
 import msgspec
 import stripe
 
-from adapters.providers.stripe.calls import WRONG_STATES, code_of, key_of, minor, name_of, reference, told
+from adapters.providers.stripe.calls import WRONG_STATES, code_of, found, key_of, made, minor, name_of, told, unknown
 from domain.chargeable import units
 from domain.errors import Invalid
 from domain.payment import Order, Reply, State
@@ -35,31 +35,19 @@ class Intents:
         self._intents, self._return_url = client.v1.payment_intents, return_url
 
     def create(self, order: Order) -> Reply:
-        """An intent that waits to be confirmed; a request that Stripe refuses, or would refuse, made nothing."""
-        try:
+        """An intent that waits to be confirmed."""
+
+        def make() -> Reply:
             wanted: Any = {**asked_for(order), "payment_method": order.method, "description": order.document,
                       "metadata": references(order)}  # fmt: skip
             return reply_of(self._intents.create(wanted, key_of(order.attempt, "create")))
-        except Invalid as error:
-            return Reply("cancelled", code=error.code, text=str(error))
-        except stripe.InvalidRequestError as error:
-            return Reply("cancelled", code=code_of(error), text=told(error))
-        except stripe.StripeError as error:
-            return unknown(error)
+
+        return made(make)
 
     def find(self, order: Order) -> Reply | None:
         """The intent that bears the attempt's id, among those of the customer."""
         wanted: Any = {"limit": 100, **among(order)}
-        try:
-            for intent in self._intents.list(wanted).auto_paging_iter():
-                if reference(intent, "attempt") == str(order.attempt):
-                    return reply_of(intent)
-        except stripe.InvalidRequestError:
-            # There is no such customer, so there is no intent of it.
-            return None
-        except stripe.StripeError as error:
-            return unknown(error)
-        return None
+        return found(order, lambda: self._intents.list(wanted).auto_paging_iter(), reply_of)
 
     def confirm(self, order: Order, object_id: str) -> Reply:
         """Moves the money, off session. An intent whose methods may redirect wants a way back even so."""
@@ -119,11 +107,6 @@ def among(order: Order) -> dict[str, Any]:
     if order.customer:
         return {"customer": order.customer}
     return {"created": {"gte": int((order.opened_at - CLOCKS_APART).timestamp())}} if order.opened_at else {}
-
-
-def unknown(error: stripe.StripeError, object_id: str = "") -> Reply:
-    """Nothing is known for certain."""
-    return Reply("unknown", object=object_id, text=told(error))
 
 
 def reply_of(intent: Any) -> Reply:

@@ -25,6 +25,8 @@ DISPUTES: dict[str, Literal["won", "lost"]] = {
     "prevented": "won",
     "lost": "lost",
 }
+SET_UP = ["payment_method", "mandate"]
+SESSION = [f"setup_intent.{name}" for name in SET_UP]
 Told = Mapping[str, Any]
 
 
@@ -77,14 +79,14 @@ class NewsReader:
         return found[0].id if found else ""
 
     def _session(self, name: str, _: Told) -> Iterator[News]:
-        session: Any = self._v1.checkout.sessions.retrieve(name, {"expand": ["setup_intent.payment_method"]})
+        session: Any = self._v1.checkout.sessions.retrieve(name, {"expand": SESSION})
         if session.mode == "payment":
             yield PaymentNews(name, _uuid(reference(session, "attempt")), _uuid(reference(session, "invoice")))
         elif session.mode == "setup" and session.setup_intent:
             yield from _left(name, session.setup_intent)
 
     def _set_up(self, name: str, _: Told) -> Iterator[News]:
-        yield from _left(name, self._v1.setup_intents.retrieve(name, {"expand": ["payment_method"]}))
+        yield from _left(name, self._v1.setup_intents.retrieve(name, {"expand": SET_UP}))
 
     def _charge(self, name: str, told: Told) -> Iterator[News]:
         charge: Any = self._v1.charges.retrieve(name, {"expand": ["payment_intent"]})
@@ -168,9 +170,10 @@ def _foreign(charge: Any) -> PaymentNews | None:
 
 
 def _left(name: str, set_up: Any) -> Iterator[MethodNews]:
-    """A method that a customer left, once it may be charged."""
-    account, method = reference(set_up, "account"), set_up.payment_method
-    if set_up.status == "succeeded" and account and method and set_up.customer:
+    """A method that a customer left, while it may be charged: one that is nobody's any more is no news."""
+    account, method, mandate = reference(set_up, "account"), set_up.payment_method, set_up.mandate
+    withdrawn = bool(mandate) and mandate.status == "inactive"
+    if set_up.status == "succeeded" and account and method and method.customer and not withdrawn:
         yield MethodNews(name, account, name_of(set_up.customer), method.id, label_of(method))
 
 

@@ -10,9 +10,8 @@ from uuid import NAMESPACE_URL, uuid5
 import msgspec
 import stripe
 
-from adapters.providers.stripe.calls import code_of, key_of, name_of, reference, told
-from adapters.providers.stripe.intents import among, asked_for, references, reply_of, unknown
-from domain.errors import Invalid
+from adapters.providers.stripe.calls import found, key_of, made, name_of, told, unknown
+from adapters.providers.stripe.intents import among, asked_for, references, reply_of
 from domain.payment import Order, Reply, SetUp, SetUpReply, State
 
 PAGE = "cs_"
@@ -30,28 +29,13 @@ class Pages:
 
     def create(self, order: Order) -> Reply:
         """A page on which the customer pays one order; it bears our references, and so does what is paid there."""
-        try:
-            wanted = self._wanted(order)
-            return page_reply(self._sessions.create(wanted, key_of(order.attempt, "create")))
-        except Invalid as error:
-            return Reply("cancelled", code=error.code, text=str(error))
-        except stripe.InvalidRequestError as error:
-            return Reply("cancelled", code=code_of(error), text=told(error))
-        except stripe.StripeError as error:
-            return unknown(error)
+        key = key_of(order.attempt, "create")
+        return made(lambda: page_reply(self._sessions.create(self._wanted(order), key)))
 
     def find(self, order: Order) -> Reply | None:
         """The page that bears the attempt's id, among those made since the attempt was opened."""
         wanted: Any = {"limit": 100, "expand": ["data.payment_intent"], **among(order)}
-        try:
-            for session in self._sessions.list(wanted).auto_paging_iter():
-                if reference(session, "attempt") == str(order.attempt):
-                    return page_reply(session)
-        except stripe.InvalidRequestError:
-            return None
-        except stripe.StripeError as error:
-            return unknown(error)
-        return None
+        return found(order, lambda: self._sessions.list(wanted).auto_paging_iter(), page_reply)
 
     def look(self, object_id: str) -> Reply:
         """Reads the page and what was paid on it."""

@@ -1,0 +1,143 @@
+"""Credit of accounts: the rule that keeps it or pays it out, what goes out, and what finance is to pay."""
+
+from __future__ import annotations
+
+from decimal import Decimal
+from typing import Annotated, Any
+
+import typer
+
+from adapters.bootstrap import Tally
+from adapters.bootstrap.payments import payer_of
+from adapters.cli.accounts import Reference
+from adapters.cli.session import After, Limit, OptionalDay, money, opened, progress, show, table_of, today
+from domain.application.accounts import SetCreditRule, account_named
+from domain.application.payouts import FailPayout
+from domain.credit_rule import KEEP, WHEN, CreditRule
+from domain.errors import Conflict, Invalid
+from domain.money import minor
+from jobs.payout import Paid, credit_of, payout_named
+
+PAYOUTS = """SELECT p.reference, a.reference, a.name, p.currency, p.amount, p.opened_on, p.state, p.transfer, p.why,
+(SELECT string_agg(DISTINCT t.iban, ', ') FROM unnest(p.receipts) AS r(receipt)
+    JOIN bank_transfer t ON 'bank:' || t.transfer = r.receipt WHERE t.iban <> '')
+FROM payout_v1 p JOIN account_v1 a USING (bucket, account)
+WHERE p.reference > %s AND (%s OR p.state = 'open') ORDER BY p.reference LIMIT %s"""
+PROPOSED = ["reference", "account", "name", "currency", "amount", "opened on", "state", "transfer", "why", "came from"]
+WAYS = ["account", "currency", "amount", "by", "of", "state"]
+
+
+def register(accounts: typer.Typer, payments: typer.Typer) -> None:
+    """Adds the commands to `tally accounts` and `tally payments`."""
+    accounts.command("credit")(credit)
+    payments.command("pay-out")(pay_out)
+    payments.command("payouts")(payouts)
+    payments.command("take-back")(take_back)
+
+
+def credit(
+    reference: Reference,
+    pay_out: Annotated[str, typer.Option(help="never, idle or leaving: when credit is paid out")] = "",
+    after: Annotated[int | None, typer.Option(help="days without any movement of money")] = None,
+    over: Annotated[str, typer.Option(help="so much or less is kept: 5.00, in the account's currency")] = "",
+    packages: Annotated[bool, typer.Option("--packages", help="the rule of its packages again")] = False,
+) -> None:
+    """Shows the credit of an account and by which rule it is kept, or gives it a rule of its own.
+
+    idle pays out when nothing is open or due and no money moved for some days; leaving when, besides, no license runs.
+    """
+    with opened() as tally:
+        if pay_out or packages:
+            rule = None if packages else _rule(tally, reference, pay_out, after, over)
+            if packages and (pay_out or after is not None or over):
+                raise Invalid("say --packages, or a rule of its own")
+            tally.billing.execute(SetCreditRule(reference, rule))
+        elif after is not None or over:
+            raise Invalid("say --pay-out too: never, idle or leaving")
+        tally.follower().catch_up()
+        found = credit_of(tally.billing, tally.pool, account_named(tally.billing, reference), today())
+    answer = {"account": reference, "rule": found.rule, "whose": found.whose, "credit": found.credit,
+              "on its way": found.on_its_way}  # fmt: skip
+    names = sorted({*found.credit, *found.on_its_way})
+    rows = [(money(found.credit.get(c, 0), c), money(found.on_its_way.get(c, 0), c)) for c in names]
+    title = f"{reference}: {_said(found.rule)} ({found.whose})"
+    show(answer, table_of(title, ["credit", "on its way back"], rows, right=["credit", "on its way back"]))
+
+
+def _rule(tally: Tally, reference: str, pay_out: str, after: int | None, over: str) -> CreditRule:
+    if pay_out not in WHEN:
+        raise Invalid(f"{pay_out!r} is none of {', '.join(WHEN)}")
+    currency = account_named(tally.billing, reference).currency
+    if over:
+        minor(over, currency)
+    kept = ((currency, Decimal(over)),) if over else ()
+    return CreditRule(pay_out, KEEP.after if after is None else after, kept)
+
+
+def _said(rule: CreditRule) -> str:
+    if rule.pay_out == "never":
+        return "credit is kept"
+    over = "".join(f", over {amount} {currency}" for currency, amount in rule.over)
+    return f"credit is paid out when {rule.pay_out} for {rule.after} days{over}"
+
+
+def pay_out(
+    on: OptionalDay = None,
+    preview: Annotated[bool, typer.Option("--preview", help="only show what would go out, and change nothing")] = False,
+) -> None:
+    """Pays out credit that nobody needs, by the rules of accounts and packages; a second time it finds nothing.
+
+    What a provider brought goes back as a refund; the rest is listed by `tally payments payouts` for finance to pay.
+    The scheduler does the same each day. Nothing goes while an invoice is open, a bill is due, or a dispute is open.
+    """
+    if on and on > today() and not preview:
+        raise Invalid(f"{on} is yet to come: what would go out then can only be previewed")
+    with opened() as tally:
+        payer = payer_of(tally)
+        if preview:
+            paid = payer.preview(on or today())
+        else:
+            with progress("paying out", None) as done:
+                paid = payer.pay_out(on or today(), progress=done)
+    answer = {"ways": [dict(zip(WAYS, way, strict=True)) for way in paid.ways], "kept": dict(paid.kept)}
+    show(answer, _table(paid))
+
+
+def _table(paid: Paid) -> Any:
+    kept = "; ".join(f"{number} kept: {why}" for why, number in sorted(paid.kept.items()))
+    if not paid.ways:
+        return f"nothing is paid out. {kept}".rstrip()
+    rows = [(way.account, money(way.amount, way.currency), way.by, way.name, way.state) for way in paid.ways]
+    names = [name for name in WAYS if name != "currency"]
+    return table_of(f"Credit that goes out. {kept}".rstrip(), names, rows, right=["amount"])
+
+
+def payouts(
+    everything: Annotated[bool, typer.Option("--all", help="those that were paid or failed too")] = False,
+    limit: Limit = 50,
+    after: After = "",
+) -> None:
+    """Lists what finance is to pay out by bank: to whom, how much, and the reference that the transfer has to bear.
+
+    The bank's next statement shows the transfer (`tally bank import`), and books it.
+    """
+    with opened() as tally:
+        tally.follower().catch_up()
+        with tally.pool.connection() as connection:
+            rows = connection.execute(PAYOUTS.encode(), [after, everything, limit]).fetchall()
+    answer = [dict(zip(PROPOSED, row, strict=True)) for row in rows]
+    printed = [(ref, a, name, money(amount, c), *rest) for ref, a, name, c, amount, *rest in rows]
+    show(answer, table_of("Payouts", [name for name in PROPOSED if name != "currency"], printed, right=["amount"]))
+
+
+def take_back(
+    reference: Annotated[str, typer.Argument(help="of the payout, as `tally payments payouts` shows it")],
+    why: Annotated[str, typer.Option(help="for the books")] = "",
+) -> None:
+    """Takes back a payout that finance did not make: its money is credit again, and the days of the rule begin anew."""
+    with opened() as tally:
+        tally.follower().catch_up()
+        found = payout_named(tally.pool, reference)
+        if not tally.billing.execute(FailPayout(found.payout, today(), why)):
+            raise Conflict(f"{reference} was taken back before")
+    show({"reference": reference, "state": "failed"}, f"{reference} is not paid out: it is credit again")

@@ -1,0 +1,111 @@
+"""One step along the log: what it takes is locked, read once, handed to every projection that wants it, and tracked.
+
+All of it happens in the caller's transaction, so that a step is there wholly or not at all. Source: ADR-0031.
+"""
+
+from __future__ import annotations
+
+from collections import Counter, defaultdict
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from typing import NamedTuple
+
+from domain.identity import ALL_BUCKETS
+from projections.parking import Shares
+from projections.projection import Cursor, Entry, Projection, Shared
+
+TakeIn = Callable[[Cursor, Shares], None]
+
+BATCH = 20_000
+"""About as many events are taken in together."""
+BUCKETS_AT_ONCE = 256
+"""The most that one step takes, so that others find work too."""
+
+CLAIM = """
+SELECT t.projection, t.bucket, t.position, h.position FROM tracking t JOIN bucket_head h ON h.bucket = t.bucket
+WHERE t.projection = ANY(%b) AND t.bucket = ANY(%b::smallint[]) AND t.position < h.position
+ORDER BY (t.bucket + %b) %% %b, t.projection LIMIT %b FOR UPDATE OF t SKIP LOCKED"""
+"""A row that somebody moved on meanwhile is locked as it is now, or passed over when nothing is left to follow."""
+READ = """
+SELECT e.* FROM unnest(%b::smallint[], %b::bigint[], %b::bigint[]) AS s(bucket, after, upto), LATERAL (
+SELECT bucket, position, stream, version, topic, state FROM event
+WHERE bucket = s.bucket AND position > s.after AND position <= s.upto
+AND split_part(topic, '.', 1) = ANY(%b) OFFSET 0) e"""
+"""One index range for each bucket: OFFSET keeps the planner from joining with the whole log."""
+TRACK = """
+UPDATE tracking t SET position = n.position FROM unnest(%b::text[], %b::smallint[], %b::bigint[])
+AS n(projection, bucket, position) WHERE t.bucket = n.bucket AND t.projection = n.projection"""
+
+
+class Stretch(NamedTuple):
+    """What a projection takes in of a bucket: positions after `after`, up to `upto`, which is the same for all."""
+
+    projection: str
+    bucket: int
+    after: int
+    upto: int
+
+
+def claim(cursor: Cursor, projections: Iterable[str], buckets: Iterable[int], turn: int) -> list[Stretch]:
+    """What nobody else works on, with as much of each bucket as makes about one batch together.
+
+    Shapes: `turn` is the bucket to begin at; followers that begin at different ones get less into each other's way.
+    """
+    names = list(projections)
+    where = [names, list(buckets), ALL_BUCKETS - turn, ALL_BUCKETS, BUCKETS_AT_ONCE * len(names)]
+    found = cursor.execute(CLAIM, where).fetchall()
+    lowest: dict[int, int] = {}
+    for _, bucket, after, _ in found:
+        lowest[bucket] = min(after, lowest.get(bucket, after))
+    room = max(BATCH // max(len(lowest), 1), 20)
+    stretches = [Stretch(name, bucket, after, min(head, lowest[bucket] + room)) for name, bucket, after, head in found]
+    return [one for one in stretches if one.after < one.upto]
+
+
+def whole_log(cursor: Cursor, projection: str) -> Iterator[list[Stretch]]:
+    """Everything that there is, a batch at a time; at most one stretch of a bucket is in a batch."""
+    batch: list[Stretch] = []
+    held = 0
+    for bucket, head in cursor.execute("SELECT bucket, position FROM bucket_head WHERE position > 0").fetchall():
+        for after in range(0, head, BATCH):
+            batch.append(Stretch(projection, bucket, after, min(after + BATCH, head)))
+            held += batch[-1].upto - after
+            if held >= BATCH:
+                yield batch
+                batch, held = [], 0
+    yield batch
+
+
+def follow(cursor: Cursor, projections: Mapping[str, Projection], stretches: Sequence[Stretch], take_in: TakeIn) -> int:
+    """Takes stretches in and moves the tracking with them; how many events that is.
+
+    Positions have no gaps, so none is skipped.
+    """
+    if not stretches:
+        return 0
+    afters: dict[str, dict[int, int]] = defaultdict(dict)
+    spans: dict[int, tuple[int, int]] = {}
+    for name, bucket, after, upto in stretches:
+        afters[name][bucket] = after
+        spans[bucket] = min(after, spans.get(bucket, (after, upto))[0]), upto
+    takers = [projections[name] for name in afters]
+    entries = _read(cursor, spans, takers)
+    take_in(cursor, {taker: _share(taker, afters[taker.name], entries) for taker in takers})
+    names, buckets, _, uptos = map(list, zip(*stretches, strict=True))
+    cursor.execute(TRACK, [names, buckets, uptos])
+    return sum(upto - after for after, upto in spans.values())
+
+
+def _read(cursor: Cursor, spans: Mapping[int, tuple[int, int]], takers: Sequence[Projection]) -> list[Entry]:
+    """The events that anybody wants, in order inside each bucket."""
+    afters, uptos = map(list, zip(*spans.values(), strict=True))
+    wanted = Counter(word for taker in takers for word in taker.topics)
+    rows = cursor.execute(READ, [list(spans), afters, uptos, list(wanted)]).fetchall()
+    makes = {topic: Shared if wanted[topic.partition(".")[0]] > 1 else Entry for topic in {row[4] for row in rows}}
+    return [makes[row[4]]._make(row) for row in sorted(rows)]
+
+
+def _share(taker: Projection, afters: Mapping[int, int], entries: Sequence[Entry]) -> list[Entry]:
+    """What one projection wants and has not had."""
+    topics = {topic for topic in {entry.topic for entry in entries} if topic.partition(".")[0] in taker.topics}
+    wanted = [entry for entry in entries if entry.topic in topics] if topics else []
+    return [entry for entry in wanted if afters.get(entry.bucket, entry.position) < entry.position]
