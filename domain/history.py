@@ -35,13 +35,6 @@ class History(NamedTuple):
     account: UUID
     facts: bytes
 
-    def located(self) -> list[Located]:
-        """The events, with the account's name put back, and without the license's reference."""
-        facts = unpack(self.license, self.facts)
-        started = facts[0].body
-        assert isinstance(started, LicenseStarted)
-        return [facts[0]._replace(body=msgspec.structs.replace(started, account=self.account)), *facts[1:]]
-
     def followed_by(self, facts: Iterable[Located]) -> History:
         """The history with more events behind it."""
         return self._replace(facts=self.facts + b"".join(_packed(fact) for fact in facts))
