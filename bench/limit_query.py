@@ -72,7 +72,7 @@ def _our_rate(program: Path | None, dsn: str) -> float:
     if not program:
         return _rate(dsn, FACTS, _license)
     asked = FACTS.replace("%s", "{}").format("x.bucket", "x.license", int(Kind.COUNTED_USERS))
-    asked = asked.replace("FROM basis_v1 WHERE", "FROM numbered x, basis_v1 b WHERE x.n = :n AND").replace(
+    asked = asked.replace("FROM basis_v2 WHERE", "FROM numbered x, basis_v2 b WHERE x.n = :n AND").replace(
         " bucket =", " b.bucket ="
     )
     with NamedTemporaryFile("w", suffix=".sql") as script:

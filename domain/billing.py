@@ -14,7 +14,6 @@ from uuid import UUID
 
 from domain.account import Account
 from domain.charge import Charge, Counts, Missing
-from domain.counted_users import day_counts
 from domain.counting import DayCounts
 from domain.coverage import Coverage
 from domain.difference import Difference, NewLine, difference
@@ -22,19 +21,19 @@ from domain.document import Draft, draft
 from domain.errors import NotFound
 from domain.events import account as account_events
 from domain.events.documents import Line, Ref
+from domain.history import History, Located
 from domain.owed import charges
-from domain.terms import Located, Packages, Stream, nameless_terms, names_of
+from domain.terms import BilledTo, Packages, Stream, nameless_terms, refs_of, stream_of
 
 NOTHING = DayCounts()
 
 
 class Standing(NamedTuple):
-    """All that is known of one license: its facts, those of its account, its counts, and the lines issued for it."""
+    """All that is known of one license: its history, who pays, its counts, and the lines issued for it."""
 
-    license: UUID
-    facts: Sequence[Located]
-    account_facts: Sequence[Located]
-    count_facts: Sequence[Located]
+    history: History
+    account: BilledTo
+    counts: Mapping[str, DayCounts]
     lines: Sequence[tuple[Ref, Stream, Line]]
 
 
@@ -47,32 +46,22 @@ class Found(NamedTuple):
 
 def found(standing: Standing, target: date, packages: Packages) -> Found:
     """The difference of one license on a day."""
-    on, billed, counts = target.toordinal(), Coverage(standing.lines), day_counts(standing.count_facts)
+    history, account, counts, lines = standing
+    on, billed = target.toordinal(), Coverage(lines)
     owed, missing = charged(
-        standing.facts,
-        standing.account_facts,
-        packages,
-        lambda counter: counts.get(counter, NOTHING),
-        on,
-        billed.horizon(),
+        history, account, packages, lambda counter: counts.get(counter, NOTHING), on, billed.horizon()
     )
     return Found(difference(owed, billed, on), missing)
 
 
 def charged(
-    license_facts: Sequence[Located],
-    account_facts: Sequence[Located],
-    packages: Packages,
-    counts: Counts,
-    target: int,
-    horizon: int,
+    history: History, account: BilledTo, packages: Packages, counts: Counts, target: int, horizon: int
 ) -> tuple[list[Charge], list[Missing]]:
     """What one license owes, and what could not be told: names are put on last, what is nameless is shared."""
-    names = names_of(license_facts)
-    owed, missing = charges(nameless_terms(names, license_facts, account_facts, packages), counts, target, horizon)
+    owed, missing = charges(nameless_terms(history, account, packages), counts, target, horizon)
     return (
-        [Charge(names.stream(one.stream), one.rating, names.refs(one.reasons)) for one in owed],
-        [Missing(names.stream(one.stream), one.counter, one.start, one.end) for one in missing],
+        [Charge(stream_of(history, one.stream), one.rating, refs_of(history, one.reasons)) for one in owed],
+        [Missing(stream_of(history, one.stream), one.counter, one.start, one.end) for one in missing],
     )
 
 

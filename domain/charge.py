@@ -12,7 +12,6 @@ from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
-from typing import NamedTuple
 
 import msgspec
 
@@ -68,7 +67,7 @@ def _amount(rating: Rating, start: int, end: int) -> int:
     return part(rating.price, rating.base_start, rating.base_end, rating.month_days, start, end)
 
 
-class Charge(NamedTuple):
+class Charge(msgspec.Struct, frozen=True, eq=False):
     """One thing owed: whose it is, what it comes to, and the events that are the reasons."""
 
     stream: Stream

@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from datetime import date
 from uuid import UUID
 
+import msgspec
+
 from domain.aggregate import Aggregate
-from domain.counting import DayCounts
+from domain.counting import DayCounts, Days, Run
 from domain.events import Event
 from domain.events import counted_users as events
+from domain.events.documents import Ref
 from domain.identity import Kind, bucket_of, make_id
 from domain.period import Span
-from domain.terms import Located
 
 
 def counted_users_id(license: UUID, counter: str, month: date) -> UUID:
@@ -46,30 +48,60 @@ class CountedUsers(Aggregate):
                 self.closed = event
 
 
-def day_counts(facts: Iterable[Located]) -> dict[str, DayCounts]:
+class PackedCounts(msgspec.Struct, frozen=True, array_like=True, gc=False):
+    """What one event says of a counter, as the billing basis keeps it.
+
+    Shapes: `version` of the event in its stream; a quantity for each day from the ordinal `first` on, None for a day
+    without a reading; `distinct` subjects of all these days where they were closed.
+    """
+
+    version: int
+    counter: str
+    first: int
+    quantities: tuple[int | None, ...]
+    distinct: int | None = None
+
+
+_ENCODER = msgspec.json.Encoder()
+_DECODER = msgspec.json.Decoder(PackedCounts)
+
+
+def counts_of(version: int, event: events.CountEvent) -> PackedCounts:
+    """What an event says, day by day."""
+    if isinstance(event, events.CountsClosed):
+        return PackedCounts(version, event.counter, event.start.toordinal(), event.daily, event.distinct)
+    assert isinstance(event, events.ReadingsRecorded)
+    read = {reading.day.toordinal(): reading.quantity for reading in event.readings}
+    first, last = min(read, default=0), max(read, default=-1)
+    return PackedCounts(version, event.counter, first, tuple(map(read.get, range(first, last + 1))))
+
+
+def pack_counts(counts: PackedCounts) -> bytes:
+    """As a line of the billing basis."""
+    return _ENCODER.encode(counts) + b"\n"
+
+
+def unpack_counts(facts: bytes) -> Sequence[PackedCounts]:
+    """The counts of a stream, in order."""
+    return _DECODER.decode_lines(facts)
+
+
+def day_counts(counted: Iterable[tuple[UUID, Iterable[PackedCounts]]]) -> dict[str, DayCounts]:
     """What is known of each counter of a license: for every day what was recorded last.
 
-    Shapes: facts of one license's counters, in order inside each stream.
+    Shapes: the streams of the license's counters, each with what its events say, in order.
     """
-    days: dict[str, dict[int, int]] = {}
-    distinct: dict[str, dict[Span, int]] = {}
-    reasons: dict[str, list[tuple[int, int, tuple[object, int]]]] = {}
-    for ref, event in facts:
-        if isinstance(event, events.ReadingsRecorded):
-            found = {reading.day.toordinal(): reading.quantity for reading in event.readings}
-        elif isinstance(event, events.CountsClosed):
-            start = event.start.toordinal()
-            found = dict(enumerate(event.daily, start=start))
-            distinct.setdefault(event.counter, {})[start, event.end.toordinal()] = event.distinct
-        else:
-            continue
-        if not found:
-            continue
-        if event.counter in days:
-            days[event.counter].update(found)
-        else:
-            days[event.counter] = found
-        reasons.setdefault(event.counter, []).append((min(found), max(found), ref))
+    told: dict[str, tuple[list[Run], dict[Span, int], list[tuple[int, int, Ref]]]] = {}
+    for stream, found in counted:
+        for one in found:
+            if one.counter not in told:
+                told[one.counter] = ([], {}, [])
+            runs, distinct, reasons = told[one.counter]
+            first, end = one.first, one.first + len(one.quantities)
+            runs.append((first, one.quantities))
+            reasons.append((first, end - 1, (stream, one.version)))
+            if one.distinct is not None:
+                distinct[first, end] = one.distinct
     return {
-        counter: DayCounts(found, distinct.get(counter, {}), tuple(reasons[counter])) for counter, found in days.items()
+        counter: DayCounts(Days(runs), distinct, tuple(reasons)) for counter, (runs, distinct, reasons) in told.items()
     }

@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from calendar import monthrange
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 from functools import lru_cache
@@ -26,6 +26,59 @@ from domain.period import OPEN_END, Span, intersection
 
 Observation = tuple[int, str]
 """A subject seen on a day: (ordinal of the local day, subject)."""
+
+
+Run = tuple[int, Sequence[int | None]]
+"""Quantities of days in a row: the first day, and a quantity for each or None."""
+
+
+class Days(Mapping[int, int]):
+    """Quantities by day as they were recorded: runs of days in a row, of which a later one supersedes an earlier one.
+
+    It costs nothing to make and finds the days of a period by a slice: a run asks each license for one period or two.
+    """
+
+    __slots__ = ("_runs",)
+
+    def __init__(self, runs: Sequence[Run]) -> None:
+        self._runs = runs
+
+    def between(self, start: int, end: int) -> Sequence[int]:
+        """The quantities of the days [start, end) that have one, in order."""
+        touching = self._touching(start, end)
+        if len(touching) != 1:
+            return list(self.during(start, end).values())
+        first, quantities = touching[0]
+        inside = quantities[max(start - first, 0) : end - first]
+        return [one for one in inside if one is not None] if None in inside else inside  # type: ignore[return-value]
+
+    def during(self, start: int, end: int) -> dict[int, int]:
+        """The days [start, end) that have a quantity, in order, with it."""
+        days = _laid(self._touching(start, end))
+        return {day: days[day] for day in range(start, end) if day in days}
+
+    def _touching(self, start: int, end: int) -> Sequence[Run]:
+        return [run for run in self._runs if run[0] < end and run[0] + len(run[1]) > start]
+
+    def items(self) -> ItemsView[int, int]:
+        return _laid(self._runs).items()
+
+    def __getitem__(self, day: int) -> int:
+        return _laid(self._touching(day, day + 1))[day]
+
+    def __iter__(self) -> Iterator[int]:
+        return iter(_laid(self._runs))
+
+    def __len__(self) -> int:
+        return len(_laid(self._runs))
+
+
+def _laid(runs: Iterable[Run]) -> dict[int, int]:
+    """Runs laid over each other."""
+    days: dict[int, int] = {}
+    for first, quantities in runs:
+        days.update((day, one) for day, one in enumerate(quantities, first) if one is not None)
+    return days
 
 
 class DayCounts(msgspec.Struct, frozen=True):
@@ -249,7 +302,7 @@ def measure(counting: Counting, counts: DayCounts, start: int, end: int) -> Frac
         return None if whole is None else Fraction(whole)
     if counting.measure == "snapshot":
         return _snapshot(counting.snapshot_day, counts, start, end)
-    readings = [quantity for quantity in map(counts.days.get, range(start, end)) if quantity is not None]
+    readings = _between(counts.days, start, end)
     if not readings:
         return None
     if counting.measure == "peak":
@@ -257,6 +310,13 @@ def measure(counting: Counting, counts: DayCounts, start: int, end: int) -> Frac
     if counting.measure == "average":
         return Fraction(sum(readings), len(readings))
     return Fraction(sum(readings) if counting.measure == "sum" else readings[-1])
+
+
+def _between(days: Mapping[int, int], start: int, end: int) -> Sequence[int]:
+    """The quantities of the days [start, end) that have one, in order."""
+    if isinstance(days, Days):
+        return days.between(start, end)
+    return [days[ordinal] for ordinal in range(start, end) if ordinal in days]
 
 
 @lru_cache(maxsize=4096)
@@ -267,7 +327,8 @@ def units(number: int) -> Fraction:
 
 def levels(counts: DayCounts, start: int, end: int) -> Iterator[tuple[int, int]]:
     """The days of a period on which something was read, and what: it holds until the next."""
-    return ((ordinal, counts.days[ordinal]) for ordinal in range(start, end) if ordinal in counts.days)
+    days = counts.days.during(start, end) if isinstance(counts.days, Days) else counts.days
+    return ((ordinal, days[ordinal]) for ordinal in range(start, end) if ordinal in days)
 
 
 def _snapshot(day_of_month: int, counts: DayCounts, start: int, end: int) -> Fraction | None:

@@ -101,7 +101,7 @@ class Coverage:
 
     def live(self) -> list[Billed]:
         """The charges that still cover days."""
-        return [billed for billed in self.charges.values() if billed.spans]
+        return [billed for billed in self.charges.values() if billed.spans] if self.charges else []
 
     def given_back(self) -> list[Billed]:
         """The reversals whose days have not come back, the latest first."""
@@ -122,4 +122,4 @@ class Coverage:
 
     def horizon(self) -> int:
         """The first day that nothing covers any more."""
-        return max((billed.spans[-1][1] for billed in self.live()), default=0)
+        return max([billed.spans[-1][1] for billed in self.live()], default=0)

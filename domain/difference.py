@@ -10,6 +10,8 @@ from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Literal, NamedTuple
 
+import msgspec
+
 from domain.charge import Charge, Rating
 from domain.coverage import Billed, Coverage
 from domain.package_version import Proration
@@ -17,7 +19,7 @@ from domain.period import Span, common, intersection, subtract, union
 from domain.terms import Stream
 
 
-class NewLine(NamedTuple):
+class NewLine(msgspec.Struct, frozen=True, eq=False):
     """A line to be issued: a charge, a reinstatement (a charge that names the reversal it undoes), or a reversal.
 
     Units: `amount` in minor units; `tax` is None where it is still to be computed on the document.
@@ -48,21 +50,33 @@ def difference(owed: Sequence[Charge], billed: Coverage, target: int) -> Differe
     """
     found = Difference([], [])
     all_given_back = billed.given_back()
-    for stream, (charges, lines) in _by_stream(owed, billed).items():
+    for charges, lines in _by_stream(owed, billed):
         policy = _policy(charges)
         finder = _atomic if _is_atomic(charges, lines) else _divisible
+        stream = (charges or lines)[0].stream
         given_back = [taken for taken in all_given_back if taken.stream == stream]
         finder(found, charges, lines, given_back, target, policy, _MATCH[policy.match_on])
     return found
 
 
-def _by_stream(owed: Iterable[Charge], billed: Coverage) -> dict[Stream, tuple[list[Charge], list[Billed]]]:
-    streams: dict[Stream, tuple[list[Charge], list[Billed]]] = {}
+def _by_stream(owed: Iterable[Charge], billed: Coverage) -> Iterable[tuple[list[Charge], list[Billed]]]:
+    streams: dict[tuple[str, int, str], tuple[list[Charge], list[Billed]]] = {}
     for charge in owed:
-        streams.setdefault(charge.stream, ([], []))[0].append(charge)
+        _of_stream(streams, charge.stream)[0].append(charge)
     for line in billed.live():
-        streams.setdefault(line.stream, ([], []))[1].append(line)
-    return streams
+        _of_stream(streams, line.stream)[1].append(line)
+    return streams.values()
+
+
+def _of_stream(
+    streams: dict[tuple[str, int, str], tuple[list[Charge], list[Billed]]], stream: Stream
+) -> tuple[list[Charge], list[Billed]]:
+    """What is kept of a stream of the one license; the number of an identifier is found faster than itself."""
+    _, component, payer, currency = stream
+    key = (component, payer.int, currency)
+    if key not in streams:
+        streams[key] = ([], [])
+    return streams[key]
 
 
 def _is_atomic(charges: Sequence[Charge], lines: Sequence[Billed]) -> bool:
@@ -117,9 +131,9 @@ def _kept(
 ) -> list[Span]:
     """The days that stay billed; the reversals of all others are added to what was found."""
     entitled: dict[Key, list[Span]] = defaultdict(list)
-    for _, rating, _ in charges:
+    for rating in (charge.rating for charge in charges):
         entitled[match.owed(rating)].append((rating.start, rating.end))
-    wanted = sorted((rating.start, rating.end) for _, rating, _ in charges if rating.due)
+    wanted = sorted((charge.rating.start, charge.rating.end) for charge in charges if charge.rating.due)
     kept: list[Span] = []
     for line in lines:
         owed = union(entitled.get(match.billed(line), ()))

@@ -15,9 +15,9 @@ import msgspec
 from domain.charge import Rating
 from domain.difference import NewLine
 from domain.events.documents import Line, TaxTotal
+from domain.history import LICENSE
 from domain.money import allocate, rounded
 from domain.period import day
-from domain.terms import LICENSE
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -55,13 +55,12 @@ def _order(line: NewLine) -> tuple[object, ...]:
 def _taxes(lines: Sequence[NewLine], percent: Decimal) -> list[int]:
     """The tax of each line: carried by those that undo another, allocated from the document's total for the rest."""
     fresh = [line.amount for line in lines if line.tax is None]
-    numerator, denominator = percent.as_integer_ratio()
-    shares = iter(_spread(rounded(numerator * sum(fresh), denominator * 100), fresh))
-    return [next(shares) if line.tax is None else line.tax for line in lines]
-
-
-def _spread(total: int, weights: Sequence[int]) -> list[int]:
-    return allocate(total, weights) if sum(weights) else [0] * len(weights)
+    net, (numerator, denominator) = sum(fresh), percent.as_integer_ratio()
+    shares = allocate(rounded(numerator * net, denominator * 100), fresh) if net else [0] * len(fresh)
+    if len(shares) == len(lines):
+        return shares
+    left = iter(shares)
+    return [next(left) if line.tax is None else line.tax for line in lines]
 
 
 def _line(number: int, new: NewLine, tax: int, percent: Decimal) -> Line:
@@ -128,4 +127,4 @@ def _totals(lines: Iterable[Line]) -> tuple[TaxTotal, ...]:
     for line in lines:
         net, tax = sums.get(line.tax_percent, (0, 0))
         sums[line.tax_percent] = net + line.amount, tax + line.tax
-    return tuple([TaxTotal(percent, net, tax) for percent, (net, tax) in sorted(sums.items())])
+    return tuple([TaxTotal(percent, *sums[percent]) for percent in sorted(sums)])

@@ -23,6 +23,7 @@ ALL_BUCKETS = 1040
 _VERSION_8 = 0x8 << 76
 _VARIANT = 0b10 << 62
 _UUID = msgspec.msgpack.Decoder(UUID)
+_LENGTHS = [length.to_bytes(4, "big") for length in range(256)]
 _HASHED_BITS = ~((0xF << 76) | (0b11 << 62)) & ((1 << 96) - 1)
 
 
@@ -47,10 +48,13 @@ class Kind(IntEnum):
 
 def digest(*names: object, size: int = 16) -> bytes:
     """A stable hash of names, safe against moving a border between two of them (each is length-prefixed)."""
-    hashed = _blank(size).copy()
+    parts: list[bytes] = []
     for name in names:
         part = _as_bytes(name)
-        hashed.update(len(part).to_bytes(4, "big") + part)
+        size_of = len(part)
+        parts += (_LENGTHS[size_of] if size_of < 256 else size_of.to_bytes(4, "big"), part)
+    hashed = _blank(size).copy()
+    hashed.update(b"".join(parts))
     return hashed.digest()
 
 

@@ -18,29 +18,20 @@ from uuid import UUID
 import msgspec
 
 from domain.errors import IntegrityError
-from domain.events import Event, decode, encode
+from domain.events import Event
 from domain.events import account as account_events
 from domain.events import license as license_events
 from domain.events.documents import Ref
 from domain.grid import Cadence, Grid
+from domain.history import LICENSE, OWNER, History, Located, unpack
 from domain.package_version import Component, PackageVersion
 from domain.period import OPEN_END, Span, common, span, subtract
 from domain.served import pauses, served, served_around
 
 T = TypeVar("T")
 
-LICENSE, OWNER = UUID(int=0), UUID(int=1)
-"""Stand for a license and its account where it does not matter which they are."""
-
 MONDAY = 1
 """The ordinal that calendar billing counts days and weeks from: 1 January of year 1, a Monday."""
-
-
-class Located(NamedTuple):
-    """An event and where it stands in the log."""
-
-    ref: Ref
-    body: Event
 
 
 class Stream(NamedTuple):
@@ -114,74 +105,59 @@ Packages = Callable[[str, int], PackageVersion]
 """Finds a published version of a package."""
 
 
-class Names(NamedTuple):
-    """Whose terms they are: what stands in the place of LICENSE and OWNER."""
-
-    license: UUID
-    account: UUID
-
-    def stream(self, stream: Stream) -> Stream:
-        """The stream of this license."""
-        payer = self.account if stream.payer is OWNER else stream.payer
-        return Stream(self.license, stream.component, payer, stream.currency)
-
-    def refs(self, refs: Iterable[Ref]) -> tuple[Ref, ...]:
-        """The events of this license and its account; those of others stay."""
-        return tuple(
-            [(self.license if who is LICENSE else self.account if who is OWNER else who, n) for who, n in refs]
-        )
+def stream_of(history: History, stream: Stream) -> Stream:
+    """The stream with names put on."""
+    payer = history.account if stream.payer is OWNER else stream.payer
+    return Stream(history.license, stream.component, payer, stream.currency)
 
 
-def names_of(license_facts: Sequence[Located]) -> Names:
-    """Which license it is, and whose. Raises: IntegrityError when it was never started."""
-    started = license_facts[0].body if license_facts else None
-    if not isinstance(started, license_events.LicenseStarted):
-        raise IntegrityError("a license has to begin with its start")
-    return Names(license_facts[0].ref[0], started.account)
+def refs_of(history: History, refs: Iterable[Ref]) -> tuple[Ref, ...]:
+    """Events with names put on: those of the license and its account; those of others stay."""
+    license, account, _ = history
+    return tuple([(license if who is LICENSE else account if who is OWNER else who, n) for who, n in refs])
 
 
-def terms(license_facts: Sequence[Located], account_facts: Sequence[Located], packages: Packages) -> list[Terms]:
+def terms(history: History, account: BilledTo, packages: Packages) -> list[Terms]:
     """The terms of every component of a license over its life, sorted by stream and day, neighbours joined.
 
-    Shapes: facts in the order recorded. Raises: IntegrityError when the license was never started.
+    Raises: IntegrityError when the license was never started.
     """
-    names = names_of(license_facts)
-    nameless = nameless_terms(names, license_facts, account_facts, packages)
+    nameless = nameless_terms(history, account, packages)
     replace = msgspec.structs.replace
-    named = (replace(one, stream=names.stream(one.stream), reasons=names.refs(one.reasons)) for one in nameless)
+    named = (
+        replace(one, stream=stream_of(history, one.stream), reasons=refs_of(history, one.reasons)) for one in nameless
+    )
     return sorted(named, key=_place)
 
 
-def nameless_terms(
-    names: Names, license_facts: Iterable[Located], account_facts: Iterable[Located], packages: Packages
-) -> tuple[Terms, ...]:
+def nameless_terms(history: History, account: BilledTo, packages: Packages) -> tuple[Terms, ...]:
     """The terms of a license with LICENSE and OWNER in place of its own and its account's name."""
-    facts, versions = [], []
-    for (_, version), body in license_facts:
-        if isinstance(body, license_events.LicenseStarted):
-            body = msgspec.structs.replace(body, reference="", account=OWNER)
-        if isinstance(body, (license_events.LicenseStarted, license_events.LicenseChanged)):
-            versions.append(packages(body.package, body.version))
-        facts.append((version, body.stored_as, encode(body)))
-    return _folded(tuple(facts), tuple(versions), _billed_to(account_facts, names.account))
+    versions = tuple([packages(*name) for name in _sold(history.facts)])
+    return _folded(history.facts, versions, account)
 
 
 @lru_cache(maxsize=16384)
-def _folded(
-    facts: tuple[tuple[int, str, bytes], ...], versions: tuple[PackageVersion, ...], account: _Account
-) -> tuple[Terms, ...]:
-    """The fold itself, once for each history: of facts as they are stored, and the versions that they name."""
-    located = [Located((LICENSE, version), decode(topic, state)) for version, topic, state in facts]
+def _sold(facts: bytes) -> tuple[tuple[str, int], ...]:
+    """The versions of packages that a history speaks of."""
+    bodies = [body for _, body in unpack(LICENSE, facts)]
+    sold = (license_events.LicenseStarted, license_events.LicenseChanged)
+    return tuple([(body.package, body.version) for body in bodies if isinstance(body, sold)])
+
+
+@lru_cache(maxsize=16384)
+def _folded(facts: bytes, versions: tuple[PackageVersion, ...], account: BilledTo) -> tuple[Terms, ...]:
+    """The fold itself, once for each history and the versions that it speaks of."""
     found = {(version.package, version.version): version for version in versions}
-    return tuple(_joined(_History(located, account, lambda *name: found[name]).pieces()))
+    return tuple(_joined(_History(unpack(LICENSE, facts), account, lambda *name: found[name]).pieces()))
 
 
 class _History:
     """The facts of a license sorted by what they govern."""
 
-    def __init__(self, license_facts: Sequence[Located], account: _Account, packages: Packages) -> None:
+    def __init__(self, license_facts: Sequence[Located], account: BilledTo, packages: Packages) -> None:
         started = license_facts[0].body
-        assert isinstance(started, license_events.LicenseStarted)
+        if not isinstance(started, license_events.LicenseStarted):
+            raise IntegrityError("a license has to begin with its start")
         self.started, self.account = started, account
         self.facts, self.packages = license_facts, packages
         self.service = served(self.started, (body for _, body in license_facts))
@@ -275,7 +251,7 @@ class _History:
         return sorted(pieces)
 
 
-class _Account(NamedTuple):
+class BilledTo(msgspec.Struct, frozen=True, cache_hash=True):
     """Who pays a license, and on which day of the month, over time.
 
     Shapes: (from which day on, what, the event that says so), by day, then as recorded.
@@ -295,23 +271,24 @@ class _Account(NamedTuple):
             yield (start, end), payer, billing_day, tuple(ref for ref in (who, when) if ref)
 
 
-def _billed_to(facts: Iterable[Located], account: UUID) -> _Account:
-    held = _opened(OWNER, 1)
+def billed_to(facts: Iterable[Located], account: UUID) -> BilledTo:
+    """Who pays the licenses of an account, with OWNER in its own place; of an account that is not known, it does."""
+    held, replace = _opened(OWNER, 1), msgspec.structs.replace
     for (_, version), body in facts:
         if isinstance(body, account_events.AccountOpened):
             held = _opened(_payer(body.payer, account), body.billing_day)
         elif isinstance(body, account_events.PayerChanged):
             since = (body.effective_on.toordinal(), _payer(body.payer, account), (OWNER, version))
-            held = held._replace(payers=tuple(sorted((*held.payers, since), key=_since)))
+            held = replace(held, payers=tuple(sorted((*held.payers, since), key=_since)))
         elif isinstance(body, account_events.BillingDayChanged):
             day = (body.effective_on.toordinal(), body.billing_day, (OWNER, version))
-            held = held._replace(days=tuple(sorted((*held.days, day), key=_since)))
+            held = replace(held, days=tuple(sorted((*held.days, day), key=_since)))
     return held
 
 
 @lru_cache
-def _opened(payer: UUID, billing_day: int) -> _Account:
-    return _Account(((0, payer, None),), ((0, billing_day, None),))
+def _opened(payer: UUID, billing_day: int) -> BilledTo:
+    return BilledTo(((0, payer, None),), ((0, billing_day, None),))
 
 
 def _payer(payer: UUID | None, account: UUID) -> UUID:

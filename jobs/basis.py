@@ -17,18 +17,22 @@ from psycopg.types.string import ByteaBinaryLoader
 from psycopg_pool import ConnectionPool
 
 from domain.billing import Standing
+from domain.counted_users import day_counts, unpack_counts
+from domain.counting import DayCounts
 from domain.events.documents import Line, Ref
+from domain.history import History, Located, unpack
 from domain.identity import Kind, uuid_from
-from domain.terms import Located, Stream
-from projections.basis import unpack
+from domain.terms import BilledTo, Stream, billed_to
 
-STREAMS = "SELECT stream, kind, owner, facts FROM basis_v1 WHERE bucket = ANY(%s::smallint[])"
+STREAMS = "SELECT stream, kind, owner, facts FROM basis_v2 WHERE bucket = ANY(%s::smallint[])"
 """In whatever order they lie: sorting would cost more than reading."""
 LINES = """
 SELECT license, document, line, payer, currency, body FROM billed_line WHERE bucket = ANY(%s::smallint[])
 ORDER BY license, generation, document, line"""
-CUT = "SELECT bucket, position FROM tracking WHERE projection = 'basis_v1' AND bucket = ANY(%s::smallint[])"
+CUT = "SELECT bucket, position FROM tracking WHERE projection = 'basis_v2' AND bucket = ANY(%s::smallint[])"
 GENERATION = "SELECT bucket, generation FROM billing_generation WHERE bucket = ANY(%s::smallint[])"
+
+COUNTED_USERS, LICENSE = int(Kind.COUNTED_USERS), int(Kind.LICENSE)
 
 _LINE = msgspec.json.Decoder(Line)
 
@@ -75,21 +79,29 @@ def _arranged(
     lines: dict[UUID, BilledLines],
 ) -> Snapshot:
     """Puts together what belongs to one license; identifiers stay bytes until somebody has to see them."""
-    of_account: dict[bytes, Sequence[Located]] = {}
-    counts: dict[bytes, list[tuple[bytes, bytes]]] = defaultdict(list)
+    accounts: dict[UUID, Sequence[Located]] = {}
+    owners: dict[bytes, tuple[UUID, BilledTo, list[Standing]]] = {}
+    counts: dict[bytes, list[tuple[bytes, bytes]]] = {}
     licenses: list[tuple[bytes, bytes, bytes]] = []
     for stream, kind, owner, facts in streams:
-        if kind == Kind.ACCOUNT:
-            of_account[stream] = unpack(uuid_from(stream), facts)
-        elif kind == Kind.LICENSE:
+        if kind == COUNTED_USERS:
+            counts.setdefault(owner, []).append((stream, facts))
+        elif kind == LICENSE:
             licenses.append((owner, stream, facts))
         else:
-            counts[owner].append((stream, facts))
-    standings: dict[UUID, list[Standing]] = defaultdict(list)
+            account = uuid_from(stream)
+            accounts[account] = found = unpack(account, facts)
+            owners[stream] = (account, billed_to(found, account), [])
     for owner, stream, facts in sorted(licenses):
-        license, account = uuid_from(stream), of_account.get(owner, ())
-        counted = [fact for one, packed in sorted(counts.get(stream, ())) for fact in unpack(uuid_from(one), packed)]
-        own = Standing(license, unpack(license, facts), account, counted, lines.get(license, ()))
-        standings[account[0].ref[0] if account else uuid_from(owner)].append(own)
-    accounts = {facts[0].ref[0]: facts for facts in of_account.values()}
-    return Snapshot(cut, generation, accounts, dict(standings))
+        if owner not in owners:
+            owners[owner] = (uuid_from(owner), billed_to((), uuid_from(owner)), [])
+        account, billed, standings = owners[owner]
+        license = uuid_from(stream)
+        counted = _counts(counts[stream]) if stream in counts else {}
+        standings.append(Standing(History(license, account, facts), billed, counted, lines.get(license, ())))
+    in_order = (owners[owner] for owner in sorted(owners))
+    return Snapshot(cut, generation, accounts, {account: found for account, _, found in in_order if found})
+
+
+def _counts(streams: Sequence[tuple[bytes, bytes]]) -> dict[str, DayCounts]:
+    return day_counts([(uuid_from(stream), unpack_counts(facts)) for stream, facts in sorted(streams)])

@@ -99,7 +99,7 @@ def open_run(
 
 
 def _cut_in_chunks(connection: psycopg.Connection, run: Run) -> None:
-    rows = connection.execute("SELECT bucket, count(*) FROM basis_v1 WHERE kind = 3 GROUP BY bucket ORDER BY bucket")
+    rows = connection.execute("SELECT bucket, count(*) FROM basis_v2 WHERE kind = 3 GROUP BY bucket ORDER BY bucket")
     chosen = None if run.accounts is None else {bucket_of(account) for account in run.accounts}
     sizes = [(bucket, size) for bucket, size in rows if chosen is None or bucket in chosen]
     for number, buckets in enumerate(_chunks(sizes)):
@@ -243,7 +243,7 @@ class _Undone(Exception):
 def _issue(append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context) -> int:
     lines = [line for account in rated if not account.failed for one in account.found for line in one.difference.lines]
     drafts = documents(lines, snapshot.accounts, context.issued_on)
-    return len(issue(append, [Issue(*one) for one in drafts], context))
+    return issue(append, [Issue(*one) for one in drafts], context)
 
 
 def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued: int) -> None:

@@ -23,15 +23,15 @@ from domain.events import decode
 from domain.events import license as license_events
 from domain.events.counted_users import CountsClosed
 from domain.grid import day_in_month, month_of
+from domain.history import Located, unpack
 from domain.identity import bucket_of, digest
 from domain.package_version import Counting
 from domain.period import day
 from domain.ports import Append, Log, NewEvent
-from domain.terms import Located, Packages
+from domain.terms import Packages
 from jobs.count_packing import subject_hash
 from jobs.import_counts import versions_of
 from jobs.observed import names_of, sightings
-from projections.basis import unpack
 
 TOGETHER = 200
 """Marks closed in one transaction."""
@@ -43,7 +43,7 @@ WHERE dirty_from IS NOT NULL OR closed_to < %s ORDER BY bucket, license, counter
 THESE = "unnest(%s::smallint[], %s::uuid[], %s::text[]) AS s(bucket, license, counter)"
 STILL = f"SELECT {MARK} FROM to_close JOIN {THESE} USING (bucket, license, counter)"
 FACTS = """
-SELECT stream, facts FROM basis_v1 JOIN unnest(%s::smallint[], %s::uuid[]) AS s(bucket, stream)
+SELECT stream, owner, facts FROM basis_v2 JOIN unnest(%s::smallint[], %s::uuid[]) AS s(bucket, stream)
 USING (bucket, stream)"""
 CLOSED = """
 SELECT DISTINCT ON (e.stream) e.stream, e.topic, e.state FROM event e
@@ -120,13 +120,11 @@ def _ruled(
 ) -> list[tuple[Mark, Rule]]:
     """Each mark with every definition that its months are counted by; none where nothing says how."""
     licenses = _facts(connection, [mark.license for mark in marks])
-    owners = {license: owner for license, found in licenses.items() if (owner := _owner(found))}
-    accounts = _facts(connection, list(owners.values()))
+    accounts = _facts(connection, [owner for owner, _ in licenses.values()])
+    zones = {account: _zone(facts) for account, (_, facts) in accounts.items()}
+    known = [(mark, *licenses[mark.license]) for mark in marks if mark.license in licenses]
     return [
-        (mark, rule)
-        for mark in marks
-        if mark.license in owners
-        for rule in _rules(licenses[mark.license], _zone(accounts[owners[mark.license]]), packages, mark, through)
+        (mark, rule) for mark, owner, facts in known for rule in _rules(facts, zones[owner], packages, mark, through)
     ]
 
 
@@ -151,14 +149,10 @@ def _rules(facts: Sequence[Located], zone: str, packages: Packages, mark: Mark, 
         yield held
 
 
-def _facts(connection: psycopg.Connection, streams: Sequence[UUID]) -> Mapping[UUID, list[Located]]:
+def _facts(connection: psycopg.Connection, streams: Sequence[UUID]) -> Mapping[UUID, tuple[UUID, list[Located]]]:
+    """The owner of each stream of the basis, and its facts."""
     rows = connection.execute(FACTS, [[bucket_of(stream) for stream in streams], list(streams)]).fetchall()
-    return {stream: list(unpack(stream, facts)) for stream, facts in rows}
-
-
-def _owner(license: Sequence[Located]) -> UUID | None:
-    started = license[0].body
-    return started.account if isinstance(started, license_events.LicenseStarted) else None
+    return {stream: (owner, unpack(stream, facts)) for stream, owner, facts in rows}
 
 
 def _zone(account: Sequence[Located]) -> str:

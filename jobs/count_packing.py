@@ -10,10 +10,10 @@ from itertools import accumulate, count
 from uuid import UUID
 
 from domain.identity import bucket_of
-from jobs import count_fields as fields
 from jobs import count_tables as tables
-from jobs.count_fields import field
+from jobs import fields
 from jobs.count_rows import Batch
+from jobs.fields import field
 
 REMEMBERED = 1 << 17
 """Subjects whose hashes are remembered."""

@@ -10,16 +10,16 @@ import msgspec
 import psycopg
 
 from domain.charge import is_by_day, part
-from domain.counted_users import day_counts
+from domain.counted_users import counts_of, day_counts
 from domain.counting import Named, deciding_day, named, window_start
 from domain.errors import NotFound
 from domain.events import decode
-from domain.events.counted_users import CountsClosed
+from domain.events.counted_users import CountEvent, CountsClosed
 from domain.events.documents import InvoiceIssued, Line, Ref
 from domain.grid import position
 from domain.identity import bucket_of
 from domain.money import exact, written
-from domain.terms import Located, Packages
+from domain.terms import Packages
 from jobs.observed import observations
 
 
@@ -134,9 +134,10 @@ def _names(connection: psycopg.Connection, packages: Packages, line: Line) -> tu
 
 def _observed(connection: psycopg.Connection, packages: Packages, line: Line) -> Iterator[Named]:
     """The names behind each counter of a line: those of the day that decided, or of all days where none did."""
-    facts = [Located(ref, _event(connection, ref)[1]) for ref in line.reasons]
-    zones = {fact.body.counter: fact.body.zone for fact in facts if isinstance(fact.body, CountsClosed)}
-    counts = day_counts(facts)
+    facts = [(ref, _event(connection, ref)[1]) for ref in line.reasons]
+    counted = [(ref, body) for ref, body in facts if isinstance(body, CountEvent)]
+    zones = {body.counter: body.zone for _, body in counted if isinstance(body, CountsClosed)}
+    counts = day_counts((stream, [counts_of(version, body)]) for (stream, version), body in counted)
     start, end = line.base_start.toordinal(), line.base_end.toordinal()
     for counter, zone in zones.items():
         counting = packages(line.package, line.version).counting(counter)

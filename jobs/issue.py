@@ -7,9 +7,10 @@ need no number, then the series (in buckets above all others), then the events. 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from datetime import date, timedelta
-from typing import Any, NamedTuple
+from struct import Struct
+from typing import Any, NamedTuple, cast
 from uuid import UUID
 
 import msgspec
@@ -21,9 +22,14 @@ from domain.events import decode
 from domain.events.documents import CreditNoteIssued, InvoiceIssued, Line, NumbersTaken
 from domain.identity import Kind, bucket_of, make_id, series_bucket
 from domain.ports import Append, NewEvent
+from jobs.fields import Fields, dates, field, sent, smallints, uuids, words
+
+LINE_COLUMNS = "billed_line (bucket, license, document, line, generation, payer, currency, body)"
 
 _ENCODER = msgspec.json.Encoder()
-LINE_TYPES = ("int2", "uuid", "uuid", "int4", "int8", "uuid", "text", "bytea")
+_PLACE = Struct(">hihi16si16siiiqi16s")
+"""A line's fixed columns, each behind its length, behind the number of columns."""
+
 COVER = (
     "SELECT cover(%b::smallint[], %b::uuid[], %b::text[], %b::uuid[], %b::text[], %b::text[], %b::date[], %b::date[])"
 )
@@ -33,6 +39,10 @@ ANY_DAY = (date(2000, 1, 1), date(2000, 1, 2))
 
 Covering = tuple[int, UUID, str, UUID, str, str, date, date]
 """Some days of a stream: bucket, license, component, payer, currency, occurrence, start, end."""
+COVERING_TYPES: tuple[tuple[str, Callable[[Iterable[Any]], Fields]], ...] = (
+    ("int2", smallints), ("uuid", uuids), ("text", words), ("uuid", uuids), ("text", words), ("text", words),
+    ("date", dates), ("date", dates),
+)  # fmt: skip
 
 
 class Overtaken(TallyError):
@@ -67,33 +77,38 @@ class Context(NamedTuple):
     generation: Mapping[int, int]
 
 
-def issue(append: Append, issues: Sequence[Issue], context: Context) -> list[InvoiceIssued]:
-    """Issues documents inside an appending transaction.
+class _Placed(NamedTuple):
+    """A document with its name and kind, and its lines as they are stored, in the event and beside it."""
+
+    document: UUID
+    issue: Issue
+    kind: Kind
+    bodies: tuple[bytes, ...]
+
+
+def issue(append: Append, issues: Sequence[Issue], context: Context) -> int:
+    """Issues documents inside an appending transaction; how many.
 
     Raises: Overtaken when the buckets were billed since the snapshot.
     """
     if not issues:
-        return []
+        return 0
     buckets = Counter(bucket_of(one.payer.id) for one in issues)
     append.lock(buckets)
     _take_generation(append, buckets, context.generation)
-    placed = [(make_document_id(one, context), one) for one in issues]
-    append.rows(
-        "billed_line (bucket, license, document, line, generation, payer, currency, body)",
-        _line_rows(placed, context),
-        LINE_TYPES,
-    )
+    placed = [_placed(one, context) for one in issues]
+    append.packed(LINE_COLUMNS, _line_rows(placed, context))
     _cover(append, issues)
-    numbers = _numbers(append, [one.series for one in issues])
-    events = [(document, 1, _event(one, next(numbers[one.series]), context)) for document, one in placed]
-    append.append(events)
-    return [event for _, _, event in events]
+    series = [one.series for one in issues]
+    numbers = _numbers(append, series)
+    events = [_event(one, name, next(numbers[name]), context) for one, name in zip(placed, series, strict=True)]
+    append.append([(one.document, 1, event) for one, event in zip(placed, events, strict=True)])
+    return len(placed)
 
 
-def make_document_id(one: Issue, context: Context) -> UUID:
+def make_document_id(one: Issue, kind: Kind, context: Context) -> UUID:
     """Names a document by its payer and the generation of billing that makes it: it can be made once."""
     bucket = bucket_of(one.payer.id)
-    kind = Kind.CREDIT_NOTE if one.is_credit else Kind.INVOICE
     return make_id(kind, bucket, context.issued_on, one.payer.id, one.currency, context.generation[bucket] + 1)
 
 
@@ -109,26 +124,29 @@ def _take_generation(append: Append, buckets: Mapping[int, int], seen: Mapping[i
         raise Overtaken
 
 
-def _line_rows(placed: Sequence[tuple[UUID, Issue]], context: Context) -> Iterator[tuple[Any, ...]]:
-    for document, one in placed:
-        bucket, payer = bucket_of(document), one.payer.id
-        generation = context.generation[bucket] + 1
-        for line in one.draft.lines:
-            body = _ENCODER.encode(line)
-            yield bucket, line.license, document, line.number, generation, payer, one.currency, body
+def _placed(one: Issue, context: Context) -> _Placed:
+    kind = Kind.CREDIT_NOTE if one.is_credit else Kind.INVOICE
+    return _Placed(make_document_id(one, kind, context), one, kind, tuple(map(_ENCODER.encode, one.draft.lines)))
+
+
+def _line_rows(placed: Sequence[_Placed], context: Context) -> bytes:
+    rows: list[bytes] = []
+    for document, one, _, bodies in placed:
+        bucket, of, payer = bucket_of(document), document.bytes, one.payer.id.bytes
+        generation, currency = context.generation[bucket] + 1, field(one.currency.encode())
+        for line, body in zip(one.draft.lines, bodies, strict=True):
+            place = (2, bucket, 16, line.license.bytes, 16, of, 4, line.number, 8, generation, 16, payer)
+            rows += (_PLACE.pack(8, *place), currency, field(body))
+    return b"".join(rows)
 
 
 def _cover(append: Append, issues: Sequence[Issue]) -> None:
     """Writes which days are taken back and which are covered now; the database refuses to cover a day twice."""
-    for statement, kind in ((UNCOVER, "reversal"), (COVER, "charge")):
-        rows = (
-            covering(line, one.payer.id, one.currency)
-            for one in issues
-            for line in one.draft.lines
-            if line.kind == kind
-        )
-        for each_once in _rounds(rows):
-            append.query(statement, [list(column) for column in zip(*each_once, strict=True)])
+    rounds = _rounds(issues)
+    for kind, statement in (("reversal", UNCOVER), ("charge", COVER)):
+        for each_once in rounds.get(kind, {}).values():
+            columns = zip(COVERING_TYPES, zip(*each_once, strict=True), strict=True)
+            append.query(statement, [sent(of, pack(column)) for (of, pack), column in columns])
 
 
 def covering(line: Line, payer: UUID, currency: str) -> Covering:
@@ -137,13 +155,22 @@ def covering(line: Line, payer: UUID, currency: str) -> Covering:
     return bucket_of(line.license), line.license, line.component, payer, currency, line.occurrence, start, end
 
 
-def _rounds(rows: Iterable[Covering]) -> Iterable[list[Covering]]:
-    """Rows sorted out so that each stream comes once in a round; nearly always one round is enough."""
-    rounds, seen = defaultdict[int, list[Covering]](list), dict[tuple[Any, ...], int]()
-    for row in rows:
-        seen[row[1:6]] = number = seen.get(row[1:6], 0) + 1
-        rounds[number].append(row)
-    return rounds.values()
+def _rounds(issues: Iterable[Issue]) -> dict[str, dict[int, list[Covering]]]:
+    """What lines cover, by their kind, sorted out so that each stream comes once in a round: mostly one is enough.
+
+    A stream has one payer and one currency, so that two documents never share one.
+    """
+    rounds: dict[str, dict[int, list[Covering]]] = {}
+    for one in issues:
+        seen: dict[tuple[str, int, str, str], int] = {}
+        payer, lines = one.payer.id, one.draft.lines
+        for line in lines:
+            number = 0
+            if len(lines) > 1:
+                stream = (line.kind, line.license.int, line.component, line.occurrence)
+                seen[stream] = number = seen.get(stream, -1) + 1
+            rounds.setdefault(line.kind, {}).setdefault(number, []).append(covering(line, payer, one.currency))
+    return rounds
 
 
 def _numbers(append: Append, series: Sequence[str]) -> dict[str, Iterator[int]]:
@@ -177,10 +204,11 @@ def _last_number(append: Append, stream: UUID) -> tuple[int, int]:
     return rows[0][0], event.last
 
 
-def _event(one: Issue, number: int, context: Context) -> InvoiceIssued:
-    kind = CreditNoteIssued if one.is_credit else InvoiceIssued
-    series = one.series
-    return kind(
+def _event(placed: _Placed, series: str, number: int, context: Context) -> InvoiceIssued:
+    """The event to be stored, with its lines encoded already."""
+    one = placed.issue
+    issued = CreditNoteIssued if placed.kind == Kind.CREDIT_NOTE else InvoiceIssued
+    return issued(
         document=f"{series}-{number:06d}",
         series=series,
         account=one.payer.id,
@@ -189,7 +217,7 @@ def _event(one: Issue, number: int, context: Context) -> InvoiceIssued:
         issued_on=context.issued_on,
         due_on=context.issued_on + timedelta(days=one.payer.terms_days),
         through=context.through,
-        lines=one.draft.lines,
+        lines=cast("tuple[Line, ...]", tuple(map(msgspec.Raw, placed.bodies))),
         taxes=one.draft.taxes,
         net=one.draft.net,
         tax=one.draft.tax,

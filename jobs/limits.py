@@ -10,16 +10,15 @@ import psycopg
 
 from domain.application import Billing
 from domain.application.licensing import license_named
-from domain.counted_users import day_counts
+from domain.counted_users import day_counts, unpack_counts
 from domain.counting import DayCounts
 from domain.identity import Kind, bucket_of
 from domain.license import License
 from domain.limits import above, may_add, state
 from domain.package_version import Limit
 from domain.terms import Packages
-from projections.basis import unpack
 
-FACTS = "SELECT stream, facts FROM basis_v1 WHERE bucket = %s AND owner = %s AND kind = %s ORDER BY stream"
+FACTS = "SELECT stream, facts FROM basis_v2 WHERE bucket = %s AND owner = %s AND kind = %s ORDER BY stream"
 POOL = """
 WITH RECURSIVE above AS (
     SELECT account, parent, 0 AS height FROM account_v1 WHERE bucket = %(bucket)s AND account = %(account)s
@@ -31,7 +30,7 @@ POOLED = """
 WITH RECURSIVE below AS (
     SELECT account FROM account_v1 WHERE bucket = %(bucket)s AND account = %(pool)s
     UNION ALL SELECT a.account FROM account_v1 a JOIN below ON a.parent = below.account WHERE a.bucket = %(bucket)s)
-SELECT coalesce(sum(l.used), 0)::bigint FROM below JOIN basis_v1 b ON b.bucket = %(bucket)s AND b.owner = below.account
+SELECT coalesce(sum(l.used), 0)::bigint FROM below JOIN basis_v2 b ON b.bucket = %(bucket)s AND b.owner = below.account
 AND b.kind = 3 JOIN limit_v1 l ON l.bucket = b.bucket AND l.license = b.stream AND l.counter = %(counter)s"""
 
 
@@ -89,7 +88,7 @@ def of_license(
 
 def _counts(connection: psycopg.Connection, license: UUID) -> dict[str, DayCounts]:
     rows = connection.execute(FACTS, [bucket_of(license), license, int(Kind.COUNTED_USERS)]).fetchall()
-    return day_counts(fact for stream, facts in rows for fact in unpack(stream, facts))
+    return day_counts((stream, unpack_counts(facts)) for stream, facts in rows)
 
 
 def _standing(

@@ -14,7 +14,7 @@ import psycopg
 from domain.counting import Observation
 from domain.identity import bucket_of
 from domain.period import day
-from jobs.count_fields import EPOCH, elements
+from jobs.fields import EPOCH, elements
 
 QUARTER = 900_000_000
 """Microseconds of a quarter of an hour: every zone's midnight is one (since 2000 all offsets are multiples of it)."""

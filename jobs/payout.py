@@ -38,10 +38,10 @@ GROUP BY a.reference, r.account, r.currency ORDER BY a.reference, r.currency"""
 """Payers with credit and without an open invoice: what is open could need it."""
 OPEN = """SELECT FROM receivable_v1 WHERE bucket = %s AND account = %s AND currency = %s AND left_open > 0 LIMIT 1"""
 PAID_FOR = """SELECT a.account, b.stream FROM account_v1 a
-LEFT JOIN basis_v1 b ON b.bucket = a.bucket AND b.owner = a.account AND b.kind = 3
+LEFT JOIN basis_v2 b ON b.bucket = a.bucket AND b.owner = a.account AND b.kind = 3
 WHERE a.bucket = %s AND coalesce(a.payer, a.account) = %s ORDER BY b.stream"""
 SOLD = """SELECT DISTINCT c.package, c.version FROM account_v1 a
-JOIN basis_v1 b ON b.bucket = a.bucket AND b.owner = a.account AND b.kind = 3
+JOIN basis_v2 b ON b.bucket = a.bucket AND b.owner = a.account AND b.kind = 3
 JOIN change_v1 c ON c.bucket = b.bucket AND c.license = b.stream AND c.state = 'agreed'
 WHERE a.bucket = %s AND coalesce(a.payer, a.account) = %s"""
 HELD = """SELECT currency, sum(credit)::bigint FROM receipt_v1 WHERE bucket = %s AND account = %s

@@ -16,8 +16,9 @@ from domain.charge import Missing
 from domain.document import draft
 from domain.errors import NotFound
 from domain.events.documents import Line
+from domain.history import Located
 from domain.identity import bucket_of
-from domain.terms import Located, Packages
+from domain.terms import Packages
 from jobs import basis
 from jobs.bill import Run, rate
 from jobs.issue import Issue
@@ -49,7 +50,7 @@ def preview(pool: Pool, packages: Packages, run: Run) -> tuple[list[Issue], list
 def billable_buckets(pool: Pool, run: Run) -> list[int]:
     """The buckets that a run would look at."""
     with pool.connection() as connection:
-        rows = connection.execute("SELECT DISTINCT bucket FROM basis_v1 WHERE kind = 3 ORDER BY bucket").fetchall()
+        rows = connection.execute("SELECT DISTINCT bucket FROM basis_v2 WHERE kind = 3 ORDER BY bucket").fetchall()
     chosen = None if run.accounts is None else {bucket_of(account) for account in run.accounts}
     return [bucket for (bucket,) in rows if chosen is None or bucket in chosen]
 
@@ -60,11 +61,12 @@ def effect(pool: Pool, packages: Packages, license: UUID, facts: Sequence[Locate
     Raises: NotFound when the license is not in the basis.
     """
     snapshot = basis.read(pool, [bucket_of(license)])
-    standing = next((s for all in snapshot.standings.values() for s in all if s.license == license), None)
+    standing = next((s for all in snapshot.standings.values() for s in all if s.history.license == license), None)
     if standing is None:
         raise NotFound(f"license {license} is not known yet")
     before = found(standing, through, packages).difference.lines
-    after = found(standing._replace(facts=[*standing.facts, *facts]), through, packages).difference.lines
+    changed = standing._replace(history=standing.history.followed_by(facts))
+    after = found(changed, through, packages).difference.lines
     same = [(line.stream, line.start, line.end, line.amount) for line in before]
     new = [line for line in after if (line.stream, line.start, line.end, line.amount) not in same]
     currency = after[0].stream.currency if after else ""

@@ -16,13 +16,13 @@ from psycopg_pool import ConnectionPool
 
 from domain.coverage import Coverage
 from domain.events.license import LicenseCancelled, LicenseStarted
+from domain.history import unpack
 from domain.identity import Kind, series_bucket
 from domain.ladder import STOPPING
 from domain.period import Span, day, span, union
 from domain.terms import Stream
 from jobs import basis
 from jobs.issue import ANY_DAY
-from projections.basis import unpack
 
 Pool = ConnectionPool[psycopg.Connection]
 
@@ -102,7 +102,7 @@ def verify(pool: Pool, progress: Callable[[int], None] | None = None) -> Iterato
 SERVING = """
 SELECT i.number, l.license, d.reached_on, b.facts FROM dunning_v1 d CROSS JOIN unnest(d.licenses) AS l(license)
 JOIN receivable_v1 i ON i.bucket = d.bucket AND i.invoice = d.invoice
-JOIN basis_v1 b ON b.bucket = d.bucket AND b.stream = l.license
+JOIN basis_v2 b ON b.bucket = d.bucket AND b.stream = l.license
 LEFT JOIN suspension_v1 s ON s.bucket = d.bucket AND s.license = l.license AND s.reason = 'unpaid'
     AND s.invoice = d.invoice
 WHERE d.state IN ('chasing', 'paused', 'written_off') AND d.effect = ANY(%s) AND NOT d.restores AND s.license IS NULL"""
@@ -129,7 +129,7 @@ def _series(connection: psycopg.Connection) -> Iterator[str]:
 def _covered(pool: Pool, connection: psycopg.Connection, progress: Callable[[int], None] | None) -> Iterator[Check]:
     """Folds all lines again: days covered once, nothing over-reversed, and the coverage rows as the fold says."""
     twice, over, differs = list[str](), list[str](), list[str]()
-    statement = "SELECT DISTINCT bucket FROM basis_v1 WHERE kind = %s ORDER BY bucket"
+    statement = "SELECT DISTINCT bucket FROM basis_v2 WHERE kind = %s ORDER BY bucket"
     for (bucket,) in connection.execute(statement, [int(Kind.LICENSE)]).fetchall():
         snapshot = basis.read(pool, [bucket])
         covered = dict[tuple[Stream, str], list[Span]]()

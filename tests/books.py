@@ -16,8 +16,9 @@ from domain.difference import Difference, difference
 from domain.document import Draft, draft
 from domain.events import account as account_events
 from domain.events import license as events
+from domain.history import Located, history_of
 from domain.package_version import PackageVersion
-from domain.terms import Located, Terms, terms
+from domain.terms import Terms, billed_to, terms
 
 NAMESPACE = UUID(int=7)
 LICENSE, ACCOUNT = uuid5(NAMESPACE, "license"), uuid5(NAMESPACE, "account")
@@ -64,13 +65,14 @@ class Books:
 
     def terms(self) -> list[Terms]:
         """The terms that the facts come to."""
-        return terms(self.license_facts, self.account_facts, lambda name, number: self.packages[name, number])
+        account = billed_to(self.account_facts, ACCOUNT)
+        return terms(history_of(self.license_facts), account, lambda name, number: self.packages[name, number])
 
     def owed(self, target: date, horizon: int = 0) -> Any:
         """Charges and what is missing."""
         counts, find = DayCounts(self.counts), lambda name, number: self.packages[name, number]
-        facts = (self.license_facts, self.account_facts)
-        return charged(*facts, find, lambda _: counts, target.toordinal(), horizon)
+        history, account = history_of(self.license_facts), billed_to(self.account_facts, ACCOUNT)
+        return charged(history, account, find, lambda _: counts, target.toordinal(), horizon)
 
     def difference(self, target: date) -> Difference:
         billed = self.coverage()

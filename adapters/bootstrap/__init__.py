@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from functools import cached_property
 from types import MappingProxyType, TracebackType
-from typing import Self
+from typing import TYPE_CHECKING, Self
 
 import psycopg
 from eventsourcing.utils import get_topic
@@ -14,7 +14,6 @@ from psycopg_pool import ConnectionPool
 from adapters.bootstrap.outgoing import carriers_of, links_of
 from adapters.bootstrap.payments import providers_of
 from adapters.embedded import Embedded
-from adapters.settings import Outgoing, Settings
 from adapters.store import factory
 from adapters.store.install import install
 from adapters.store.recorder import BucketedRecorder
@@ -29,6 +28,9 @@ from jobs.destinations import Destinations
 from jobs.outbox import Outbox
 from projections import ALL
 from projections.follower import Follower
+
+if TYPE_CHECKING:
+    from adapters.settings import Outgoing, Settings
 
 MODULE = get_topic(factory.Factory).partition(":")[0]
 
@@ -47,7 +49,7 @@ class Tally:
         links: Links | None = None,
     ) -> None:
         self.dsn, self.providers = dsn, providers
-        self.outgoing, self.links = outgoing or Outgoing(), links
+        self._outgoing, self.links = outgoing, links
         install(dsn, all_ddl())
         self.billing = Billing(env={"PERSISTENCE_MODULE": MODULE, "TALLY_DSN": dsn})
         assert isinstance(self.billing.recorder, BucketedRecorder)
@@ -70,6 +72,13 @@ class Tally:
     @cached_property
     def _follower(self) -> Follower:
         return Follower(self.pool, ALL)
+
+    @cached_property
+    def outgoing(self) -> Outgoing:
+        """What others are told by. Settings are heavy to load, and a worker of a run tells nobody."""
+        from adapters.settings import Outgoing
+
+        return self._outgoing or Outgoing()
 
     @property
     def destinations(self) -> Destinations:

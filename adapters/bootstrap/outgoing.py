@@ -5,7 +5,6 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from adapters.outgoing.webhooks import Webhooks
-from adapters.settings import Settings
 from adapters.web.links import Links
 from domain.errors import Invalid
 from jobs.deliver import Carrier
@@ -13,6 +12,7 @@ from jobs.letters import Letters
 
 if TYPE_CHECKING:
     from adapters.bootstrap import Tally
+    from adapters.settings import Settings
 
 
 def links_of(chosen: Settings, public_url: str = "") -> Links | None:

@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterator
 from typing import TYPE_CHECKING
 
-from adapters.settings import Settings
 from domain.errors import Conflict
 from domain.provider import Provider
 from jobs.collect import Collector
@@ -15,6 +14,7 @@ from jobs.refund import Refunder
 if TYPE_CHECKING:
     from adapters.bootstrap import Tally
     from adapters.providers.findings import Finding
+    from adapters.settings import Settings
 
 NOWHERE = "https://localhost/"
 """Where customers come back to while nobody said where our pages are."""

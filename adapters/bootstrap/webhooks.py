@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
-from adapters.settings import Settings
+from typing import TYPE_CHECKING
+
 from adapters.webhooks.stripe import StripeVerifier
 from adapters.webhooks.verifier import Verifier
 from domain.errors import Invalid
+
+if TYPE_CHECKING:
+    from adapters.settings import Settings
 
 
 def verifiers_of(chosen: Settings) -> dict[str, Verifier]:

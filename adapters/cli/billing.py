@@ -76,7 +76,7 @@ def bill_command(
 
 def _licenses(tally: Tally) -> int:
     with tally.pool.connection() as connection:
-        row = connection.execute("SELECT count(*) FROM basis_v1 WHERE kind = 3").fetchone()
+        row = connection.execute("SELECT count(*) FROM basis_v2 WHERE kind = 3").fetchone()
     return int(row[0]) if row else 0
 
 

@@ -14,7 +14,7 @@ from adapters.bootstrap import Tally
 from adapters.cli.session import OptionalDay, opened, progress, show, table_of, today
 from adapters.count_files import read_rows, size_of
 from domain.application.licensing import license_named
-from domain.counted_users import day_counts
+from domain.counted_users import day_counts, unpack_counts
 from domain.counting import DayCounts, Named, named, window_start
 from domain.errors import Invalid, NotFound
 from domain.identity import Kind, bucket_of
@@ -25,7 +25,6 @@ from jobs.count_rows import Row
 from jobs.import_counts import import_counts
 from jobs.measure_counts import Measured, month_span
 from jobs.observed import observations
-from projections.basis import unpack
 
 app = typer.Typer(no_args_is_help=True, help="Counted users: import, close, measure under any definition, name them.")
 
@@ -153,10 +152,10 @@ def _zone(tally: Tally, account: Any) -> str:
 def _day_counts(tally: Tally, license: Any, counter: str) -> DayCounts:
     with tally.pool.connection() as connection:
         rows = connection.execute(
-            "SELECT stream, facts FROM basis_v1 WHERE bucket = %s AND owner = %s AND kind = %s ORDER BY stream",
+            "SELECT stream, facts FROM basis_v2 WHERE bucket = %s AND owner = %s AND kind = %s ORDER BY stream",
             [bucket_of(license), license, int(Kind.COUNTED_USERS)],
         ).fetchall()
-    found = day_counts(fact for stream, facts in rows for fact in unpack(stream, facts))
+    found = day_counts((stream, unpack_counts(facts)) for stream, facts in rows)
     return found.get(counter, DayCounts())
 
 

@@ -42,8 +42,8 @@ from domain.application.licensing import (
     license_named,
 )
 from domain.errors import Invalid
+from domain.history import Located
 from domain.identity import Kind, bucket_of
-from domain.terms import Located
 from jobs.preview import effect
 
 app = typer.Typer(no_args_is_help=True, help="Licenses: start, upgrade, downgrade, suspend, cancel, discount.")

@@ -7,11 +7,14 @@ a field. A change of shape makes a new VERSION and an upcaster, and upcasters ar
 from __future__ import annotations
 
 from collections.abc import Callable
-from typing import Any, ClassVar, dataclass_transform
+from functools import lru_cache
+from typing import Any, ClassVar, TypeVar, dataclass_transform
 
 import msgspec
 
 from domain.errors import IntegrityError
+
+S = TypeVar("S")
 
 _ENCODER = msgspec.json.Encoder()
 _STORED: dict[str, tuple[type[Event], int]] = {}
@@ -69,19 +72,39 @@ def decode(topic: str, state: bytes) -> Event:
     decoder = _DECODERS.get(topic)
     if decoder is not None:
         return decoder.decode(state)  # type: ignore[no-any-return]
-    try:
-        cls, version = _STORED[topic]
-    except KeyError:
-        raise IntegrityError(f"the log holds {topic!r}, which this program does not know: upgrade it") from None
+    cls, version = _known(topic)
     if version == cls.VERSION:
         _DECODERS[topic] = msgspec.json.Decoder(cls)
         return decode(topic, state)
-    return _upcast(cls, version, state)
+    return msgspec.convert(_today(cls, version, state), cls)
 
 
-def _upcast(cls: type[Event], version: int, state: bytes) -> Event:
+def look(topic: str, state: bytes, kind: type[S]) -> S:
+    """Some fields of the event of a stored body, read into a struct of them: what it does not name costs nothing.
+
+    Raises: IntegrityError as `decode` does.
+    """
+    cls, version = _known(topic)
+    body = state if version == cls.VERSION else _ENCODER.encode(_today(cls, version, state))
+    return _looker(kind).decode(body)  # type: ignore[no-any-return, arg-type]
+
+
+@lru_cache
+def _looker(kind: type[Any]) -> msgspec.json.Decoder[Any]:
+    return msgspec.json.Decoder(kind)
+
+
+def _known(topic: str) -> tuple[type[Event], int]:
+    try:
+        return _STORED[topic]
+    except KeyError:
+        raise IntegrityError(f"the log holds {topic!r}, which this program does not know: upgrade it") from None
+
+
+def _today(cls: type[Event], version: int, state: bytes) -> Any:
+    """A body brought to today's version, not yet typed."""
     body = msgspec.json.decode(state)
     for older in range(version, cls.VERSION):
         upcast: Callable[[Any], Any] = getattr(cls, f"upcast_v{older}_v{older + 1}")
         body = upcast(body)
-    return msgspec.convert(body, cls)
+    return body

@@ -15,6 +15,7 @@ from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
 from domain.application.licensing import ChangeLicense, StartLicense
 from domain.document import Draft
+from domain.identity import Kind
 from domain.price import Flat
 from jobs import basis, bill, issue
 from jobs.bill import Run
@@ -194,8 +195,9 @@ def test_one_faulty_account_is_reported_and_never_stops_the_others(tally):
     tally.follower().catch_up()
     with tally.pool.connection() as connection:
         connection.execute(
-            "UPDATE basis_v1 SET facts = replace(encode(facts, 'escape'), 'EUR', 'XXX')::bytea "
-            "WHERE kind = 3 AND encode(facts, 'escape') LIKE '%\"reference\":\"bad\"%'"
+            "UPDATE basis_v2 SET facts = replace(encode(facts, 'escape'), 'EUR', 'XXX')::bytea "
+            "WHERE kind = 3 AND stream = %s",
+            [tally.billing.resolve(Kind.LICENSE, ["bad"])["bad"]],
         )
     run = run_billing(tally, FEBRUARY, FEBRUARY)
     with tally.pool.connection() as connection:

@@ -12,9 +12,10 @@ from domain.billing import charged
 from domain.counting import DayCounts
 from domain.events import account as account_events
 from domain.events import license as events
+from domain.history import Located, history_of
 from domain.package_version import Component, Declared, PackageVersion
 from domain.price import PerUnit
-from domain.terms import Located
+from domain.terms import billed_to
 
 SEATS = Component(id="seats", name="Seats", prices={"EUR": PerUnit(Decimal(2))}, quantity=Declared())
 PACKAGE = PackageVersion(package="p", version=1, name="P", effective_on=date(2020, 1, 1), components=(SEATS,))
@@ -36,7 +37,12 @@ def owed(license: UUID, account: UUID, payer: UUID | None):
     facts = [Located((license, 1), started)]
     account_facts = [Located((account, 1), opened), Located((account, 2), changed)]
     found, _ = charged(
-        facts, account_facts, lambda *_: PACKAGE, lambda _: DayCounts(), date(2025, 2, 10).toordinal(), 0
+        history_of(facts),
+        billed_to(account_facts, account),
+        lambda *_: PACKAGE,
+        lambda _: DayCounts(),
+        date(2025, 2, 10).toordinal(),
+        0,
     )
     return found
 

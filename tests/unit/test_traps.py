@@ -19,7 +19,6 @@ from domain.grid import Cadence
 from domain.owed import charges
 from domain.package_version import Component, Counted, Counting, Declared, PackageVersion, Proration
 from domain.price import Flat, PerUnit
-from domain.terms import terms
 from tests.books import START, Books
 from tests.builders import cover_again, declared_package, open_account, publish, start
 
@@ -229,6 +228,5 @@ def test_the_larger_of_two_counters_is_billed(users, gigabytes, billed):
     books = license_of(sold(component, countings=(Counting("users", "last"), Counting("gb", "last"))))
     day = date(2024, 1, 20).toordinal()
     counts = {"users": DayCounts({day: users}), "gb": DayCounts({day: gigabytes})}
-    found = terms(books.license_facts, books.account_facts, lambda name, number: books.packages[name, number])
-    owed, _ = charges(found, counts.__getitem__, date(2024, 2, 1).toordinal(), 0)
+    owed, _ = charges(books.terms(), counts.__getitem__, date(2024, 2, 1).toordinal(), 0)
     assert owed[0].rating.quantity == billed

@@ -12,9 +12,10 @@ from domain.events import Event
 from domain.events import account as account_events
 from domain.events import license as events
 from domain.events.documents import Line, Ref
+from domain.history import Located, history_of
 from domain.package_version import Component, PackageVersion
 from domain.price import Flat, Price
-from domain.terms import Located, Stream
+from domain.terms import Stream, billed_to
 from tests.books import ACCOUNT, NAMESPACE
 from tests.conformance.items import Item, compare
 from tests.conformance.verdict import Case, Forgiven, NotExpressible, expect
@@ -66,7 +67,8 @@ class Generator:
         facts = [Located((license, number), body) for number, body in enumerate(self._facts(name, own), 1)]
         days = [self._opened(own[0]), *(_moved(event) for event in own[1:])]
         account = [Located((ACCOUNT, number), body) for number, body in enumerate(days, 1)]
-        return Standing(license, facts, account, (), [line for line in before if line[1].license == license])
+        lines = [line for line in before if line[1].license == license]
+        return Standing(history_of(facts), billed_to(account, ACCOUNT), {}, lines)
 
     def _facts(self, name: str, own: Sequence[BillingEvent]) -> Iterator[Event]:
         for number, event in enumerate(own, 1):

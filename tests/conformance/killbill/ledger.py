@@ -14,9 +14,10 @@ from domain.coverage import Coverage
 from domain.difference import NewLine
 from domain.document import Draft
 from domain.events.documents import Line, Ref
+from domain.history import Located
 from domain.period import OPEN_END
 from domain.period import day as date_of
-from domain.terms import Located, Stream
+from domain.terms import Stream
 from tests.books import NAMESPACE
 from tests.conformance.killbill.catalog import Catalog
 from tests.conformance.killbill.history import Account, Subscription

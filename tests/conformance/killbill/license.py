@@ -7,14 +7,16 @@ from dataclasses import dataclass
 from datetime import date
 
 from domain.billing import Standing
+from domain.counted_users import counts_of, day_counts
 from domain.events import Event
 from domain.events import account as account_events
 from domain.events import counted_users as count_events
 from domain.events import license as events
 from domain.grid import Grid
+from domain.history import Located, history_of
 from domain.package_version import PackageVersion
 from domain.period import day as date_of
-from domain.terms import Located, Terms, terms
+from domain.terms import Terms, billed_to, terms
 from tests.conformance.killbill.catalog import Catalog, Plan
 from tests.conformance.killbill.history import Account, Segment, Subscription, in_force
 from tests.conformance.killbill.package import counted, package
@@ -141,15 +143,16 @@ class Licenses:
         """All that is known of a subscription; of days without usage, that nothing was used."""
         counts = list(_counts(subscription, through))
         return Standing(
-            subscription.id, _located(subscription, self.facts(subscription)),
-            _located(subscription, self.account_facts(subscription)), _located(subscription, counts),
+            history_of(_located(subscription, self.facts(subscription))),
+            billed_to(_located(subscription, self.account_facts(subscription)), subscription.account.id),
+            day_counts([(subscription.id, [counts_of(number, body) for number, body in enumerate(counts, 1)])]),
             subscription.lines,
-        )  # fmt: skip
+        )
 
     def terms(self, subscription: Subscription) -> list[Terms]:
         """The terms of a subscription's components over its life."""
         standing = self.standing(subscription, subscription.start)
-        return terms(standing.facts, standing.account_facts, self.package)
+        return terms(standing.history, standing.account, self.package)
 
 
 def opened(account: Account, cycle_day: int = 1) -> account_events.AccountOpened:

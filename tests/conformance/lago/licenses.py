@@ -12,8 +12,9 @@ from domain.counted_users import CountedUsers
 from domain.document import Draft
 from domain.events import license as events
 from domain.events.documents import Line, Ref
+from domain.history import Located
 from domain.package_version import PackageVersion
-from domain.terms import Located, Stream
+from domain.terms import Stream
 from tests.conformance.lago.counts import Event
 from tests.conformance.lago.plans import Sold
 

@@ -14,14 +14,17 @@ from uuid import uuid5
 from zoneinfo import ZoneInfo
 
 from domain.billing import Found, Standing, documents, found
+from domain.counted_users import counts_of, day_counts
+from domain.counting import DayCounts
 from domain.difference import NewLine
 from domain.document import Draft, draft
 from domain.events import account as events
 from domain.events.counted_users import Reading, ReadingsRecorded
 from domain.grid import Grid
+from domain.history import Located, history_of
 from domain.package_version import PackageVersion
 from domain.period import day as date_of
-from domain.terms import Located, terms
+from domain.terms import billed_to, terms
 from tests.books import NAMESPACE
 from tests.conformance.lago.counts import daily, units_of
 from tests.conformance.lago.licenses import UTC, Account, Document, Stage, Sub, stage_of
@@ -82,7 +85,8 @@ class World:
 
     def grid(self, sub: Sub, stage: Stage) -> Grid:
         """The periods of a stage's fee."""
-        found_terms = terms(sub.facts, sub.account.facts, lambda name, number: self.packages[name, number])
+        account = billed_to(sub.account.facts, sub.account.id)
+        found_terms = terms(history_of(sub.facts), account, lambda name, number: self.packages[name, number])
         return next(one.grid for one in found_terms if one.component.id == "fee" and one.end > stage.start.toordinal())
 
     def bill(
@@ -102,21 +106,22 @@ class World:
 
     def found(self, sub: Sub, target: date) -> Found:
         """What a license owes by a day."""
-        standing = Standing(sub.id, sub.facts, sub.account.facts, self.counts(sub, target), sub.lines)
+        account = billed_to(sub.account.facts, sub.account.id)
+        standing = Standing(history_of(sub.facts), account, self.counts(sub, target), sub.lines)
         return found(standing, target, lambda name, number: self.packages[name, number])
 
-    def counts(self, sub: Sub, target: date) -> list[Located]:
+    def counts(self, sub: Sub, target: date) -> dict[str, DayCounts]:
         """The readings of every counter of a license, from its start through a day."""
         first = sub.stages[0].start
         days = range(first.toordinal(), target.toordinal() + 1)
         rows = {row["ref"]: row for stage in sub.stages for row in stage.sold.charges()}
-        facts = []
+        counted = []
         for ref, row in rows.items():
             quantities = zip(days, self._quantities(sub, row, days), strict=True)
             readings = tuple(Reading(date_of(day), quantity, "") for day, quantity in quantities)
             body = ReadingsRecorded(license=sub.id, counter=ref, month=first.replace(day=1), readings=readings)
-            facts.append(Located((uuid5(sub.id, ref), 1), body))
-        return facts
+            counted.append((uuid5(sub.id, ref), [counts_of(1, body)]))
+        return day_counts(counted)
 
     def _quantities(self, sub: Sub, row: Row, days: range) -> list[int]:
         if kind_of(row["ref"]) == "fixed_charge":

@@ -1,4 +1,4 @@
-"""Columns of a count file as fields of PostgreSQL's binary COPY: a length and the value.
+"""Columns as fields of PostgreSQL's binary COPY, and as arrays to be sent: a length and the value.
 
 An element of an array is written like a field, so that the same bytes serve a row and an array; and what repeats in a
 column (days, instants, subjects) is worked out once.
@@ -12,9 +12,14 @@ from functools import lru_cache
 from itertools import chain, repeat
 from operator import add
 from struct import Struct
-from typing import Any
+from typing import Any, NamedTuple
+from uuid import UUID
 
+from psycopg import adapters
+from psycopg.abc import DumperKey, PyFormat
+from psycopg.adapt import Dumper
 from psycopg.postgres import types
+from psycopg.pq import Format
 
 EPOCH = datetime(2000, 1, 1, tzinfo=UTC)
 """What PostgreSQL counts days and instants from."""
@@ -25,8 +30,8 @@ LONGEST = 4000
 Fields = Sequence[bytes]
 
 _LENGTHS = [length.to_bytes(4, "big") for length in range(LONGEST + 1)]
-_INTEGER, _ARRAY = Struct(">iq"), Struct(">iiiiii")
-_OID = {kind: types[kind].oid for kind in ("text", "timestamptz", "uuid")}
+_INTEGER, _SMALL, _ARRAY = Struct(">iq"), Struct(">ih"), Struct(">iiiiii")
+_OID = {kind: types[kind].oid for kind in ("int2", "text", "timestamptz", "uuid", "date")}
 
 
 def field(value: bytes) -> bytes:
@@ -38,6 +43,16 @@ def texts(values: Iterable[str]) -> Fields:
     """A column of texts."""
     encoded = list(map(str.encode, values))
     return list(map(add, map(_LENGTHS.__getitem__, map(len, encoded)), encoded))
+
+
+def words(values: Iterable[str]) -> Fields:
+    """A column of texts of any length that come again and again."""
+    return list(map(_name, values))
+
+
+@lru_cache(maxsize=4096)
+def _name(value: str) -> bytes:
+    return field(value.encode())
 
 
 def integers(values: Iterable[int]) -> Fields:
@@ -54,7 +69,59 @@ def microseconds(instants: Sequence[str]) -> list[int]:
 @lru_cache(maxsize=65536)
 def day(iso: str) -> bytes:
     """A day."""
-    return field((date.fromisoformat(iso) - EPOCH.date()).days.to_bytes(4, "big", signed=True))
+    return _date(date.fromisoformat(iso))
+
+
+def smallints(values: Iterable[int]) -> Fields:
+    """A column of int2."""
+    return list(map(_SMALL.pack, repeat(2), values))
+
+
+def uuids(values: Iterable[UUID]) -> Fields:
+    """A column of identifiers."""
+    return [b"\0\0\0\x10" + value.bytes for value in values]
+
+
+def dates(values: Iterable[date]) -> Fields:
+    """A column of days."""
+    return list(map(_date, values))
+
+
+@lru_cache(maxsize=65536)
+def _date(value: date) -> bytes:
+    return field((value.toordinal() - EPOCH.toordinal()).to_bytes(4, "big", signed=True))
+
+
+class Array(NamedTuple):
+    """A column as the value of one parameter: psycopg would write each element by itself, which costs far more."""
+
+    oid: int
+    body: bytes
+
+
+def sent(kind: str, elements: Fields) -> Array:
+    """An array of some type, to be sent."""
+    return Array(types[kind].array_oid, array(kind, b"".join(elements), len(elements))[4:])
+
+
+class _ArrayDumper(Dumper):
+    """Sends arrays as they are."""
+
+    format = Format.BINARY
+
+    def get_key(self, obj: Array, format: PyFormat) -> DumperKey:
+        return (Array, obj.oid)  # type: ignore[return-value]
+
+    def upgrade(self, obj: Array, format: PyFormat) -> Dumper:
+        dumper = _ArrayDumper(Array)
+        dumper.oid = obj.oid
+        return dumper
+
+    def dump(self, obj: Array) -> bytes:
+        return obj.body
+
+
+adapters.register_dumper(Array, _ArrayDumper)
 
 
 def array(kind: str, elements: bytes, count: int) -> bytes:
