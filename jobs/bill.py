@@ -9,7 +9,6 @@ from __future__ import annotations
 
 import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import contextmanager
 from datetime import date
 from typing import NamedTuple
 from uuid import UUID
@@ -130,36 +129,22 @@ def work(
 
     Shapes: `tell` is called after each chunk, and when all are done.
     """
-    with _calm_collector():
-        while True:
-            try:
-                with log.append() as append:
-                    claimed = append.query(CLAIM, [run.run]) or append.query(AWAIT, [run.run])
-                    if claimed:
-                        _chunk(append, pool, packages, run, *claimed[0])
-            except Overtaken:
-                continue
-            except psycopg.OperationalError as error:
-                if error.sqlstate not in CONFLICTS:
-                    raise
-                continue
-            gc.collect(0)
-            tell()
-            if not claimed:
-                return
-
-
-@contextmanager
-def _calm_collector() -> Iterator[None]:
-    """Keeps the garbage collector from walking millions of live facts again and again."""
-    gc.collect()
-    gc.freeze()
-    gc.disable()
-    try:
-        yield
-    finally:
-        gc.enable()
-        gc.unfreeze()
+    while True:
+        try:
+            with log.append() as append:
+                claimed = append.query(CLAIM, [run.run]) or append.query(AWAIT, [run.run])
+                if claimed:
+                    _chunk(append, pool, packages, run, *claimed[0])
+        except Overtaken:
+            continue
+        except psycopg.OperationalError as error:
+            if error.sqlstate not in CONFLICTS:
+                raise
+            continue
+        gc.collect(0)
+        tell()
+        if not claimed:
+            return
 
 
 def finish(connection: psycopg.Connection, run: Run) -> bool:
