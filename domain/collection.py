@@ -109,9 +109,12 @@ class Collection(Aggregate):
     def learn(self, attempt: UUID, reply: Reply) -> bool:
         """Records where an attempt stands; False when that is known, or older than what is known.
 
-        An end is never left, but for one: money that moved after all is always taken in.
+        An end is never left, but for one: money that moved after all is always taken in. Nor is an attempt over because
+        there was no object of it, when others made one meanwhile: by that money may move.
         """
         held = self.attempt(attempt)
+        if reply.state == "cancelled" and held.object and not reply.object:
+            return False
         late_money = reply.state == "succeeded" and held.state == "cancelled"
         news = (reply.state, reply.code, reply.url) != (held.state, held.code, held.url)
         if not news or reply.state == "open" or (not held.live and not late_money):

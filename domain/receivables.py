@@ -121,7 +121,7 @@ class Receivables(Aggregate):
         self.trigger(returned)
 
     def undo_return(self, receipt: str, return_id: str, on: date, why: str = "", left: int = 0) -> bool:
-        """Books that money is here again, as credit, but for what is left away; once.
+        """Books that money is here again, as credit, but for what is left away and what a dispute has of it; once.
 
         Raises: NotFound when it never went back.
         """
@@ -131,6 +131,7 @@ class Receivables(Aggregate):
         amount = held.returned[return_id] - left
         if amount > 0:
             self.trigger(events.ReturnUndone(receipt=receipt, return_id=return_id, amount=amount, on=on, why=why))
+            self._take_disputed(receipt, on)
         return amount > 0
 
     def open_refund(self, opened: RefundOpened, gross: dict[UUID, int]) -> None:
@@ -159,7 +160,6 @@ class Receivables(Aggregate):
         )
         if reply.state == "failed":
             self.undo_return(held.opened.receipt, refund_name(refund), on, reply.code)
-            self._take_disputed(held.opened.receipt, on)
         return True
 
     def disputed(self, receipt: str) -> list[DisputeLearned]:
@@ -168,7 +168,7 @@ class Receivables(Aggregate):
         return [one for one in about if one.withdrawn > one.given_back]
 
     def _take_disputed(self, receipt: str, on: date) -> None:
-        """What a dispute took while a refund had it all is not here, although the refund failed."""
+        """What a dispute took while another return had it all is not here, although that return is undone."""
         held = self.receipt(receipt)
         for one in self.disputed(receipt):
             lacking = one.withdrawn - one.given_back - held.returned.get(dispute_name(one.dispute), 0)

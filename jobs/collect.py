@@ -77,7 +77,12 @@ class Collector:
         return self._open(OpenAttempt(invoice, provider, self.now(), return_url=return_url))
 
     def authenticate(self, attempt: Attempt) -> Attempt:
-        """Brings a payment that the bank wants approved back to the customer: the same object, with where to go."""
+        """Brings a payment that the bank wants approved back to the customer: the same object, with where to go.
+
+        Not for what was paid in another way meanwhile: the customer's word would move the money.
+        """
+        if self._stands_down(attempt):
+            return self.stop(attempt)
         provider = self.providers[attempt.opened.provider]
         return self._end(attempt, provider.authenticate(attempt.order(), attempt.object))
 

@@ -17,7 +17,7 @@ from domain.aggregate import Aggregate
 from domain.application import Billing, Outcome
 from domain.application.catalog import version_of
 from domain.application.payments import NAMES, receivables
-from domain.application.returns import OpenRefund, named
+from domain.application.returns import OpenRefund, named, new_names, returns_of
 from domain.credit import Part, Plan, plan
 from domain.credit_rule import KEEP, CreditRule, most_keeping
 from domain.errors import Conflict
@@ -163,6 +163,7 @@ class RecordPayout(msgspec.Struct, frozen=True):
 class FailPayout(msgspec.Struct, frozen=True):
     """Books that a payout was not made, or came back by a transfer: its money is the account's credit again.
 
+    What a dispute took meanwhile is not: its bank has it.
     Raises: Conflict when it came back with another amount, as a bank's costs make it: a person has to look.
     """
 
@@ -181,7 +182,9 @@ class FailPayout(msgspec.Struct, frozen=True):
         if not payout.fail(self.on, self.why, self.transfer):
             return Outcome((), answer=False)
         money = receivables(billing, said.account, said.currency)
+        before = returns_of(money)
         for part in said.parts:
             money.undo_return(part.receipt, payout_name(self.payout), self.on, self.why)
         names = [named(f"bank:{self.transfer}", said.account)] if self.transfer else []
+        names += new_names(money, before, said.account).get(NAMES, ())
         return Outcome((payout, money), {NAMES: names} if names else {}, answer=True)

@@ -17,11 +17,13 @@ from domain.aggregate import Aggregate
 from domain.application import Billing, Outcome
 from domain.application.chases import ended_by_payment
 from domain.application.payments import NAMES, collection, issued, receivables
+from domain.collection import Collection
 from domain.errors import Conflict, IntegrityError, Invalid
 from domain.events.receivables import DisputeLearned, MoneyReturned, RefundOpened, Return
 from domain.identity import Kind, bucket_of, make_id, name_bucket
 from domain.news import DisputeNews
 from domain.payment import RefundReply
+from domain.ports import Rows
 from domain.receipt import RefundStanding
 from domain.receivables import Receivables, dispute_name, refund_name
 
@@ -65,9 +67,10 @@ class UndoReturn(msgspec.Struct, frozen=True):
 
     def handle(self, billing: Billing) -> Outcome:
         money = receivables(billing, self.account, self.currency)
+        before = returns_of(money)
         undone = money.undo_return(self.receipt, self.return_id, self.on, self.why)
         restored = _restored(billing, money, self.receipt, self.return_id, self.on, self.why) if undone else ()
-        return Outcome((money, *restored), answer=undone)
+        return Outcome((money, *restored), new_names(money, before, self.account), answer=undone)
 
 
 class OpenRefund(msgspec.Struct, frozen=True):
@@ -125,16 +128,13 @@ class RecordRefund(msgspec.Struct, frozen=True):
     def handle(self, billing: Billing) -> Outcome:
         money = receivables(billing, self.account, self.currency)
         self._check(money.refund(self.refund).opened)
-        receipt = money.receipt(money.refund(self.refund).opened.receipt)
-        before = set(receipt.returned)
+        receipt = money.refund(self.refund).opened.receipt
+        before = returns_of(money)
         if not money.learn_refund(self.refund, self.reply, self.on):
             return Outcome((), answer=False)
-        # Money that a dispute has meanwhile is not back: what the refund had opened stays on hold.
-        is_back = self.reply.state == "failed" and not money.disputed(receipt.booked.receipt)
-        back = (receipt.booked.receipt, refund_name(self.refund), self.on, self.reply.code)
-        restored = tuple(_restored(billing, money, *back)) if is_back else ()
-        names = [named(name, self.account) for name in sorted(set(receipt.returned) - before)]
-        return Outcome((money, *restored), {NAMES: names} if names else {}, answer=True)
+        back = (receipt, refund_name(self.refund), self.on, self.reply.code)
+        restored = _restored(billing, money, *back) if self.reply.state == "failed" else ()
+        return Outcome((money, *restored), new_names(money, before, self.account), answer=True)
 
     def _check(self, opened: RefundOpened) -> None:
         said, asked = (self.reply.amount, self.reply.currency), (opened.amount, opened.currency)
@@ -144,7 +144,7 @@ class RecordRefund(msgspec.Struct, frozen=True):
 
 
 class RecordDispute(msgspec.Struct, frozen=True):
-    """Records where a dispute about a receipt stands; what it opened again is on hold until it is won."""
+    """Records where a dispute about a receipt stands; what it opened is on hold until it is won and the money back."""
 
     account: UUID
     receipt: str
@@ -159,16 +159,15 @@ class RecordDispute(msgspec.Struct, frozen=True):
             amount=news.amount, withdrawn=news.withdrawn, given_back=news.given_back, currency=news.currency,
             on=self.on, reason=news.reason,
         )  # fmt: skip
-        name = dispute_name(learned.dispute)
-        booked = name in money.receipt(self.receipt).returned
+        name, before = dispute_name(learned.dispute), returns_of(money)
         if not money.learn_dispute(learned, _gross(billing, money, self.receipt)):
             return Outcome((), answer=False)
-        moved = not booked and name in money.receipt(self.receipt).returned
-        rows = {NAMES: [named(name, self.account)]} if moved else {}
-        won = money.disputes[learned.dispute].state == "won"
-        restored = _restored(billing, money, self.receipt, name, self.on, "won") if won else ()
-        held = () if won else _hold(billing, money, name, self.on)
-        return Outcome((money, *restored, *held), rows, answer=True)
+        now = money.disputes[learned.dispute]
+        if now.state == "won" and now.withdrawn <= now.given_back:
+            changed = _restored(billing, money, self.receipt, name, self.on, "won")
+        else:  # one that is won before its money is back is not to be charged again either
+            changed = _hold(billing, money, name, self.on)
+        return Outcome((money, *changed), new_names(money, before, self.account), answer=True)
 
 
 class ReleaseHold(msgspec.Struct, frozen=True):
@@ -205,17 +204,38 @@ def _restored(
 ) -> Iterable[Aggregate]:
     """Money that went back is here again: it pays what its going had opened, which is held for it no longer.
 
-    At once, for a refund of what would lie there as credit would leave the invoice open and not on hold.
+    At once, for a refund of what would lie there as credit would leave the invoice open and not on hold. What a dispute
+    has meanwhile is not here: what is open for it stays on hold, until the end of the dispute restores it with its own.
     """
-    owed = [(invoice, issued(billing, invoice).gross) for invoice in sorted(money.reopened[return_id])]
+    undone = sorted(name for name, amount in money.receipt(receipt).returned.items() if not amount)
+    opened = {invoice for name in undone for invoice in money.reopened[name]}
+    owed = [(invoice, issued(billing, invoice).gross) for invoice in sorted(opened)]
     for invoice, gross in owed:
         attempts = collection(billing, invoice)
-        attempts.release(invoice, return_id, on, why)
-        part = min(money.receipt(receipt).credit, money.open_amount(invoice, gross))
-        if part > 0 and attempts.live is None:
-            money.allocate(receipt, invoice, gross, part, on)
+        if invoice in money.reopened[return_id] or attempts.holds.intersection(undone):
+            _pay_again(money, attempts, receipt, (invoice, gross), on)
+        if money.open_amount(invoice, gross) <= 0 or not money.disputed(receipt):
+            for name in undone:
+                attempts.release(invoice, name, on, why)
         yield attempts
     yield from ended_by_payment(billing, money, owed, on)
+
+
+def _pay_again(money: Receivables, attempts: Collection, receipt: str, owed: tuple[UUID, int], on: date) -> None:
+    part = min(money.receipt(receipt).credit, money.open_amount(*owed))
+    if part > 0 and attempts.live is None:
+        money.allocate(receipt, *owed, part, on)
+
+
+def returns_of(money: Receivables) -> set[str]:
+    """The names of all returns that are booked."""
+    return {name for receipt in money.receipts.values() for name in receipt.returned}
+
+
+def new_names(money: Receivables, before: set[str], account: UUID) -> Rows:
+    """The rows that keep the names of returns which a command booked, also for disputes that had to wait for money."""
+    names = [named(name, account) for name in sorted(returns_of(money) - before)]
+    return {NAMES: names} if names else {}
 
 
 def named(name: str, account: UUID) -> tuple[int, str, UUID]:

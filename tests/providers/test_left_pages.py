@@ -11,7 +11,7 @@ import requests
 
 from adapters.bootstrap import Tally
 from adapters.sandbox.server import Sandbox
-from domain.application.payments import collection, issued, receivables
+from domain.application.payments import BookReceipt, collection, issued, receivables
 from domain.errors import Conflict
 from domain.payment import Reply
 from jobs.collect import Collector
@@ -139,3 +139,15 @@ def test_a_page_at_stripe_is_closed_and_a_card_that_waits_for_its_bank_makes_no_
     held = collection(tally.billing, waiting).live
     assert held is not None
     assert held.state == "action_required"
+
+
+@pytest.mark.parametrize("amount", [2380, 1000])
+def test_a_card_that_waits_for_its_bank_is_not_brought_to_the_customer_for_what_was_paid_meanwhile(
+    tally, sandbox, amount
+):
+    (invoice,), collector = invoices(tally, 1), collector_at(tally, sandbox)
+    waiting = collector.begin(invoice, "stripe", "cus_1", "pm_card_authenticationRequired")
+    account = issued(tally.billing, invoice).account
+    tally.billing.execute(BookReceipt(account, "EUR", "bank:1", "bank", amount, NOW.date(), invoices=(invoice,)))
+    assert collector.authenticate(waiting).state == "cancelled"
+    assert collector.providers["stripe"].look(waiting.object).state == "cancelled"

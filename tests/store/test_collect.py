@@ -17,7 +17,7 @@ from adapters.bootstrap import Tally
 from domain.application.accounts import AddPaymentMethod
 from domain.application.payments import BookReceipt, collection, issued, receivables
 from domain.collection import Attempt
-from domain.errors import Invalid
+from domain.errors import Conflict, Invalid
 from domain.payment import Reply
 from jobs.collect import Collector, collect_open
 from jobs.verify import verify
@@ -171,3 +171,24 @@ def test_stopping_an_attempt_whose_object_is_not_known_looks_for_it_first(tally,
     stopped = collector(tally, provider).stop(attempt)
     assert stopped.state == ("unknown" if answer == "lost" else "cancelled")
     assert set(provider.states.values()) == {"made": {"cancelled"}, "lost": {"open"}, "not there": set()}[answer]
+
+
+def test_an_attempt_is_not_taken_for_over_by_who_looked_for_its_object_before_it_was_made(tally):
+    """One finds no object and is slow to say so; meanwhile another makes it, looks at the books and moves the money."""
+    (invoice,), provider, slow = invoices(tally, 1), Simulated(), Simulated()
+    with pytest.raises(Killed):
+        work(collector(tally, provider, killed_at(2)), tally, invoice, "visa")
+    attempt = collection(tally.billing, invoice).live
+    assert attempt is not None
+
+    def find(order: Any) -> None:
+        with pytest.raises(Killed):  # where the other stands just before he moves the money
+            collector(tally, provider, killed_at(6)).carry_on(attempt)
+
+    slow.find = find  # type: ignore[method-assign]
+    collector(tally, slow).stop(attempt)
+    with pytest.raises(Conflict, match="live attempt"):
+        collector(tally, provider).begin(invoice, "stripe", "cus", "visa")
+    provider.confirm(attempt.order(), attempt.opened.attempt.hex)
+    assert work(collector(tally, provider), tally, invoice, "visa").state == "succeeded"
+    at_rest(tally, provider, invoice)

@@ -241,13 +241,17 @@ def test_a_dispute_holds_what_it_opens_and_a_won_one_pays_it_again(tally):
     assert not told("open", 2380, 0)
     assert left(tally, invoice) == 2380
     assert collection(tally.billing, invoice).holds == {"dispute:stripe:dp_1"}
+    assert told("won", 2380, 0)
+    assert collection(tally.billing, invoice).holds == {"dispute:stripe:dp_1"}, "its money is yet to come"
     assert told("won", 2380, 2380)
     assert (left(tally, invoice), collection(tally.billing, invoice).holds) == (0, set())
     assert [check.name for check in verify(tally.pool) if check.found] == []
 
 
-def disputed(tally: Tally, account: UUID, state: Literal["open", "won"], withdrawn: int, given_back: int = 0) -> bool:
-    news = DisputeNews("dp_1", "ch_1", state, 2380, withdrawn, given_back, "EUR", "fraudulent")
+def disputed(
+    tally: Tally, account: UUID, state: Literal["open", "won"], withdrawn: int, given_back: int = 0, name: str = "dp_1"
+) -> bool:
+    news = DisputeNews(name, "ch_1", state, 2380, withdrawn, given_back, "EUR", "fraudulent")
     return tally.billing.execute(RecordDispute(account, "stripe:ch_1", "stripe", news, FEBRUARY))
 
 
@@ -276,8 +280,34 @@ def test_a_refund_that_fails_because_a_dispute_has_the_money_gives_no_credit_and
     with pytest.raises(Conflict, match="on hold"):
         opened(tally, invoice)
     disputed(tally, account, "won", 2380, 2380)
-    assert receivables(tally.billing, account, "EUR").credit == 2380
+    assert receivables(tally.billing, account, "EUR").credit == 0
+    assert (left(tally, invoice), collection(tally.billing, invoice).holds) == (0, set()), "now it pays again"
     tally.follower().catch_up()
+    assert [check.name for check in verify(tally.pool) if check.found] == []
+
+
+def test_a_dispute_that_is_won_before_its_money_is_told_of_holds_the_invoice_until_that_is_back(tally):
+    """The provider's books are behind its word: the invoice would be charged again."""
+    invoice = paid_invoice(tally)
+    account = issued(tally.billing, invoice).account
+    assert disputed(tally, account, "won", 2380)
+    with pytest.raises(Conflict, match="on hold"):
+        opened(tally, invoice)
+    assert disputed(tally, account, "won", 2380, 2380)
+    assert (left(tally, invoice), collection(tally.billing, invoice).holds) == (0, set())
+
+
+def test_of_two_disputes_about_a_payment_the_one_that_is_won_gives_nothing_that_the_other_took(tally):
+    invoice = paid_invoice(tally)
+    account = issued(tally.billing, invoice).account
+    disputed(tally, account, "open", 2380)
+    disputed(tally, account, "open", 2380, name="dp_2")
+    disputed(tally, account, "won", 2380, 2380)
+    assert (receivables(tally.billing, account, "EUR").credit, left(tally, invoice)) == (0, 2380)
+    with pytest.raises(Conflict, match="on hold"):
+        opened(tally, invoice)
+    disputed(tally, account, "won", 2380, 2380, name="dp_2")
+    assert (left(tally, invoice), collection(tally.billing, invoice).holds) == (0, set())
     assert [check.name for check in verify(tally.pool) if check.found] == []
 
 

@@ -17,6 +17,7 @@ from adapters.schedule import collect_day
 from domain.application.accounts import SetCreditRule
 from domain.application.licensing import CancelLicense
 from domain.application.payments import BookReceipt, issued, receivables
+from domain.application.payouts import FailPayout
 from domain.application.returns import RecordDispute
 from domain.credit_rule import KEEP, CreditRule
 from domain.errors import Conflict, Unavailable
@@ -252,3 +253,17 @@ def test_a_provider_that_does_not_answer_for_one_payer_does_not_stop_the_others(
     refunder = Refunder(tally.billing, {"stripe": stripe}, lambda: NOW + timedelta(minutes=3))  # type: ignore[dict-item]
     assert follow_refunds(refunder, tally.pool) == {"succeeded": 1}
     assert sorted((one.payment, one.amount) for one in stripe.given.values()) == [("ch_0", 620), ("ch_1", 620)]
+
+
+def test_money_that_a_dispute_took_while_a_payout_was_open_is_no_credit_when_that_is_taken_back(tally, invoice):
+    account, stripe = book(tally, invoice, "stripe:ch_1", 3000), Giving("failed")
+    payer(tally, stripe).pay_out(LATER)
+    (way,) = payer(tally, stripe).pay_out(LATER).ways
+    assert (way.by, way.amount) == ("bank", 620)
+    news = DisputeNews("dp_1", "ch_1", "lost", 3000, 3000, 0, "EUR")
+    tally.billing.execute(RecordDispute(account, "stripe:ch_1", "stripe", news, LATER))
+    tally.follower().catch_up()
+    tally.billing.execute(FailPayout(payout_named(tally.pool, way.name).payout, LATER, "not made"))
+    money = receivables(tally.billing, account, "EUR")
+    assert (money.credit, money.receipts["stripe:ch_1"].kept) == (0, 0), "its bank has all of it"
+    assert money.open_amount(invoice, 2380) == 2380
