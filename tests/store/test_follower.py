@@ -13,7 +13,9 @@ import psycopg
 import pytest
 from eventsourcing.persistence import StoredEvent
 
+from adapters.bootstrap import all_ddl
 from adapters.store.factory import open_pool
+from adapters.store.install import install
 from domain.errors import IntegrityError
 from domain.events import decode, encode
 from domain.events.account import TaxRateChanged
@@ -275,7 +277,7 @@ def test_others_go_on_while_a_projection_is_rebuilt_and_it_joins_them_afterwards
 
 def test_catching_up_ends_though_others_append_faster_than_a_step_takes_in(tally, following, monkeypatch):
     monkeypatch.setattr("projections.step.BUCKETS_AT_ONCE", 1)
-    projection, follower = following
+    follower = following[1]
     follower._turn = 0
     busy, waiting = (make_id(Kind.ACCOUNT, bucket, None, uuid4()) for bucket in (1, 2))
     told = encode(TaxRateChanged(tax_percent=7, effective_on=date(2025, 1, 1)))
@@ -313,3 +315,29 @@ def test_followers_of_different_sets_begin_at_the_same_moment(tally):
             gone = connection.execute("DELETE FROM tracking WHERE projection IN ('names_v1', 'versions_v1')")
             assert gone.rowcount == 2 * ALL_BUCKETS
     assert errors == []
+
+
+EARLIER = "CREATE TABLE IF NOT EXISTS follower_slot (projection text, slot smallint, PRIMARY KEY (projection, slot))"
+BEGINS = "SELECT count(*) FROM follower_slot WHERE projection = 'account_v1'"
+FOLLOWS = "SELECT slot FROM follower_slot WHERE projection = 'account_v1' ORDER BY slot LIMIT 4 FOR UPDATE SKIP LOCKED"
+
+
+@pytest.mark.parametrize("asks", [BEGINS, FOLLOWS])
+def test_an_earlier_version_stops_instead_of_following_beside_also_when_it_is_opened_again(tally, asks):
+    with psycopg.connect(tally.dsn) as earlier:
+        earlier.execute(EARLIER)
+        with pytest.raises(psycopg.Error, match="newer version"):
+            earlier.execute(asks)
+
+
+def test_what_an_earlier_version_took_turns_by_is_replaced_once(dsn):
+    with psycopg.connect(dsn) as earlier:
+        earlier.execute("DROP VIEW follower_slot")
+        earlier.execute(EARLIER)
+        earlier.execute("INSERT INTO follower_slot VALUES ('account_v1', 0)")
+        earlier.execute("UPDATE installed SET schema = 'an earlier one'")
+    for _ in range(2):
+        install(dsn, all_ddl())
+        with psycopg.connect(dsn) as now:
+            assert now.execute("SELECT relkind FROM pg_class WHERE relname = 'follower_slot'").fetchall() == [("v",)]
+            now.execute("UPDATE installed SET schema = 'another'")
