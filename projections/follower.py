@@ -37,7 +37,8 @@ WHERE t.projection = ANY(%s) GROUP BY t.projection"""
 REGISTERED = "SELECT projection FROM tracking WHERE bucket = %s AND projection = ANY(%s)"
 REGISTER = """
 INSERT INTO tracking (projection, bucket, position)
-SELECT p, b, 0 FROM unnest(%s::text[]) p, generate_series(0, %s) b ON CONFLICT DO NOTHING"""
+SELECT p, b, 0 FROM unnest(%s::text[]) p, generate_series(0, %s) b ORDER BY p, b ON CONFLICT DO NOTHING"""
+"""In one order, whatever order a program names them in: two that begin at the same moment wait for each other once."""
 
 
 class Behind(NamedTuple):
@@ -66,17 +67,20 @@ class Follower:
         return self._follow(self._look())
 
     def catch_up(self, progress: Callable[[int], None] | None = None) -> int:
-        """Steps until everything that was in the log at the beginning is taken in, by whomever."""
+        """Steps until everything that was in the log at the beginning is taken in, by whomever.
+
+        Only what it waits for is followed: buckets that others go on adding to cannot keep it from ending.
+        """
         behind, total = self._look(), 0
         cut = {one.bucket: one.head for one in behind}
-        while any(one.position < cut.get(one.bucket, 0) for one in behind):
+        while behind:
             done = self._follow(behind)
             total += done
             if progress:
                 progress(done)
             if not done:
                 time.sleep(0.02)
-            behind = self._look()
+            behind = [one for one in self._look() if one.position < cut.get(one.bucket, 0)]
         return total
 
     def lag(self) -> dict[str, int]:

@@ -37,9 +37,20 @@ CREATE TABLE IF NOT EXISTS tracking (
     PRIMARY KEY (bucket, projection)
 ) WITH (fillfactor = 20, autovacuum_vacuum_threshold = 500, autovacuum_vacuum_scale_factor = 0);
 
--- Followers of earlier versions took turns by these rows; one of now locks the tracking itself. Without them an earlier
--- version stops instead of following beside it.
-DROP TABLE IF EXISTS follower_slot;
+-- Followers of earlier versions took turns by the rows of a table of this name; one of now locks the tracking itself.
+-- The view keeps an earlier version, also one that is opened again and would make its table, from following beside it.
+DO $$ BEGIN
+    IF EXISTS (SELECT 1 FROM pg_class WHERE oid = to_regclass('follower_slot') AND relkind = 'r') THEN
+        DROP TABLE follower_slot;
+    END IF;
+END $$;
+
+CREATE OR REPLACE FUNCTION superseded() RETURNS SETOF text LANGUAGE plpgsql SET search_path = public, pg_temp AS $$
+BEGIN
+    RAISE EXCEPTION 'a newer version of Tallystick follows this log: use that one';
+END $$;
+
+CREATE OR REPLACE VIEW follower_slot AS SELECT s AS projection, 0::smallint AS slot FROM superseded() s;
 
 -- Events that a projection could not take: their stream waits, others go on.
 CREATE TABLE IF NOT EXISTS parked_event (

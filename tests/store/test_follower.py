@@ -13,11 +13,13 @@ import psycopg
 import pytest
 from eventsourcing.persistence import StoredEvent
 
+from adapters.bootstrap import all_ddl
 from adapters.store.factory import open_pool
+from adapters.store.install import install
 from domain.errors import IntegrityError
 from domain.events import decode, encode
 from domain.events.account import TaxRateChanged
-from domain.identity import Kind, make_id
+from domain.identity import ALL_BUCKETS, Kind, make_id
 from projections import ALL
 from projections.follower import LOCK, Follower
 from projections.projection import Entry, Projection
@@ -271,3 +273,71 @@ def test_others_go_on_while_a_projection_is_rebuilt_and_it_joins_them_afterwards
     assert follower.rebuild("names_v1") > 0
     assert follower.lag() == {"names_v1": 0, "versions_v1": 0}
     assert rows(tally, "names_v1") == rows(tally, "versions_v1")
+
+
+def test_catching_up_ends_though_others_append_faster_than_a_step_takes_in(tally, following, monkeypatch):
+    monkeypatch.setattr("projections.step.BUCKETS_AT_ONCE", 1)
+    follower = following[1]
+    follower._turn = 0
+    busy, waiting = (make_id(Kind.ACCOUNT, bucket, None, uuid4()) for bucket in (1, 2))
+    told = encode(TaxRateChanged(tax_percent=7, effective_on=date(2025, 1, 1)))
+    versions = dict.fromkeys((busy, waiting), 0)
+
+    def append(stream) -> None:
+        versions[stream] += 1
+        assert versions[stream] < 50, "the busy bucket keeps the other one waiting"
+        tally.log.insert_events([StoredEvent(stream, versions[stream], "account.tax_rate_changed", told)])
+
+    append(busy), append(waiting)
+    follower.catch_up(lambda _: append(busy))
+    assert (2, waiting, 1) in rows(tally, "names_v1")
+
+
+def test_followers_of_different_sets_begin_at_the_same_moment(tally):
+    errors: list[Exception] = []
+
+    def begin(projections: list[Projection], together: threading.Barrier) -> None:
+        together.wait()
+        try:
+            Follower(tally.pool, projections)
+        except psycopg.Error as error:
+            errors.append(error)
+
+    for _ in range(5):
+        together = threading.Barrier(2)
+        sets = [Names(), Versions()], [Versions(), Names()]
+        threads = [threading.Thread(target=begin, args=(projections, together)) for projections in sets]
+        for thread in threads:
+            thread.start()
+        for thread in threads:
+            thread.join()
+        with tally.pool.connection() as connection:
+            gone = connection.execute("DELETE FROM tracking WHERE projection IN ('names_v1', 'versions_v1')")
+            assert gone.rowcount == 2 * ALL_BUCKETS
+    assert errors == []
+
+
+EARLIER = "CREATE TABLE IF NOT EXISTS follower_slot (projection text, slot smallint, PRIMARY KEY (projection, slot))"
+BEGINS = "SELECT count(*) FROM follower_slot WHERE projection = 'account_v1'"
+FOLLOWS = "SELECT slot FROM follower_slot WHERE projection = 'account_v1' ORDER BY slot LIMIT 4 FOR UPDATE SKIP LOCKED"
+
+
+@pytest.mark.parametrize("asks", [BEGINS, FOLLOWS])
+def test_an_earlier_version_stops_instead_of_following_beside_also_when_it_is_opened_again(tally, asks):
+    with psycopg.connect(tally.dsn) as earlier:
+        earlier.execute(EARLIER)
+        with pytest.raises(psycopg.Error, match="newer version"):
+            earlier.execute(asks)
+
+
+def test_what_an_earlier_version_took_turns_by_is_replaced_once(dsn):
+    with psycopg.connect(dsn) as earlier:
+        earlier.execute("DROP VIEW follower_slot")
+        earlier.execute(EARLIER)
+        earlier.execute("INSERT INTO follower_slot VALUES ('account_v1', 0)")
+        earlier.execute("UPDATE installed SET schema = 'an earlier one'")
+    for _ in range(2):
+        install(dsn, all_ddl())
+        with psycopg.connect(dsn) as now:
+            assert now.execute("SELECT relkind FROM pg_class WHERE relname = 'follower_slot'").fetchall() == [("v",)]
+            now.execute("UPDATE installed SET schema = 'another'")

@@ -45,6 +45,7 @@ def told_of_money(choose: random.Random) -> list[Event]:
             receivables.Deallocated(**moved, invoice=invoice, left=amount),
             receivables.MoneyReturned(**moved, return_id=word, kind="refund"),
             receivables.ReturnUndone(**moved, return_id=word),
+            receivables.PaidInstead(**moved, instead_of=choose.choice("rs"), invoice=invoice),
             collection.ObjectBound(attempt=attempt, object=word, url=word),
             collection.OutcomeLearned(attempt=attempt, state="pending", payment=word, code=word, url=word),
         ]))  # fmt: skip
