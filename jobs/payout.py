@@ -40,6 +40,10 @@ OPEN = """SELECT FROM receivable_v1 WHERE bucket = %s AND account = %s AND curre
 PAID_FOR = """SELECT a.account, b.stream FROM account_v1 a
 LEFT JOIN basis_v2 b ON b.bucket = a.bucket AND b.owner = a.account AND b.kind = 3
 WHERE a.bucket = %s AND coalesce(a.payer, a.account) = %s ORDER BY b.stream"""
+BELOW = """WITH RECURSIVE below AS (SELECT %(account)s::uuid AS account UNION
+SELECT a.account FROM account_v1 a JOIN below b ON a.parent = b.account WHERE a.bucket = %(bucket)s)
+SELECT account FROM below"""
+"""Whom an account pays for, or did: who pays now does not say who paid for the days that are still to be billed."""
 SOLD = """SELECT DISTINCT c.package, c.version FROM account_v1 a
 JOIN basis_v2 b ON b.bucket = a.bucket AND b.owner = a.account AND b.kind = 3
 JOIN change_v1 c ON c.bucket = b.bucket AND c.license = b.stream AND c.state = 'agreed'
@@ -163,11 +167,13 @@ class Payer:
         return "a bill is due" if self._is_due(wanted) else ""
 
     def _is_due(self, wanted: PayOut) -> bool:
-        """Whether a run of the day would issue something to the payer, or waits for counts to do so."""
-        accounts = frozenset(account for account, _ in self._paid_for(wanted.account))
-        issues, missing = preview(self.pool, self.packages, Run("", wanted.on, wanted.on, accounts))
-        payers = {issue.payer.id for issue in issues} | {lack.stream.payer for lack in missing}
-        return wanted.account in payers
+        """Whether a run of the day would issue something to the payer, waits for counts to do so, or cannot tell."""
+        with self.pool.connection() as connection:
+            where = {"account": wanted.account, "bucket": bucket_of(wanted.account)}
+            accounts = frozenset(account for (account,) in connection.execute(BELOW, where).fetchall())
+        run = preview(self.pool, self.packages, Run("", wanted.on, wanted.on, accounts))
+        payers = {issue.payer.id for issue in run.issues} | {lack.stream.payer for lack in run.missing}
+        return wanted.account in payers or bool(run.failed)
 
     def _paid_for(self, account: UUID) -> list[tuple[UUID, UUID | None]]:
         with self.pool.connection() as connection:

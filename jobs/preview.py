@@ -34,17 +34,25 @@ class Effect(NamedTuple):
     lines: tuple[Line, ...]
 
 
-def preview(pool: Pool, packages: Packages, run: Run) -> tuple[list[Issue], list[Missing]]:
-    """The documents that a run would issue, and the periods that it would park."""
-    issues: list[Issue] = []
-    missing: list[Missing] = []
+class Previewed(NamedTuple):
+    """The documents that a run would issue, the periods that it would park, and the accounts that it could not rate."""
+
+    issues: list[Issue]
+    missing: list[Missing]
+    failed: list[UUID]
+
+
+def preview(pool: Pool, packages: Packages, run: Run) -> Previewed:
+    """What a run would come to, without the append."""
+    issues, missing, failed = list[Issue](), list[Missing](), list[UUID]()
     for bucket in billable_buckets(pool, run):
         snapshot = basis.read(pool, [bucket])
         rated = list(rate(snapshot, run, packages))
         lines = [line for one in rated for license in one.found for line in license.difference.lines]
         issues.extend(Issue(*one) for one in documents(lines, snapshot.accounts, run.issued_on))
         missing.extend(lack for one in rated for lack in one.missing)
-    return issues, missing
+        failed.extend(one.account for one in rated if one.failed)
+    return Previewed(issues, missing, failed)
 
 
 def billable_buckets(pool: Pool, run: Run) -> list[int]:

@@ -135,7 +135,7 @@ def preview_command(
         tally.follower().catch_up()
         chosen = _accounts(tally, account)
         run = bill.Run("preview", through, issued_on or today(), frozenset(chosen) if chosen else None)
-        issues, missing = preview(tally.pool, tally.packages, run)
+        issues, missing, _ = preview(tally.pool, tally.packages, run)
         tables = [_previewed(tally, issue, lines) for issue in issues]
     answer = {
         "through": through,

@@ -14,7 +14,7 @@ import pytest
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
 from adapters.schedule import collect_day
-from domain.application.accounts import SetCreditRule
+from domain.application.accounts import ChangeAccount, SetCreditRule
 from domain.application.licensing import CancelLicense
 from domain.application.payments import BookReceipt, issued, receivables
 from domain.application.payouts import FailPayout
@@ -29,7 +29,7 @@ from jobs.payout import Paid, Payer, payout_named
 from jobs.refund import Refunder, follow_refunds
 from jobs.settle import settle
 from jobs.verify import verify
-from tests.builders import declared_package, open_account, publish, start
+from tests.builders import component, declared_package, open_account, package, publish, start
 from tests.store.test_payments import an_invoice
 
 FEBRUARY, LATER = date(2025, 2, 1), date(2025, 2, 20)
@@ -267,3 +267,25 @@ def test_money_that_a_dispute_took_while_a_payout_was_open_is_no_credit_when_tha
     money = receivables(tally.billing, account, "EUR")
     assert (money.credit, money.receipts["stripe:ch_1"].kept) == (0, 0), "its bank has all of it"
     assert money.open_amount(invoice, 2380) == 2380
+
+
+def test_a_bill_for_what_the_payer_paid_until_others_took_over_is_due_too(tally, invoice):
+    publish(tally, package("arrears", component(mode="in_arrears")))
+    open_account(tally, "sub", parent="acme", payer="acme")
+    start(tally, "sub-license", "sub", "arrears", FEBRUARY)
+    tally.billing.execute(ChangeAccount("sub", date(2025, 3, 1), payer="self"))
+    tally.billing.execute(CancelLicense("acme-license", FEBRUARY, date(2025, 3, 1)))
+    book(tally, invoice, "bank:t0", 3000)
+    assert ways(payer(tally).preview(LATER)) == [("bank", 620, "would be proposed")]
+    assert list(payer(tally).preview(date(2025, 3, 1)).kept) == ["a bill is due"]
+
+
+def test_what_could_not_be_rated_may_be_due(tally, invoice):
+    book(tally, invoice, "bank:t0", 3000)
+    payer(tally).preview(LATER)
+    swap = """UPDATE basis_v2 SET facts = replace(encode(facts, 'escape'), %s, %s)::bytea WHERE kind = 3"""
+    with tally.pool.connection() as connection:
+        connection.execute(swap, ["EUR", "XXX"])
+    assert list(payer(tally).preview(date(2025, 3, 1)).kept) == ["a bill is due"]
+    with tally.pool.connection() as connection:
+        connection.execute(swap, ["XXX", "EUR"])
