@@ -35,6 +35,9 @@ MEMORY = "SET LOCAL work_mem = '160MB'"
 HANDOVER = 0.0005
 """Seconds after which a thread lets another one in."""
 
+OTHERS = psycopg.errors.UniqueViolation, psycopg.errors.DeadlockDetected
+"""What it comes to that another import has, or is adding, the same reports: those that two add in other orders too."""
+
 Resolve = Callable[[Sequence[str]], dict[str, UUID]]
 """The licenses of references, as far as the importer may know them; unknown ones are left out."""
 
@@ -116,7 +119,7 @@ def _are_new(append: Append, reading: _Reading, batches: Iterator[Batch]) -> boo
     try:
         with append.nested() as part:
             reading.copy(part, batches, reading.packer.parcels)
-    except psycopg.errors.UniqueViolation:
+    except OTHERS:
         return False
     return True
 
@@ -145,7 +148,7 @@ def _added(append: Append, intake: tables.Intake) -> bool:
         with append.nested() as part:
             for statement in intake.add:
                 part.query(statement)
-    except psycopg.errors.UniqueViolation:
+    except OTHERS:
         return False
     return True
 
@@ -173,7 +176,7 @@ class _Reading:
     def copy(self, append: Append, batches: Iterator[Batch], pack: Callable[[Batch], Packed]) -> None:
         """Hands each batch to the database while the next is read.
 
-        Raises: BadFile when all is read, with every fault; UniqueViolation.
+        Raises: BadFile when all is read, with every fault; one of OTHERS.
         """
         try:
             with ThreadPoolExecutor(1) as database:

@@ -9,6 +9,7 @@ import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
+from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -564,3 +565,17 @@ def test_erasing_a_name_changes_no_count(shop, dsn, tmp_path):
         ).fetchall()
     assert names == {"bob"} | {str(subject) for (subject,) in stored if str(subject) in names}
     assert len(names) == 2
+
+
+def test_two_files_that_say_the_same_in_other_orders_are_taken_in_at_the_same_moment(shop, tmp_path, monkeypatch):
+    for size in ("BLOCK", "LARGEST"):
+        monkeypatch.setattr(f"adapters.count_files.{size}", 4000)
+    rows = [f"acme-1,users,2025-01-10T09:00:00Z,s{n},r{n}" for n in range(8000)]
+    orders = {"one.csv": rows, "other.csv": rows[::-1]}
+    paths = [write_csv(tmp_path / name, OBSERVATIONS, order) for name, order in orders.items()]
+    with ThreadPoolExecutor(2) as both:
+        found = list(both.map(lambda path: take_in(shop, path), paths))
+    assert sorted(one.new for one in found) == [0, 8000]
+    with shop.pool.connection() as connection:
+        kept = connection.execute("SELECT sum(cardinality(reports)) FROM observation_parcel").fetchone()
+    assert kept == (8000,)
