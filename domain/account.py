@@ -22,25 +22,26 @@ class Account(Aggregate):
 
     NAME = "account"
 
+    reference = ""
+    party = Party(name="")
+    parent: UUID | None = None
+    payer: UUID | None = None
+    currency = ""
+    zone = "UTC"
+    billing_day = 1
+    tax_percent = Decimal(0)
+    terms_days = 0
+    series = ""
+    credit_series = ""
+    remittance: tuple[str, ...] = ()
+    lost_method = False
+    ladder: Ladder | None = None
+    credit_rule: CreditRule | None = None
+
     def blank(self) -> None:
-        self.reference = ""
-        self.party = Party(name="")
-        self.parent: UUID | None = None
-        self.payer: UUID | None = None
-        self.currency = ""
-        self.zone = "UTC"
-        self.billing_day = 1
-        self.tax_percent = Decimal(0)
-        self.terms_days = 0
-        self.series = ""
-        self.credit_series = ""
-        self.remittance: tuple[str, ...] = ()
         self.pools: dict[str, int] = {}
         self.methods: dict[str, events.PaymentMethodAdded] = {}
         self.removed_methods: set[str] = set()
-        self.lost_method = False
-        self.ladder: Ladder | None = None
-        self.credit_rule: CreditRule | None = None
 
     def open(self, opened: events.AccountOpened) -> None:
         """Records the account.

@@ -6,7 +6,6 @@ facts up to an instant.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
 from typing import NamedTuple
@@ -65,12 +64,13 @@ def charged(
     )
 
 
-def by_payer(lines: Iterable[NewLine]) -> dict[tuple[UUID, str], list[NewLine]]:
+def by_payer(lines: Iterable[NewLine]) -> Iterable[tuple[UUID, str, list[NewLine]]]:
     """Lines of many licenses by who pays them, in which currency: one document each."""
-    sorted_out: dict[tuple[UUID, str], list[NewLine]] = defaultdict(list)
+    sorted_out: dict[tuple[int, str], tuple[UUID, str, list[NewLine]]] = {}
     for line in lines:
-        sorted_out[line.stream.payer, line.stream.currency].append(line)
-    return sorted_out
+        _, _, payer, currency = line.stream
+        sorted_out.setdefault((payer.int, currency), (payer, currency, []))[2].append(line)
+    return sorted_out.values()
 
 
 def documents(
@@ -81,7 +81,7 @@ def documents(
     Raises: NotFound when a payer's account is not known.
     """
     result = []
-    for (payer, currency), owed in by_payer(lines).items():
+    for payer, currency, owed in by_payer(lines):
         facts = accounts.get(payer)
         if not facts:
             raise NotFound(f"payer {payer} is not known")

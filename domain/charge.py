@@ -8,7 +8,7 @@ Source: ADR-0009, ADR-0020.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -22,7 +22,7 @@ from domain.events.documents import Ref
 from domain.grid import Cadence, position
 from domain.identity import digest
 from domain.money import rounded, scale, share
-from domain.package_version import Component, Counted, Declared, Fixed, Mode, PackageVersion
+from domain.package_version import Component, Counted, Fixed, Mode, PackageVersion
 from domain.period import Span, intersection
 from domain.terms import Discount, Stream, Terms
 
@@ -95,23 +95,16 @@ def part(price: Fraction, base_start: int, base_end: int, month_days: int, start
     )
 
 
-def of_terms(terms: Terms, counts: Counts, target: int, horizon: int) -> Iterator[Charge | Missing]:
-    """The charges of a component by itself; minimums, maximums and fixed amounts off need those of the whole period."""
-    if terms.component.charge == "one_time":
-        if terms.start < max(horizon, target + 1):
-            yield Charge(terms.stream, _one_time(terms, target), terms.reasons)
-        return
-    for piece in pieces(terms, target, horizon):
-        found = _of_piece(terms, counts, piece)
-        if found:
-            yield found
-
-
 class Piece(msgspec.Struct, frozen=True, eq=False):
-    """The days of one period that terms cover; `k` counts the periods of the grid, `due` says if it falls due."""
+    """The days of one period that terms cover.
+
+    Shapes: `window` are the days whose counts it is charged by; `k` counts the periods of the grid; `due` says whether
+    it falls due by the run's date.
+    """
 
     service: Span
     period: Span
+    window: Span
     k: int
     due: bool
 
@@ -123,24 +116,39 @@ def pieces(terms: Terms, target: int, horizon: int) -> Sequence[Piece]:
     end = min(terms.end, max(horizon, reach))
     if terms.start >= end:
         return ()
-    mode: Mode = "in_arrears" if terms.component.charge == "usage" else terms.component.mode
+    usage = terms.component.charge == "usage"
+    mode: Mode = "in_arrears" if usage else terms.component.mode
     numbered = enumerate(terms.grid.periods(terms.start, end), start=terms.grid.index(terms.start))
     found = ((intersection(period, (terms.start, terms.end)), period, k) for k, period in numbered)
-    return [Piece(service, period, k, is_due(mode, service, target)) for service, period, k in found if service]
+    return [
+        Piece(service, period, _window(terms, service if usage else period), k, is_due(mode, service, target))
+        for service, period, k in found
+        if service
+    ]
 
 
-def _of_piece(terms: Terms, counts: Counts, piece: Piece) -> Charge | Missing | None:
-    usage = terms.component.charge == "usage"
-    quantity = quantity_of(terms, counts, piece.service if usage else piece.period)
+def _window(terms: Terms, days: Span) -> Span:
+    """The days of service among those that are charged for: nobody is counted before it or after it."""
+    return intersection(days, (terms.first, terms.last)) or days
+
+
+def of_piece(terms: Terms, piece: Piece, counts: Counts) -> Charge | Missing | None:
+    """What a component is charged for a piece by itself; bounds and fixed amounts off need those of a whole period."""
+    quantity = _quantity(terms, piece.window, counts)
     if isinstance(quantity, Missing):
         return quantity if piece.due else None
-    if usage and is_by_day(terms.component):
+    if terms.component.charge == "usage" and is_by_day(terms.component):
         rating = _rated(terms, piece, quantity, _by_day(terms, counts, piece))
     else:
         rating = _rating(terms, piece, quantity.numerator, quantity.denominator)
     if rating is None:
         return None
-    return Charge(terms.stream, rating, terms.reasons + _count_reasons(terms, counts, piece.period))
+    return Charge(terms.stream, rating, terms.reasons + _count_reasons(terms, piece.period, counts))
+
+
+def one_time(terms: Terms, target: int) -> Charge:
+    """What a component is charged that is charged once, when it begins."""
+    return Charge(terms.stream, _one_time(terms, target), terms.reasons)
 
 
 @lru_cache(maxsize=65536)
@@ -181,19 +189,22 @@ def is_due(mode: Mode, service: Span, target: int) -> bool:
     return service[1] <= target if mode == "in_arrears" else service[0] < target
 
 
-def quantity_of(terms: Terms, counts: Counts, period: Span) -> Fraction | Missing:
+def _quantity(terms: Terms, window: Span, counts: Counts) -> Fraction | Missing:
     """The quantity of a component in a period: sold, counted, or at least what was committed."""
     rule = terms.component.quantity
+    if isinstance(rule, Counted):
+        return _counted(terms, rule, window, counts)
     if isinstance(rule, Fixed):
         return units(rule.quantity)
-    if isinstance(rule, Declared):
-        return _free_of_nfr(terms, units(max(terms.declared, rule.minimum, terms.minimum)))
-    window = intersection(period, (terms.first, terms.last)) or period
-    found = _measured(terms, rule.counter, counts, window)
+    return _free_of_nfr(terms, units(max(terms.declared, rule.minimum, terms.minimum)))
+
+
+def _counted(terms: Terms, rule: Counted, window: Span, counts: Counts) -> Fraction | Missing:
+    found = _measured(terms, rule.counter, window, counts)
     if found is None:
         return Missing(terms.stream, rule.counter, *window)
     if rule.or_counter:
-        other = _measured(terms, rule.or_counter, counts, window)
+        other = _measured(terms, rule.or_counter, window, counts)
         if other is None:
             return Missing(terms.stream, rule.or_counter, *window)
         found = max(found, Fraction(prices.ceiling(other / rule.per)))
@@ -201,14 +212,14 @@ def quantity_of(terms: Terms, counts: Counts, period: Span) -> Fraction | Missin
     return _free_of_nfr(terms, max(found, units(least)) if least else found)
 
 
-def _measured(terms: Terms, counter: str, counts: Counts, period: Span) -> Fraction | None:
+def _measured(terms: Terms, counter: str, window: Span, counts: Counts) -> Fraction | None:
     counting = terms.package.counting(counter)
     if counting is None:
         raise Invalid(f"{terms.package.package} does not say how {counter} is counted")
-    return measure(counting, counts(counter), *period)
+    return measure(counting, counts(counter), *window)
 
 
-def _count_reasons(terms: Terms, counts: Counts, period: Span) -> tuple[Ref, ...]:
+def _count_reasons(terms: Terms, period: Span, counts: Counts) -> tuple[Ref, ...]:
     rule = terms.component.quantity
     if not isinstance(rule, Counted):
         return ()
@@ -326,7 +337,7 @@ def as_percent(factor: Fraction) -> str:
 
 @lru_cache(maxsize=2048)
 def _one_time(terms: Terms, target: int) -> Rating:
-    quantity = quantity_of(terms, lambda _: DayCounts(), (terms.start, terms.start + 1))
+    quantity = _quantity(terms, (terms.start, terms.start + 1), lambda _: DayCounts())
     assert isinstance(quantity, Fraction)
     price = _price(terms, quantity)
     return Rating(

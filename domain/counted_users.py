@@ -91,17 +91,21 @@ def day_counts(counted: Iterable[tuple[UUID, Iterable[PackedCounts]]]) -> dict[s
 
     Shapes: the streams of the license's counters, each with what its events say, in order.
     """
-    told: dict[str, tuple[list[Run], dict[Span, int], list[tuple[int, int, Ref]]]] = {}
+    told: dict[str, list[tuple[UUID, PackedCounts]]] = {}
     for stream, found in counted:
         for one in found:
-            if one.counter not in told:
-                told[one.counter] = ([], {}, [])
-            runs, distinct, reasons = told[one.counter]
-            first, end = one.first, one.first + len(one.quantities)
-            runs.append((first, one.quantities))
-            reasons.append((first, end - 1, (stream, one.version)))
-            if one.distinct is not None:
-                distinct[first, end] = one.distinct
-    return {
-        counter: DayCounts(Days(runs), distinct, tuple(reasons)) for counter, (runs, distinct, reasons) in told.items()
-    }
+            told.setdefault(one.counter, []).append((stream, one))
+    return {counter: _laid_over(said) for counter, said in told.items()}
+
+
+def _laid_over(said: Sequence[tuple[UUID, PackedCounts]]) -> DayCounts:
+    runs: list[Run] = []
+    distinct: dict[Span, int] = {}
+    reasons: list[tuple[int, int, Ref]] = []
+    for stream, one in said:
+        first, end = one.first, one.first + len(one.quantities)
+        runs.append((first, one.quantities))
+        reasons.append((first, end - 1, (stream, one.version)))
+        if one.distinct is not None:
+            distinct[first, end] = one.distinct
+    return DayCounts(Days(runs), distinct, tuple(reasons))

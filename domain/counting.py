@@ -45,11 +45,11 @@ class Days(Mapping[int, int]):
 
     def between(self, start: int, end: int) -> Sequence[int]:
         """The quantities of the days [start, end) that have one, in order."""
-        touching = self._touching(start, end)
+        touching = self._runs if len(self._runs) == 1 else self._touching(start, end)
         if len(touching) != 1:
             return list(self.during(start, end).values())
         first, quantities = touching[0]
-        inside = quantities[max(start - first, 0) : end - first]
+        inside = quantities[max(start - first, 0) : max(end - first, 0)]
         return [one for one in inside if one is not None] if None in inside else inside  # type: ignore[return-value]
 
     def during(self, start: int, end: int) -> dict[int, int]:

@@ -7,7 +7,7 @@ this file. New lines come from what is *due*, reversals stand against what is *o
 from __future__ import annotations
 
 from collections import defaultdict
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Generator, Iterable, Sequence
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -51,41 +51,38 @@ def difference(owed: Sequence[Charge], billed: Coverage, target: int) -> Differe
     found = Difference([], [])
     all_given_back = billed.given_back()
     for charges, lines in _by_stream(owed, billed):
-        policy = _policy(charges)
+        policy = charges[-1].rating.package.proration if charges else UNKNOWN
         finder = _atomic if _is_atomic(charges, lines) else _divisible
-        stream = (charges or lines)[0].stream
-        given_back = [taken for taken in all_given_back if taken.stream == stream]
+        given_back = all_given_back and _of(all_given_back, (charges or lines)[0].stream)
         finder(found, charges, lines, given_back, target, policy, _MATCH[policy.match_on])
     return found
 
 
+def _of(given_back: Sequence[Billed], stream: Stream) -> Sequence[Billed]:
+    return [taken for taken in given_back if taken.stream == stream]
+
+
 def _by_stream(owed: Iterable[Charge], billed: Coverage) -> Iterable[tuple[list[Charge], list[Billed]]]:
+    """What is owed and what is billed of each stream of the one license.
+
+    The number of an identifier is found faster than itself.
+    """
     streams: dict[tuple[str, int, str], tuple[list[Charge], list[Billed]]] = {}
     for charge in owed:
-        _of_stream(streams, charge.stream)[0].append(charge)
+        _, component, payer, currency = charge.stream
+        streams.setdefault((component, payer.int, currency), ([], []))[0].append(charge)
     for line in billed.live():
-        _of_stream(streams, line.stream)[1].append(line)
+        _, component, payer, currency = line.stream
+        streams.setdefault((component, payer.int, currency), ([], []))[1].append(line)
     return streams.values()
-
-
-def _of_stream(
-    streams: dict[tuple[str, int, str], tuple[list[Charge], list[Billed]]], stream: Stream
-) -> tuple[list[Charge], list[Billed]]:
-    """What is kept of a stream of the one license; the number of an identifier is found faster than itself."""
-    _, component, payer, currency = stream
-    key = (component, payer.int, currency)
-    if key not in streams:
-        streams[key] = ([], [])
-    return streams[key]
 
 
 def _is_atomic(charges: Sequence[Charge], lines: Sequence[Billed]) -> bool:
     return any([one.rating.occurrence for one in charges]) or any([line.line.occurrence for line in lines])
 
 
-def _policy(charges: Sequence[Charge]) -> Proration:
-    return charges[-1].rating.package.proration if charges else Proration()
-
+UNKNOWN = Proration()
+"""The policy where nothing is owed any more, and so no package says one."""
 
 Key = tuple[str, int, int]
 
@@ -116,9 +113,10 @@ def _divisible(
 ) -> None:
     kept = _kept(found, charges, lines, target, policy, match) if lines else []
     for charge in charges:
-        if charge.rating.due:
-            for days in subtract([(charge.rating.start, charge.rating.end)], kept):
-                found.lines.extend(_charge(charge, days, given_back, match))
+        rating = charge.rating
+        if rating.due:
+            days = [(rating.start, rating.end)]
+            found.lines.extend(_charges(charge, subtract(days, kept) if kept else days, given_back, match))
 
 
 def _kept(
@@ -151,19 +149,34 @@ def _reversal(line: Billed, days: Span) -> NewLine:
     return NewLine("reversal", line.stream, *days, amount, tax, None, line)
 
 
-def _charge(charge: Charge, days: Span, given_back: Sequence[Billed], match: _Match) -> Iterator[NewLine]:
+def _charges(
+    charge: Charge, due: Sequence[Span], given_back: Sequence[Billed], match: _Match
+) -> Iterable[NewLine]:
     """The lines for due days: what was taken back for them before comes back, the rest is the price's share."""
-    rest, rating = [days], charge.rating
+    if given_back:
+        due = yield from _again(charge, due, given_back, match)
+    for days in due:
+        yield _fresh(charge, days)
+
+
+def _again(
+    charge: Charge, due: Sequence[Span], given_back: Sequence[Billed], match: _Match
+) -> Generator[NewLine, None, Sequence[Span]]:
+    """The lines that give again what was taken back; the due days that are left."""
     for taken in given_back:
-        if match.billed(taken) != match.owed(rating):
+        if match.billed(taken) != match.owed(charge.rating):
             continue
-        for again in common(rest, taken.spans):
-            amount, tax = -taken.amount_of(again), -taken.tax_of(again)
-            taken.take(again, amount, tax)
-            yield NewLine("charge", charge.stream, *again, amount, tax, charge, taken)
-            rest = subtract(rest, [again])
-    for start, end in rest:
-        yield NewLine("charge", charge.stream, start, end, rating.amount(start, end), None, charge, None)
+        for days in common(due, taken.spans):
+            amount, tax = -taken.amount_of(days), -taken.tax_of(days)
+            taken.take(days, amount, tax)
+            yield NewLine("charge", charge.stream, *days, amount, tax, charge, taken)
+            due = subtract(due, [days])
+    return due
+
+
+def _fresh(charge: Charge, days: Span) -> NewLine:
+    start, end = days
+    return NewLine("charge", charge.stream, start, end, charge.rating.amount(start, end), None, charge, None)
 
 
 def _atomic(
@@ -211,4 +224,4 @@ def _whole(charge: Charge, given_back: Sequence[Billed]) -> NewLine:
             amount, tax = -taken.left, -taken.tax_left
             taken.take(days, amount, tax)
             return NewLine("charge", charge.stream, *days, amount, tax, charge, taken)
-    return NewLine("charge", charge.stream, *days, rating.amount(*days), None, charge, None)
+    return _fresh(charge, days)

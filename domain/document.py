@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import lru_cache
+from itertools import count, repeat
 
 import msgspec
 
@@ -43,13 +44,14 @@ def draft(found: Iterable[NewLine], tax_percent: Decimal) -> Draft:
     """
     ordered = sorted(found, key=_order)
     taxes = _taxes(ordered, tax_percent)
-    numbered = enumerate(zip(ordered, taxes, strict=True), start=1)
-    lines = tuple([_line(number, line, tax, tax_percent) for number, (line, tax) in numbered])
-    return Draft(lines, _totals(lines), sum([line.amount for line in lines]), sum([line.tax for line in lines]))
+    lines = tuple(map(_line, count(1), ordered, taxes, repeat(tax_percent)))
+    totals = _totals(lines)
+    return Draft(lines, totals, sum([total.net for total in totals]), sum([total.tax for total in totals]))
 
 
 def _order(line: NewLine) -> tuple[object, ...]:
-    return (line.stream.license, line.stream.component, line.start, line.kind == "charge", line.end)
+    stream = line.stream
+    return (stream.license.int, stream.component, line.start, line.kind == "charge", line.end)
 
 
 def _taxes(lines: Sequence[NewLine], percent: Decimal) -> list[int]:
@@ -64,18 +66,20 @@ def _taxes(lines: Sequence[NewLine], percent: Decimal) -> list[int]:
 
 
 def _line(number: int, new: NewLine, tax: int, percent: Decimal) -> Line:
-    if new.charge is None:
+    charge, link = new.charge, new.link
+    if charge is None:
         return _mirrored(number, new, tax)
+    license, component, _, _ = new.stream
     return msgspec.structs.replace(
-        _printed(new.charge.rating, new.start, new.end),
+        _printed(charge.rating, new.start, new.end),
         number=number,
-        license=new.stream.license,
-        component=new.stream.component,
+        license=license,
+        component=component,
         amount=new.amount,
         tax=tax,
-        tax_percent=new.link.line.tax_percent if new.link else percent,
-        link=new.link.ref if new.link else None,
-        reasons=new.charge.reasons,
+        tax_percent=link.line.tax_percent if link else percent,
+        link=link.ref if link else None,
+        reasons=charge.reasons,
     )
 
 

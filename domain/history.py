@@ -61,8 +61,11 @@ def pack(version: int, topic: str, state: bytes) -> bytes:
 
 def unpack(stream: UUID, facts: bytes) -> list[Located]:
     """The events of a packed stream, in order."""
-    split = [line.split(b" ", 2) for line in facts.splitlines()]
-    return [Located((stream, int(version)), decode(topic.decode(), state)) for version, topic, state in split]
+    return [_unpacked(stream, *line.split(b" ", 2)) for line in facts.splitlines()]
+
+
+def _unpacked(stream: UUID, version: bytes, topic: bytes, state: bytes) -> Located:
+    return Located((stream, int(version)), decode(topic.decode(), state))
 
 
 def _packed(fact: Located) -> bytes:

@@ -13,7 +13,7 @@ from typing import NamedTuple
 from uuid import UUID
 
 from domain import price as prices
-from domain.charge import Charge, Counts, Missing, Rating, holds, is_due, of_terms, part, pieces
+from domain.charge import Charge, Counts, Missing, Piece, Rating, holds, is_due, of_piece, one_time, part, pieces
 from domain.identity import digest
 from domain.money import scale
 from domain.period import Span, intersection
@@ -33,34 +33,47 @@ def charges(terms: Iterable[Terms], counts: Counts, target: int, horizon: int) -
     """
     owed: list[Charge] = []
     missing: list[Missing] = []
-    order = _in_order(tuple(terms))
-    for piece in order.plain:
-        for found in of_terms(piece, counts, target, horizon):
-            (missing if isinstance(found, Missing) else owed).append(found)  # type: ignore[arg-type]
-    if order.bounds or order.discounted:
+    plan = _planned(tuple(terms), target, horizon)
+    for planned in plan.plain:
+        found = planned if isinstance(planned, Charge) else of_piece(*planned, counts)
+        if isinstance(found, Charge):
+            owed.append(found)
+        elif found:
+            missing.append(found)
+    if plan.bounds or plan.discounted:
         blocked = {(lack.stream.license, lack.start, lack.end) for lack in missing}
-        for piece in order.bounds:
-            owed.extend(list(_to_bounds(piece, owed, blocked, target, horizon)))
-        owed.extend([off for piece in order.discounted for off in _fixed_discounts(piece, owed, blocked, target)])
+        for bound in plan.bounds:
+            owed.extend(list(_to_bounds(bound, owed, blocked, target, horizon)))
+        owed.extend([off for one in plan.discounted for off in _fixed_discounts(one, owed, blocked, target)])
     return owed, missing
 
 
-class _Order(NamedTuple):
-    """In which order terms are charged: by themselves, then what needs all others, then fixed amounts off."""
+class _Plan(NamedTuple):
+    """What is charged up to a day, in order: each by itself, then what needs all others, then fixed amounts off.
 
-    plain: Sequence[Terms]
+    Shapes: `plain` holds pieces of terms that are to be counted, and charges that need no count.
+    """
+
+    plain: Sequence[Charge | tuple[Terms, Piece]]
     bounds: Sequence[Terms]
     discounted: Sequence[Terms]
 
 
 @lru_cache(maxsize=16384)
-def _in_order(terms: tuple[Terms, ...]) -> _Order:
+def _planned(terms: tuple[Terms, ...], target: int, horizon: int) -> _Plan:
     once = _once(terms)
-    return _Order(
-        [piece for piece in once if piece.component.charge not in BOUNDS],
-        [piece for piece in once if piece.component.charge in BOUNDS],
-        [piece for piece in once if any(discount.amount is not None for discount in piece.discounts)],
+    return _Plan(
+        [planned for one in once if one.component.charge not in BOUNDS for planned in _plain(one, target, horizon)],
+        [one for one in once if one.component.charge in BOUNDS],
+        [one for one in once if any(discount.amount is not None for discount in one.discounts)],
     )
+
+
+def _plain(terms: Terms, target: int, horizon: int) -> Iterator[Charge | tuple[Terms, Piece]]:
+    if terms.component.charge != "one_time":
+        yield from ((terms, piece) for piece in pieces(terms, target, horizon))
+    elif terms.start < max(horizon, target + 1):
+        yield one_time(terms, target)
 
 
 def _once(all_terms: Sequence[Terms]) -> list[Terms]:

@@ -47,11 +47,12 @@ def texts(values: Iterable[str]) -> Fields:
 
 def words(values: Iterable[str]) -> Fields:
     """A column of texts of any length that come again and again."""
-    return list(map(_name, values))
+    return list(map(word, values))
 
 
 @lru_cache(maxsize=4096)
-def _name(value: str) -> bytes:
+def word(value: str) -> bytes:
+    """A text that comes again and again."""
     return field(value.encode())
 
 

@@ -1,16 +1,18 @@
 """Issues documents: events, numbers, lines and coverage in one transaction, or nothing.
 
-The order is the design's: heads ascending, then the check that nobody billed these buckets meanwhile, then rows that
-need no number, then the series (in buckets above all others), then the events. Source: ADR-0008, ADR-0012.
+What can be made without a number is made before anything is locked. Then the order is the design's: heads ascending,
+the check that nobody billed these buckets meanwhile, rows that need no number, the series (in buckets above all
+others), the events. Source: ADR-0008, ADR-0012.
 """
 
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from datetime import date, timedelta
+from functools import lru_cache
 from struct import Struct
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, cast
 from uuid import UUID
 
 import msgspec
@@ -22,27 +24,14 @@ from domain.events import decode
 from domain.events.documents import CreditNoteIssued, InvoiceIssued, Line, NumbersTaken
 from domain.identity import Kind, bucket_of, make_id, series_bucket
 from domain.ports import Append, NewEvent
-from jobs.fields import Fields, dates, field, sent, smallints, uuids, words
+from jobs.cover import cover
+from jobs.fields import field, word
 
 LINE_COLUMNS = "billed_line (bucket, license, document, line, generation, payer, currency, body)"
 
 _ENCODER = msgspec.json.Encoder()
 _PLACE = Struct(">hihi16si16siiiqi16s")
 """A line's fixed columns, each behind its length, behind the number of columns."""
-
-COVER = (
-    "SELECT cover(%b::smallint[], %b::uuid[], %b::text[], %b::uuid[], %b::text[], %b::text[], %b::date[], %b::date[])"
-)
-UNCOVER = COVER.replace("cover(", "uncover(")
-ANY_DAY = (date(2000, 1, 1), date(2000, 1, 2))
-"""What an occurrence of an atomic charge covers: it has no days to share."""
-
-Covering = tuple[int, UUID, str, UUID, str, str, date, date]
-"""Some days of a stream: bucket, license, component, payer, currency, occurrence, start, end."""
-COVERING_TYPES: tuple[tuple[str, Callable[[Iterable[Any]], Fields]], ...] = (
-    ("int2", smallints), ("uuid", uuids), ("text", words), ("uuid", uuids), ("text", words), ("text", words),
-    ("date", dates), ("date", dates),
-)  # fmt: skip
 
 
 class Overtaken(TallyError):
@@ -61,11 +50,6 @@ class Issue(NamedTuple):
         """A document that gives more back than it charges is a credit note."""
         return self.draft.gross < 0
 
-    @property
-    def series(self) -> str:
-        opened = self.payer
-        return opened.credit_series if self.is_credit else opened.series
-
 
 class Context(NamedTuple):
     """What all documents of a transaction share."""
@@ -77,13 +61,15 @@ class Context(NamedTuple):
     generation: Mapping[int, int]
 
 
-class _Placed(NamedTuple):
-    """A document with its name and kind, and its lines as they are stored, in the event and beside it."""
+class _Made(NamedTuple):
+    """A document but for its number; its lines as they are stored, in the event and beside it."""
 
+    bucket: int
     document: UUID
+    issued: type[InvoiceIssued]
+    series: str
     issue: Issue
-    kind: Kind
-    bodies: tuple[bytes, ...]
+    bodies: Sequence[bytes]
 
 
 def issue(append: Append, issues: Sequence[Issue], context: Context) -> int:
@@ -93,23 +79,26 @@ def issue(append: Append, issues: Sequence[Issue], context: Context) -> int:
     """
     if not issues:
         return 0
-    buckets = Counter(bucket_of(one.payer.id) for one in issues)
+    made = [_made(one, context) for one in issues]
+    buckets = Counter([one.bucket for one in made])
     append.lock(buckets)
     _take_generation(append, buckets, context.generation)
-    placed = [_placed(one, context) for one in issues]
-    append.packed(LINE_COLUMNS, _line_rows(placed, context))
-    _cover(append, issues)
-    series = [one.series for one in issues]
-    numbers = _numbers(append, series)
-    events = [_event(one, name, next(numbers[name]), context) for one, name in zip(placed, series, strict=True)]
-    append.append([(one.document, 1, event) for one, event in zip(placed, events, strict=True)])
-    return len(placed)
+    append.packed(LINE_COLUMNS, _line_rows(made, context))
+    cover(append, [(payer.id, currency, draft.lines) for payer, currency, draft in issues])
+    numbers = _numbers(append, Counter([one.series for one in made]))
+    append.append([(one.document, 1, _event(one, next(numbers[one.series]), context)) for one in made])
+    return len(made)
 
 
-def make_document_id(one: Issue, kind: Kind, context: Context) -> UUID:
-    """Names a document by its payer and the generation of billing that makes it: it can be made once."""
-    bucket = bucket_of(one.payer.id)
-    return make_id(kind, bucket, context.issued_on, one.payer.id, one.currency, context.generation[bucket] + 1)
+def _made(one: Issue, context: Context) -> _Made:
+    """Names a document by its payer and the generation of billing that makes it, so that it can be made once."""
+    payer, currency, draft = one
+    bucket = bucket_of(payer.id)
+    kind, issued, series = Kind.INVOICE, InvoiceIssued, payer.series
+    if one.is_credit:
+        kind, issued, series = Kind.CREDIT_NOTE, CreditNoteIssued, payer.credit_series
+    document = make_id(kind, bucket, context.issued_on, payer.id, currency, context.generation[bucket] + 1)
+    return _Made(bucket, document, issued, series, one, [_ENCODER.encode(line) for line in draft.lines])
 
 
 def _take_generation(append: Append, buckets: Mapping[int, int], seen: Mapping[int, int]) -> None:
@@ -124,58 +113,18 @@ def _take_generation(append: Append, buckets: Mapping[int, int], seen: Mapping[i
         raise Overtaken
 
 
-def _placed(one: Issue, context: Context) -> _Placed:
-    kind = Kind.CREDIT_NOTE if one.is_credit else Kind.INVOICE
-    return _Placed(make_document_id(one, kind, context), one, kind, tuple(map(_ENCODER.encode, one.draft.lines)))
-
-
-def _line_rows(placed: Sequence[_Placed], context: Context) -> bytes:
+def _line_rows(made: Sequence[_Made], context: Context) -> bytes:
     rows: list[bytes] = []
-    for document, one, _, bodies in placed:
-        bucket, of, payer = bucket_of(document), document.bytes, one.payer.id.bytes
-        generation, currency = context.generation[bucket] + 1, field(one.currency.encode())
-        for line, body in zip(one.draft.lines, bodies, strict=True):
-            place = (2, bucket, 16, line.license.bytes, 16, of, 4, line.number, 8, generation, 16, payer)
-            rows += (_PLACE.pack(8, *place), currency, field(body))
+    for bucket, document, _, _, (payer, currency, draft), bodies in made:
+        of, by, generation, in_currency = document.bytes, payer.id.bytes, context.generation[bucket] + 1, word(currency)
+        for line, body in zip(draft.lines, bodies, strict=True):
+            place = (2, bucket, 16, line.license.bytes, 16, of, 4, line.number, 8, generation, 16, by)
+            rows += (_PLACE.pack(8, *place), in_currency, field(body))
     return b"".join(rows)
 
 
-def _cover(append: Append, issues: Sequence[Issue]) -> None:
-    """Writes which days are taken back and which are covered now; the database refuses to cover a day twice."""
-    rounds = _rounds(issues)
-    for kind, statement in (("reversal", UNCOVER), ("charge", COVER)):
-        for each_once in rounds.get(kind, {}).values():
-            columns = zip(COVERING_TYPES, zip(*each_once, strict=True), strict=True)
-            append.query(statement, [sent(of, pack(column)) for (of, pack), column in columns])
-
-
-def covering(line: Line, payer: UUID, currency: str) -> Covering:
-    """The days that a line is about."""
-    start, end = ANY_DAY if line.occurrence else (line.start, line.end)
-    return bucket_of(line.license), line.license, line.component, payer, currency, line.occurrence, start, end
-
-
-def _rounds(issues: Iterable[Issue]) -> dict[str, dict[int, list[Covering]]]:
-    """What lines cover, by their kind, sorted out so that each stream comes once in a round: mostly one is enough.
-
-    A stream has one payer and one currency, so that two documents never share one.
-    """
-    rounds: dict[str, dict[int, list[Covering]]] = {}
-    for one in issues:
-        seen: dict[tuple[str, int, str, str], int] = {}
-        payer, lines = one.payer.id, one.draft.lines
-        for line in lines:
-            number = 0
-            if len(lines) > 1:
-                stream = (line.kind, line.license.int, line.component, line.occurrence)
-                seen[stream] = number = seen.get(stream, -1) + 1
-            rounds.setdefault(line.kind, {}).setdefault(number, []).append(covering(line, payer, one.currency))
-    return rounds
-
-
-def _numbers(append: Append, series: Sequence[str]) -> dict[str, Iterator[int]]:
+def _numbers(append: Append, wanted: Mapping[str, int]) -> dict[str, Iterator[int]]:
     """Takes a range of each series; the numbers are read under the lock of the series' head, so there are no gaps."""
-    wanted = Counter(series)
     by_bucket: dict[int, list[str]] = defaultdict(list)
     for name in sorted(wanted):
         by_bucket[series_bucket(name)].append(name)
@@ -204,25 +153,29 @@ def _last_number(append: Append, stream: UUID) -> tuple[int, int]:
     return rows[0][0], event.last
 
 
-def _event(placed: _Placed, series: str, number: int, context: Context) -> InvoiceIssued:
+def _event(made: _Made, number: int, context: Context) -> InvoiceIssued:
     """The event to be stored, with its lines encoded already."""
-    one = placed.issue
-    issued = CreditNoteIssued if placed.kind == Kind.CREDIT_NOTE else InvoiceIssued
+    bucket, _, issued, series, (payer, currency, draft), bodies = made
     return issued(
         document=f"{series}-{number:06d}",
         series=series,
-        account=one.payer.id,
-        party=one.payer.party,
-        currency=one.currency,
+        account=payer.id,
+        party=payer.party,
+        currency=currency,
         issued_on=context.issued_on,
-        due_on=context.issued_on + timedelta(days=one.payer.terms_days),
+        due_on=_due_on(context.issued_on, payer.terms_days),
         through=context.through,
-        lines=cast("tuple[Line, ...]", tuple(map(msgspec.Raw, placed.bodies))),
-        taxes=one.draft.taxes,
-        net=one.draft.net,
-        tax=one.draft.tax,
-        gross=one.draft.gross,
-        cut=context.cut.get(bucket_of(one.payer.id), 0),
+        lines=cast("tuple[Line, ...]", tuple([msgspec.Raw(body) for body in bodies])),
+        taxes=draft.taxes,
+        net=draft.net,
+        tax=draft.tax,
+        gross=draft.gross,
+        cut=context.cut.get(bucket, 0),
         run=context.run,
-        remittance=one.payer.remittance,
+        remittance=payer.remittance,
     )
+
+
+@lru_cache
+def _due_on(issued_on: date, terms_days: int) -> date:
+    return issued_on + timedelta(days=terms_days)

@@ -22,7 +22,7 @@ from domain.ladder import STOPPING
 from domain.period import Span, day, span, union
 from domain.terms import Stream
 from jobs import basis
-from jobs.issue import ANY_DAY
+from jobs.cover import ANY_DAY
 
 Pool = ConnectionPool[psycopg.Connection]
 

@@ -17,7 +17,7 @@ from domain.errors import IntegrityError
 from domain.events import encode
 from domain.identity import bucket_of
 from domain.ports import NewEvent
-from jobs.fields import EPOCH, field
+from jobs.fields import EPOCH, field, word
 
 EVENT_COLUMNS = "event (bucket, position, recorded_at, stream, version, topic, state)"
 COPY_BEGIN, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
@@ -95,8 +95,8 @@ class Append:
         for bucket, events in sorted(placed.items()):
             at = (self._room[bucket][2] - EPOCH) // MICROSECOND
             for position, (stream, version, topic, state) in enumerate(events, start=first[bucket] + 1):
-                rows.append(_PLACE.pack(7, 2, bucket, 8, position, 8, at, 16, stream.bytes, 4, version))
-                rows += (field(topic.encode()), field(state))
+                place = _PLACE.pack(7, 2, bucket, 8, position, 8, at, 16, stream.bytes, 4, version)
+                rows += (place, word(topic), field(state))
         self.packed(EVENT_COLUMNS, b"".join(rows))
 
     def rows(self, table: str, values: Iterable[tuple[Any, ...]]) -> None:
