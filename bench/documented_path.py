@@ -1,15 +1,19 @@
 """How fast the billing run is beside the same month billed along the eventsourcing library's documented path.
 
-The floor gets each license and its counts from the repository, prices them with the same pure function, saves an
-invoice, and follows it into a register of one row each by the library's ProjectionRunner, as our run follows its own;
-one process, because every save locks the library's one table.
+The floor gets each license and its counts from the repository, prices each stretch of the month with the same pure
+functions, saves an invoice with lines that say what ours say, and follows it into rows of the invoice and its lines by
+the library's ProjectionRunner, as our run follows its own; one process, because every save locks the library's one
+table. It guards nothing: neither gapless numbers nor days that are billed already, and it keeps no coverage.
 """
 
 from __future__ import annotations
 
 import time
+from collections.abc import Iterator
+from datetime import date
 from decimal import Decimal
 from fractions import Fraction
+from typing import Any
 from uuid import UUID, uuid5
 
 from eventsourcing.projection import ProjectionRunner
@@ -18,8 +22,9 @@ from bench.billing_run import measured
 from bench.figure import Figure
 from bench.ground import Ground, apart, checkpoint
 from bench.library import Counts, Invoice, License, Register, Registering, Shop, environment
-from bench.population import TIERS, quantities
-from domain.money import rounded
+from bench.population import FEBRUARY, JANUARY, MORE, TIERS, UPGRADED_ON, quantities
+from domain.charge import part
+from domain.money import allocate, rounded
 from domain.price import amount
 
 LICENSES = 600
@@ -27,6 +32,7 @@ LARGER = 100_000
 """Licenses of the run that is compared; the largest run where there is none of that size."""
 MONTH = "2025-01"
 VAT = Decimal(19)
+PRICES = {"bench": TIERS, "bench-more": MORE}
 
 
 def figures(ground: Ground) -> list[Figure]:
@@ -55,7 +61,9 @@ def _billed(dsn: str) -> float:
 
 
 def _sold(n: int) -> tuple[License, Counts]:
-    license = License(f"l{n}", uuid5(UUID(int=0), str(n)), "bench", "2025-01-01", "EUR")
+    license = License(f"l{n}", uuid5(UUID(int=0), str(n)), "bench", JANUARY.isoformat(), "EUR")
+    if n % 10 == 0:
+        license.upgrade("bench-more", UPGRADED_ON.isoformat())
     return license, Counts(license.id, MONTH, quantities(n))
 
 
@@ -63,9 +71,26 @@ def _bill(shop: Shop, license_id: UUID, number: str) -> None:
     """One license as the documentation would do it."""
     license: License = shop.repository.get(license_id)
     counts: Counts = shop.repository.get(Counts.create_id(license.id, MONTH))
-    peak = max(counts.quantities)
-    exact = amount(TIERS, Fraction(peak), license.currency)
-    net = rounded(exact.numerator, exact.denominator)
+    lines = list(_lines(license, max(counts.quantities)))
+    net = sum(line["amount"] for line in lines)
     taxed = net * Fraction(VAT) / 100
-    tax = rounded(taxed.numerator, taxed.denominator)
-    shop.save(Invoice(number, license.id, license.account, license.currency, peak, VAT, net, tax))
+    shares = allocate(rounded(taxed.numerator, taxed.denominator), [line["amount"] for line in lines])
+    for line, tax in zip(lines, shares, strict=True):
+        line["tax"] = tax
+    shop.save(Invoice(number, license.account, license.currency, FEBRUARY.isoformat(), lines, net, sum(shares)))
+
+
+def _lines(license: License, peak: int) -> Iterator[dict[str, Any]]:
+    """A line for each stretch of the month, with what a later correction or question would need."""
+    month = (JANUARY.isoformat(), FEBRUARY.isoformat())
+    untils = [start for _, start in license.stretches[1:]] + [month[1]]
+    for number, ((package, start), until) in enumerate(zip(license.stretches, untils, strict=True), start=1):
+        price = amount(PRICES[package], Fraction(peak), license.currency)
+        days = [date.fromisoformat(day).toordinal() for day in (start, until, *month)]
+        yield {
+            "number": number, "license": license.id, "component": f"{package}/users", "text": "Users", "start": start,
+            "until": until, "amount": part(price, days[2], days[3], 0, days[0], days[1]), "tax": 0, "tax_percent": VAT,
+            "price": str(price), "base_start": month[0], "base_until": month[1], "quantity": str(peak),
+            "package": package, "version": 1, "rule": "Graduated per 1m, in_arrears",
+            "reasons": [[license.id, number], [Counts.create_id(license.id, MONTH), 1]],
+        }  # fmt: skip

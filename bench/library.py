@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from decimal import Decimal
+from collections.abc import Iterable
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -15,6 +15,19 @@ from eventsourcing.postgres import PostgresDatastore, PostgresTrackingRecorder
 from eventsourcing.projection import Projection
 from psycopg.conninfo import conninfo_to_dict
 from psycopg.sql import SQL
+
+Row = tuple[object, ...]
+
+TABLES = (
+    "CREATE TABLE IF NOT EXISTS register (invoice uuid PRIMARY KEY, number text NOT NULL, account uuid NOT NULL, "
+    "currency text NOT NULL, issued_on date NOT NULL, net bigint NOT NULL, tax bigint NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS register_line (invoice uuid, number integer, license uuid NOT NULL, "
+    "component text NOT NULL, start date NOT NULL, until date NOT NULL, amount bigint NOT NULL, tax bigint NOT NULL, "
+    "PRIMARY KEY (invoice, number))",
+)
+INVOICE = "INSERT INTO register VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+LINE = "INSERT INTO register_line VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+LINE_COLUMNS = ("number", "license", "component", "start", "until", "amount", "tax")
 
 
 def environment(dsn: str) -> dict[str, str]:
@@ -31,12 +44,17 @@ def environment(dsn: str) -> dict[str, str]:
 
 
 class License(Aggregate):
-    """A license that was sold."""
+    """A license that was sold, with the stretches that it has had a package for: (package, first day), in order."""
 
     @event("Started")
     def __init__(self, reference: str, account: UUID, package: str, start_on: str, currency: str) -> None:
-        self.reference, self.account, self.package = reference, account, package
-        self.start_on, self.currency = start_on, currency
+        self.reference, self.account, self.currency = reference, account, currency
+        self.stretches = [(package, start_on)]
+
+    @event("Upgraded")
+    def upgrade(self, package: str, on: str) -> None:
+        """From a day on it has another package."""
+        self.stretches.append((package, on))
 
     @staticmethod
     def create_id(reference: str) -> UUID:
@@ -58,27 +76,25 @@ class Counts(Aggregate):
 
 
 class Invoice(Aggregate):
-    """An invoice of one line, in minor units."""
+    """An invoice with its lines, in minor units."""
 
     class Issued(Aggregate.Created):
-        """What is printed on it."""
+        """What is printed on it, and what the next bill needs to know of it."""
 
         number: str
-        license: UUID
         account: UUID
         currency: str
-        quantity: int
-        tax_percent: Decimal
+        issued_on: str
+        lines: list[dict[str, Any]]
         net: int
         tax: int
 
     @event(Issued)
     def __init__(
-        self, number: str, license: UUID, account: UUID, currency: str, quantity: int, tax_percent: Decimal, net: int,
-        tax: int,
-    ) -> None:  # fmt: skip
-        self.number, self.license, self.account, self.currency = number, license, account, currency
-        self.quantity, self.tax_percent, self.net, self.tax = quantity, tax_percent, net, tax
+        self, number: str, account: UUID, currency: str, issued_on: str, lines: list[dict[str, Any]], net: int, tax: int
+    ) -> None:
+        self.number, self.account, self.currency, self.issued_on = number, account, currency, issued_on
+        self.lines, self.net, self.tax = lines, net, tax
 
 
 class Shop(Application[UUID]):
@@ -86,28 +102,20 @@ class Shop(Application[UUID]):
 
 
 class Register(PostgresTrackingRecorder):
-    """The library's kind of view: a row for each invoice, in one transaction with how far it has come."""
+    """The library's kind of view: a row for each invoice and each line, in one transaction with how far it has come."""
 
     def __init__(self, datastore: PostgresDatastore, **options: Any) -> None:
         super().__init__(datastore, **options)
         self.last = 0.0
-        self.sql_create_statements.append(
-            SQL(
-                "CREATE TABLE IF NOT EXISTS register (invoice uuid PRIMARY KEY, number text NOT NULL, account uuid "
-                "NOT NULL, currency text NOT NULL, net bigint NOT NULL, tax bigint NOT NULL)"
-            ).format()
-        )
+        self.sql_create_statements += [SQL(table).format() for table in TABLES]
 
-    def issue(self, invoice: UUID, row: tuple[object, ...], tracking: Tracking) -> None:
+    def issue(self, invoice: UUID, row: Row, lines: Iterable[Row], tracking: Tracking) -> None:
         """Takes one invoice in."""
         with self.datastore.transaction(commit=True) as cursor:
             self._insert_tracking(cursor, tracking)
-            cursor.execute(
-                "INSERT INTO register VALUES (%s, %s, %s, %s, %s, %s) ON CONFLICT (invoice) DO UPDATE SET "
-                "number = excluded.number, net = excluded.net, tax = excluded.tax",
-                (invoice, *row),
-                prepare=True,
-            )
+            cursor.execute(INVOICE, (invoice, *row), prepare=True)
+            for line in lines:
+                cursor.execute(LINE, (invoice, *line), prepare=True)
         self.last = time.perf_counter()
 
 
@@ -122,5 +130,6 @@ class Registering(Projection[Register]):
     def issued(self, domain_event: Invoice.Issued, tracking: Tracking) -> None:
         """An invoice was issued."""
         said = domain_event
-        row = (said.number, said.account, said.currency, said.net, said.tax)
-        self.view.issue(said.originator_id, row, tracking)
+        row = (said.number, said.account, said.currency, said.issued_on, said.net, said.tax)
+        lines = [tuple(line[column] for column in LINE_COLUMNS) for line in said.lines]
+        self.view.issue(said.originator_id, row, lines, tracking)

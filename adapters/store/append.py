@@ -91,7 +91,7 @@ class Append:
         return first
 
     def _copy(self, placed: Mapping[int, Sequence[_Stored]], first: Mapping[int, int]) -> None:
-        rows = []
+        rows: list[bytes] = []
         for bucket, events in sorted(placed.items()):
             at = (self._room[bucket][2] - EPOCH) // MICROSECOND
             for position, (stream, version, topic, state) in enumerate(events, start=first[bucket] + 1):
