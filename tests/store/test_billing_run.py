@@ -78,7 +78,7 @@ def test_a_second_run_and_runs_at_once_issue_nothing_twice(tally, dsn):
 CRASH_POINTS = [
     (module, name, after)
     for module, name in (
-        (basis, "read"), (issue, "_take_generation"), (issue, "_line_rows"), (issue, "_cover"), (issue, "_numbers"),
+        (basis, "read"), (issue, "_take_generation"), (issue, "_line_rows"), (issue, "cover"), (issue, "_numbers"),
         (issue, "_event"), (bill, "_report"),
     )
     for after in (False, True)

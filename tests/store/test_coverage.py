@@ -11,7 +11,7 @@ import psycopg
 import pytest
 
 from domain.identity import Kind, make_id
-from jobs.issue import COVER, UNCOVER
+from jobs.cover import COVER, UNCOVER
 
 FIRST = date(2025, 1, 1)
 LICENSE, PAYER = make_id(Kind.LICENSE, 7, FIRST, "l"), make_id(Kind.ACCOUNT, 7, None, "a")
