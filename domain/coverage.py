@@ -122,4 +122,4 @@ class Coverage:
 
     def horizon(self) -> int:
         """The first day that nothing covers any more."""
-        return max([billed.spans[-1][1] for billed in self.live()], default=0)
+        return max([billed.spans[-1][1] for billed in self.live()], default=0) if self.charges else 0

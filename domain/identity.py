@@ -65,8 +65,6 @@ def _blank(size: int) -> blake2b:
 
 
 def _as_bytes(name: object) -> bytes:
-    if isinstance(name, str):
-        return name.encode()
     if isinstance(name, UUID):
         return name.bytes
     return name if isinstance(name, bytes) else str(name).encode()

@@ -235,16 +235,16 @@ def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued
     exceptions = [row for one in rated for row in _exceptions(one)]
     rows = sorted({(bucket_of(account), run.run, account, outcome, reason) for account, outcome, reason in exceptions})
     append.rows("billing_exception (bucket, run, account, outcome, reason)", rows)
-    failed = sum(bool(one.failed) for one in rated)
-    billed = sum(any(f.difference.lines for f in one.found) for one in rated if not one.failed)
+    failed = sum([bool(one.failed) for one in rated])
+    billed = sum([any([f.difference.lines for f in one.found]) for one in rated if not one.failed])
     append.query(
         "UPDATE billing_chunk SET done = true, licenses = %s, billed = %s, nothing = %s, parked = %s, failed = %s, "
         "documents = %s WHERE run = %s AND chunk = %s",
         [
-            sum(len(one.found) for one in rated),
+            sum([len(one.found) for one in rated]),
             billed,
             len(rated) - billed - failed,
-            sum(bool(one.missing) for one in rated),
+            sum([any([f.missing for f in one.found]) for one in rated]),
             failed,
             issued,
             run.run,
