@@ -149,9 +149,7 @@ def _reversal(line: Billed, days: Span) -> NewLine:
     return NewLine("reversal", line.stream, *days, amount, tax, None, line)
 
 
-def _charges(
-    charge: Charge, due: Sequence[Span], given_back: Sequence[Billed], match: _Match
-) -> Iterable[NewLine]:
+def _charges(charge: Charge, due: Sequence[Span], given_back: Sequence[Billed], match: _Match) -> Iterable[NewLine]:
     """The lines for due days: what was taken back for them before comes back, the rest is the price's share."""
     if given_back:
         due = yield from _again(charge, due, given_back, match)

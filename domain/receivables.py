@@ -6,7 +6,7 @@ lost: what no invoice takes is credit, drawn oldest first. Invoices are not in t
 
 from __future__ import annotations
 
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable
 from datetime import date
 from uuid import UUID
@@ -26,7 +26,7 @@ from domain.receipt import REFUND_ORDER, Receipt, RefundStanding
 class Receivables(Aggregate):
     """The receipts of one payer in one currency.
 
-    Shapes: `receipts` by name, in the order they were booked; `reopened` the invoices that a return opened again;
+    Shapes: `receipts` by name, in the order they were booked; `reopened` what a return opened again, by invoice;
     `moved_on` the last day on which money came in, paid for something, or could not be paid out.
     """
 
@@ -37,7 +37,7 @@ class Receivables(Aggregate):
         self.settled: dict[UUID, int] = defaultdict(int)
         self.refunds: dict[UUID, RefundStanding] = {}
         self.disputes: dict[str, DisputeLearned] = {}
-        self.reopened: dict[str, set[UUID]] = defaultdict(set)
+        self.reopened: dict[str, Counter[UUID]] = defaultdict(Counter)
         self.moved_on = date.min
 
     @property
@@ -262,7 +262,7 @@ class Receivables(Aggregate):
                 self._pay(event.receipt, event.invoice, -event.amount)
                 self._move(event.on)
                 if event.return_id:
-                    self.reopened[event.return_id].add(event.invoice)
+                    self.reopened[event.return_id][event.invoice] += event.amount
             case events.MoneyReturned():
                 self._went_back(event.receipt, event.return_id, event.amount)
             case events.ReturnUndone():

@@ -17,7 +17,6 @@ from domain.aggregate import Aggregate
 from domain.application import Billing, Outcome
 from domain.application.chases import ended_by_payment
 from domain.application.payments import NAMES, collection, issued, receivables
-from domain.collection import Collection
 from domain.errors import Conflict, IntegrityError, Invalid
 from domain.events.receivables import DisputeLearned, MoneyReturned, RefundOpened, Return
 from domain.identity import Kind, bucket_of, make_id, name_bucket
@@ -163,8 +162,8 @@ class RecordDispute(msgspec.Struct, frozen=True):
         if not money.learn_dispute(learned, _gross(billing, money, self.receipt)):
             return Outcome((), answer=False)
         now = money.disputes[learned.dispute]
-        if now.state == "won" and now.withdrawn <= now.given_back:
-            changed = _restored(billing, money, self.receipt, name, self.on, "won")
+        if now.withdrawn <= now.given_back and (now.withdrawn or now.state == "won"):
+            changed = _restored(billing, money, self.receipt, name, self.on, now.state)
         else:  # one that is won before its money is back is not to be charged again either
             changed = _hold(billing, money, name, self.on)
         return Outcome((money, *changed), new_names(money, before, self.account), answer=True)
@@ -204,8 +203,9 @@ def _restored(
 ) -> Iterable[Aggregate]:
     """Money that went back is here again: it pays what its going had opened, which is held for it no longer.
 
-    At once, for a refund of what would lie there as credit would leave the invoice open and not on hold. What a dispute
-    has meanwhile is not here: what is open for it stays on hold, until the end of the dispute restores it with its own.
+    At once, for a refund of what would lie there as credit would leave the invoice open and not on hold. What other
+    returns opened and hold stays open for them. What a dispute has meanwhile is not here: what is open for it stays on
+    hold, until the end of the dispute restores it with its own.
     """
     undone = sorted(name for name, amount in money.receipt(receipt).returned.items() if not amount)
     opened = {invoice for name in undone for invoice in money.reopened[name]}
@@ -213,18 +213,15 @@ def _restored(
     for invoice, gross in owed:
         attempts = collection(billing, invoice)
         if invoice in money.reopened[return_id] or attempts.holds.intersection(undone):
-            _pay_again(money, attempts, receipt, (invoice, gross), on)
+            held = sum(money.reopened[name][invoice] for name in attempts.holds.difference(undone))
+            part = min(money.receipt(receipt).credit, money.open_amount(invoice, gross) - held)
+            if part > 0 and attempts.live is None:
+                money.allocate(receipt, invoice, gross, part, on)
         if money.open_amount(invoice, gross) <= 0 or not money.disputed(receipt):
             for name in undone:
                 attempts.release(invoice, name, on, why)
         yield attempts
     yield from ended_by_payment(billing, money, owed, on)
-
-
-def _pay_again(money: Receivables, attempts: Collection, receipt: str, owed: tuple[UUID, int], on: date) -> None:
-    part = min(money.receipt(receipt).credit, money.open_amount(*owed))
-    if part > 0 and attempts.live is None:
-        money.allocate(receipt, *owed, part, on)
 
 
 def returns_of(money: Receivables) -> set[str]:
