@@ -11,7 +11,7 @@ EXAMPLES ?= 100
 CASES_OF ?= 50000
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: help setup run test lint fmt lock bench conformance opponent machine webhook-orders provider-faults fuzz-webhooks clean
+.PHONY: help setup run test lint fmt lock bench conformance opponent machine webhook-orders test-citus provider-faults fuzz-webhooks clean
 help: ## list the targets
 	@grep -hE '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 16
 
@@ -47,6 +47,9 @@ machine: $(READY) ## a business played by Hypothesis: payments, refunds, dispute
 
 webhook-orders: $(READY) ## all orders of the webhooks of each flow, each twice
 	ALL_ORDERS=1 $(BIN)/pytest tests/providers/test_orders_of_webhooks.py
+
+test-citus: $(READY) ## the store, projections and runs on the Citus cluster that CITUS_DSN names (docs/citus.md)
+	@$(BIN)/pytest -rs tests/store/test_on_citus.py || test $$? -eq 5
 
 provider-faults: $(READY) ## calls to Stripe and PayPal through a bad network: nobody is charged or refunded twice (CALLS=20000)
 	$(BIN)/python -m tests.providers.faults $(CALLS)

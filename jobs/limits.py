@@ -24,8 +24,9 @@ WITH RECURSIVE above AS (
     SELECT account, parent, 0 AS height FROM account_v1 WHERE bucket = %(bucket)s AND account = %(account)s
     UNION ALL SELECT a.account, a.parent, above.height + 1 FROM account_v1 a JOIN above ON a.account = above.parent
     WHERE a.bucket = %(bucket)s)
-SELECT p.account, p.value, r.reference FROM above JOIN pool_v1 p USING (account) JOIN account_v1 r USING (account)
-WHERE p.bucket = %(bucket)s AND p.counter = %(counter)s ORDER BY above.height LIMIT 1"""
+SELECT p.account, p.value, r.reference FROM above
+JOIN pool_v1 p ON p.bucket = %(bucket)s AND p.account = above.account AND p.counter = %(counter)s
+JOIN account_v1 r ON r.bucket = %(bucket)s AND r.account = above.account ORDER BY above.height LIMIT 1"""
 POOLED = """
 WITH RECURSIVE below AS (
     SELECT account FROM account_v1 WHERE bucket = %(bucket)s AND account = %(pool)s

@@ -11,7 +11,7 @@ from __future__ import annotations
 import random
 import time
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
@@ -22,15 +22,14 @@ from domain.errors import IntegrityError, NotFound
 from domain.identity import ALL_BUCKETS
 from projections import parking
 from projections.projection import Projection
-from projections.step import BATCH, TakeIn, claim, follow, whole_log
+from projections.step import BATCH, Stretch, TakeIn, claim, follow, whole_log
 
-LOOK = """
-SELECT h.bucket, h.position, t.position, t.projections FROM bucket_head h, LATERAL (
-SELECT position, array_agg(projection) AS projections FROM tracking
-WHERE bucket = h.bucket AND projection = ANY(%s) GROUP BY position) t
-WHERE h.position <> (%s::bigint[])[h.bucket + 1]"""
-LOCK = "SELECT bucket FROM tracking WHERE projection = %s ORDER BY bucket FOR UPDATE"
-"""Keeps followers away from a projection until the end of the transaction."""
+HEADS = "SELECT bucket, position FROM bucket_head WHERE position <> (%s::bigint[])[bucket + 1]"
+STANDING = """
+SELECT bucket, position, array_agg(projection) FROM tracking
+WHERE bucket = ANY(%s::smallint[]) AND projection = ANY(%s) GROUP BY bucket, position"""
+LOCK = f"SELECT hold(b::smallint, %s) FROM generate_series(0, {ALL_BUCKETS - 1}) b"
+"""Keeps followers away from a projection until the end of the transaction; bucket by bucket, in rising order."""
 LAG = """
 SELECT t.projection, sum(h.position - t.position)::bigint FROM tracking t JOIN bucket_head h ON h.bucket = t.bucket
 WHERE t.projection = ANY(%s) GROUP BY t.projection"""
@@ -39,6 +38,9 @@ REGISTER = """
 INSERT INTO tracking (projection, bucket, position)
 SELECT p, b, 0 FROM unnest(%s::text[]) p, generate_series(0, %s) b ORDER BY p, b ON CONFLICT DO NOTHING"""
 """In one order, whatever order a program names them in: two that begin at the same moment wait for each other once."""
+
+Waiting = set[tuple[str, int]]
+"""Projections that have not come up to the head of a bucket."""
 
 
 class Behind(NamedTuple):
@@ -64,23 +66,25 @@ class Follower:
 
     def step(self) -> int:
         """One batch for each group of projections; how many events were taken in."""
-        return self._follow(self._look())
+        seen = self._look()
+        return self._follow(seen, seen)
 
     def catch_up(self, progress: Callable[[int], None] | None = None) -> int:
         """Steps until everything that was in the log at the beginning is taken in, by whomever.
 
         Only what it waits for is followed: buckets that others go on adding to cannot keep it from ending.
         """
-        behind, total = self._look(), 0
-        cut = {one.bucket: one.head for one in behind}
+        behind = seen = self._look()
+        cut, total = {one.bucket: one.head for one in seen}, 0
         while behind:
-            done = self._follow(behind)
+            done = self._follow(behind, seen)
             total += done
             if progress:
                 progress(done)
             if not done:
                 time.sleep(0.02)
-            behind = [one for one in self._look() if one.position < cut.get(one.bucket, 0)]
+            seen = self._look()
+            behind = [one for one in seen if one.position < cut.get(one.bucket, 0)]
         return total
 
     def lag(self) -> dict[str, int]:
@@ -124,7 +128,9 @@ class Follower:
         """Who is behind, and where."""
         reached = f"{{{','.join(map(str, self._reached))}}}"
         with self.pool.connection() as connection:
-            found = [Behind._make(row) for row in connection.execute(LOOK, [list(self.projections), reached])]
+            heads: dict[int, int] = dict(connection.execute(HEADS, [reached]).fetchall())
+            standing = connection.execute(STANDING, [list(heads), list(self.projections)]) if heads else ()
+            found = [Behind(bucket, heads[bucket], position, names) for bucket, position, names in standing]
         behind = [one for one in found if one.position < one.head]
         left = {one.bucket for one in behind}
         for one in found:
@@ -132,37 +138,46 @@ class Follower:
                 self._reached[one.bucket] = one.head
         return behind
 
-    def _follow(self, behind: Sequence[Behind]) -> int:
-        """A step for each group. An event that is not known stops those that want it, after the others went on."""
-        buckets = list({one.bucket for one in behind})
+    def _follow(self, behind: Sequence[Behind], seen: Sequence[Behind]) -> int:
+        """A step for each group. An event that is not known stops those that want it, after the others went on.
+
+        Shapes: `behind` are those of the `seen` that are followed now; where none of them is left waiting, the bucket
+        is reached.
+        """
+        heads = {one.bucket: one.head for one in behind}
+        waiting = {(name, one.bucket) for one in seen for name in one.projections}
         groups, total = _groups(behind), 0
         stopped: IntegrityError | None = None
         for group in groups:
             try:
-                total += self._step(group, buckets)
+                total += self._step(group, heads, waiting)
             except IntegrityError as error:
                 stopped = error
                 groups += [[name] for name in group if len(group) > 1]
+        for bucket in heads.keys() - {bucket for _, bucket in waiting}:
+            self._reached[bucket] = heads[bucket]
         if stopped:
             raise stopped
         return total
 
-    def _step(self, group: Sequence[str], buckets: Sequence[int]) -> int:
+    def _step(self, group: Sequence[str], heads: Mapping[int, int], waiting: Waiting) -> int:
         """All at once, which nearly always goes well; where it does not, again and with care."""
         with self.pool.connection() as connection:
             try:
-                return self._try(connection, group, buckets, parking.take_in)
+                claimed, done = self._try(connection, group, heads, parking.take_in)
             except IntegrityError:
                 raise
             except Exception:
-                return self._try(connection, group, buckets, parking.take_in_with_care)
+                claimed, done = self._try(connection, group, heads, parking.take_in_with_care)
+        waiting -= {(one.projection, one.bucket) for one in claimed if one.upto == heads[one.bucket]}
+        return done
 
     def _try(
-        self, connection: psycopg.Connection, group: Sequence[str], buckets: Sequence[int], take_in: TakeIn
-    ) -> int:
+        self, connection: psycopg.Connection, group: Sequence[str], heads: Mapping[int, int], take_in: TakeIn
+    ) -> tuple[list[Stretch], int]:
         with connection.transaction(), connection.cursor(binary=True) as cursor:
-            claimed = claim(cursor, group, buckets, self._turn)
-            return follow(cursor, self.projections, claimed, take_in)
+            claimed = claim(cursor, group, heads, self._turn)
+            return claimed, follow(cursor, self.projections, claimed, take_in)
 
     def _named(self, name: str) -> Projection:
         try:

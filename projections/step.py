@@ -21,16 +21,11 @@ BUCKETS_AT_ONCE = 256
 """The most that one step takes, so that others find work too."""
 
 CLAIM = """
-SELECT t.projection, t.bucket, t.position, h.position FROM tracking t JOIN bucket_head h ON h.bucket = t.bucket
-WHERE t.projection = ANY(%b) AND t.bucket = ANY(%b::smallint[]) AND t.position < h.position
-ORDER BY (t.bucket + %b) %% %b, t.projection LIMIT %b FOR UPDATE OF t SKIP LOCKED"""
-"""A row that somebody moved on meanwhile is locked as it is now, or passed over when nothing is left to follow."""
+SELECT c.* FROM unnest(%b::smallint[], %b::bigint[]) AS b(bucket, head), LATERAL claim(b.bucket, b.head, %b) c
+LIMIT %b"""
 READ = """
-SELECT e.* FROM unnest(%b::smallint[], %b::bigint[], %b::bigint[]) AS s(bucket, after, upto), LATERAL (
-SELECT bucket, position, stream, version, topic, state FROM event
-WHERE bucket = s.bucket AND position > s.after AND position <= s.upto
-AND split_part(topic, '.', 1) = ANY(%b) OFFSET 0) e"""
-"""One index range for each bucket: OFFSET keeps the planner from joining with the whole log."""
+SELECT e.* FROM unnest(%b::smallint[], %b::bigint[], %b::bigint[]) AS s(bucket, after, upto),
+LATERAL stretch(s.bucket, s.after, s.upto, %b) e"""
 TRACK = """
 UPDATE tracking t SET position = n.position FROM unnest(%b::text[], %b::smallint[], %b::bigint[])
 AS n(projection, bucket, position) WHERE t.bucket = n.bucket AND t.projection = n.projection"""
@@ -45,19 +40,22 @@ class Stretch(NamedTuple):
     upto: int
 
 
-def claim(cursor: Cursor, projections: Iterable[str], buckets: Iterable[int], turn: int) -> list[Stretch]:
+def claim(cursor: Cursor, projections: Iterable[str], heads: Mapping[int, int], turn: int) -> list[Stretch]:
     """What nobody else works on, with as much of each bucket as makes about one batch together.
 
-    Shapes: `turn` is the bucket to begin at; followers that begin at different ones get less into each other's way.
+    Shapes: `heads` is how far to go in each bucket; `turn` is the one to begin at: followers that begin at different
+    ones get less into each other's way.
     """
     names = list(projections)
-    where = [names, list(buckets), ALL_BUCKETS - turn, ALL_BUCKETS, BUCKETS_AT_ONCE * len(names)]
-    found = cursor.execute(CLAIM, where).fetchall()
+    buckets = sorted(heads, key=lambda bucket: (bucket - turn) % ALL_BUCKETS)
+    limit = BUCKETS_AT_ONCE * len(names)
+    found = cursor.execute(CLAIM, [buckets, [heads[bucket] for bucket in buckets], names, limit]).fetchall()
     lowest: dict[int, int] = {}
-    for _, bucket, after, _ in found:
+    for _, bucket, after in found:
         lowest[bucket] = min(after, lowest.get(bucket, after))
     room = max(BATCH // max(len(lowest), 1), 20)
-    stretches = [Stretch(name, bucket, after, min(head, lowest[bucket] + room)) for name, bucket, after, head in found]
+    uptos = {bucket: min(heads[bucket], after + room) for bucket, after in lowest.items()}
+    stretches = [Stretch(name, bucket, after, uptos[bucket]) for name, bucket, after in found]
     return [one for one in stretches if one.after < one.upto]
 
 

@@ -165,6 +165,35 @@ BEGIN
     RETURN v_first;
 END $$;
 
+-- Following locks and reads one bucket at a time, by functions that are called for each: where buckets are distributed no
+-- statement locks rows of several, and joined with the log a few buckets would be looked for in all of it. The plans
+-- are kept, since making one takes longer than carrying it out.
+
+-- Locks who stands before a head, and where; who moved on meanwhile is as now, who is held by others is passed over.
+CREATE OR REPLACE FUNCTION claim(p_bucket smallint, p_head bigint, p_projections text[])
+RETURNS TABLE (projection text, bucket smallint, after bigint)
+LANGUAGE plpgsql ROWS 10 SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN QUERY SELECT t.projection, t.bucket, t.position FROM tracking t
+     WHERE t.bucket = p_bucket AND t.projection = ANY(p_projections) AND t.position < p_head FOR UPDATE SKIP LOCKED;
+END $$;
+
+-- Locks where a projection stands, waiting for whoever holds it.
+CREATE OR REPLACE FUNCTION hold(p_bucket smallint, p_projection text) RETURNS void LANGUAGE plpgsql AS $$
+BEGIN
+    PERFORM FROM tracking t WHERE t.bucket = p_bucket AND t.projection = p_projection FOR UPDATE;
+END $$;
+
+-- Events after a position, up to another, whose topics begin with certain words.
+CREATE OR REPLACE FUNCTION stretch(p_bucket smallint, p_after bigint, p_upto bigint, p_words text[])
+RETURNS TABLE (bucket smallint, at bigint, stream uuid, version integer, topic text, state bytea)
+LANGUAGE plpgsql STABLE ROWS 100 SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN QUERY SELECT e.bucket, e.position, e.stream, e.version, e.topic, e.state FROM event e
+     WHERE e.bucket = p_bucket AND e.position > p_after AND e.position <= p_upto
+       AND split_part(e.topic, '.', 1) = ANY(p_words);
+END $$;
+
 -- Covers days, each stream once in a call. Refuses a day that is covered already, also by a transaction that was first.
 CREATE OR REPLACE FUNCTION cover(p_bucket smallint[], p_license uuid[], p_component text[], p_payer uuid[],
     p_currency text[], p_occurrence text[], p_start date[], p_end date[]) RETURNS void
