@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from struct import Struct
 from typing import Any
 from uuid import UUID
@@ -17,15 +17,13 @@ from domain.errors import IntegrityError
 from domain.events import encode
 from domain.identity import bucket_of
 from domain.ports import NewEvent
-from jobs.fields import EPOCH, field
+from jobs.fields import EPOCH, MICROSECOND, field
 
 EVENT_COLUMNS = "event (bucket, position, recorded_at, stream, version, topic, state)"
 COPY_BEGIN, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 
 _PLACE = Struct(">hihiqiqi16sii")
 """An event's fixed columns, each behind its length, behind the number of columns."""
-
-MICROSECOND = timedelta(microseconds=1)
 
 _Stored = tuple[UUID, int, str, bytes]
 """An event as it is stored: stream, version, topic, body."""
