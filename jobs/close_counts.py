@@ -31,7 +31,7 @@ from domain.ports import Append, Log, NewEvent
 from domain.terms import Packages
 from jobs.count_packing import subject_hash
 from jobs.import_counts import versions_of
-from jobs.observed import names_of, sightings
+from jobs.observed import Asked, Sightings, names_of, sightings
 
 TOGETHER = 200
 """Marks closed in one transaction."""
@@ -93,7 +93,7 @@ def _close(
         with pool.connection() as reader:
             rules = _ruled(reader, packages, [mark for mark in marks if mark in still], through)
             key = append.query("SELECT key FROM counting_key")[0][0]
-            closings = [closing for mark, rule in rules for closing in _closings(reader, key, mark, rule)]
+            closings = list(_closings(append, reader, key, rules))
         events = list(_new(append, closings))
         if events:
             append.append(events)
@@ -174,11 +174,25 @@ def counting_on(facts: Sequence[Located], packages: Packages, counter: str, on: 
     return packages(held[1], held[2]).counting(counter) if held else None
 
 
-def _closings(connection: psycopg.Connection, key: bytes, mark: Mark, rule: Rule) -> Iterator[CountsClosed]:
+def _closings(
+    append: Append, reader: psycopg.Connection, key: bytes, ruled: Sequence[tuple[Mark, Rule]]
+) -> Iterator[CountsClosed]:
+    """What the observations of every mark come to, counted while the database reads those of the next."""
+    seen = sightings(reader, [_asked(mark, rule) for mark, rule in ruled])
+    for (mark, rule), found in zip(ruled, seen, strict=True):
+        names = _names(append, mark.license, rule.counting, set(found.subjects))
+        yield from _counted(key, mark, rule, found, names)
+
+
+def _asked(mark: Mark, rule: Rule) -> Asked:
+    early = window_start(rule.counting, rule.months[0][0])
+    return Asked(mark.license, mark.counter, rule.zone, early, rule.months[-1][1])
+
+
+def _counted(
+    key: bytes, mark: Mark, rule: Rule, found: Sightings, names: Mapping[bytes, str]
+) -> Iterator[CountsClosed]:
     start, end = rule.months[0][0], rule.months[-1][1]
-    early = window_start(rule.counting, start)
-    found = sightings(connection, mark.license, mark.counter, rule.zone, early, end)
-    names = _names(connection, mark.license, rule.counting, set(found.subjects))
     seen = Seen(rule.counting, zip(found.days, map(names.__getitem__, found.subjects), strict=True))
     daily, digest_of = seen.daily_counts(start, end), _Digests(key, names)
     observed_since = mark.first_at.astimezone(ZoneInfo(rule.zone)).toordinal()
@@ -198,12 +212,10 @@ def _closings(connection: psycopg.Connection, key: bytes, mark: Mark, rule: Rule
         )
 
 
-def _names(
-    connection: psycopg.Connection, license: UUID, counting: Counting, subjects: Collection[bytes]
-) -> Mapping[bytes, str]:
+def _names(append: Append, license: UUID, counting: Counting, subjects: Collection[bytes]) -> Mapping[bytes, str]:
     """What subjects are called while they are counted: a definition that names nobody has no need of names."""
     if counting.folds or counting.exclusions:
-        return names_of(connection, license, subjects)
+        return names_of(append.query, license, subjects)
     return {subject: subject.hex() for subject in subjects}
 
 

@@ -6,12 +6,12 @@ column (days, instants, subjects) is worked out once.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Sequence
 from datetime import UTC, date, datetime, timedelta
 from functools import lru_cache
 from itertools import chain, repeat
 from operator import add
-from struct import Struct
+from struct import Struct, calcsize
 from typing import Any, NamedTuple
 from uuid import UUID
 
@@ -135,6 +135,7 @@ def rows(fields: int, *columns: Iterable[bytes]) -> bytes:
     return b"".join(chain.from_iterable(zip(repeat(fields.to_bytes(2, "big")), *columns, strict=False)))
 
 
-def elements(sent: bytes, kind: str) -> Iterator[Any]:
-    """The elements of an array as array_send tells them, laid out like `kind` (a struct's letters)."""
-    return chain.from_iterable(Struct(">4x" + kind).iter_unpack(sent[20:]))
+def elements(sent: bytes, kind: str) -> tuple[Any, ...]:
+    """The elements of an array as array_send tells them, each laid out like `kind` (a struct's letters)."""
+    count = max(len(sent) - 20, 0) // (4 + calcsize(">" + kind))
+    return Struct(">" + ("4x" + kind) * count).unpack(sent[20:])

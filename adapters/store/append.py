@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Iterable, Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from datetime import datetime, timedelta
+from datetime import datetime
 from struct import Struct
 from typing import Any
 from uuid import UUID
@@ -17,15 +17,15 @@ from domain.errors import IntegrityError
 from domain.events import encode
 from domain.identity import bucket_of
 from domain.ports import NewEvent
-from jobs.fields import EPOCH, field, word
+from jobs.fields import EPOCH, MICROSECOND, field, word
 
 EVENT_COLUMNS = "event (bucket, position, recorded_at, stream, version, topic, state)"
+MESSAGE = 1 << 17
+"""Bytes of rows sent together: the server makes room for a message anew each time, and begins when it is whole."""
 COPY_BEGIN, COPY_END = b"PGCOPY\n\xff\r\n\0" + bytes(8), b"\xff\xff"
 
 _PLACE = Struct(">hihiqiqi16sii")
 """An event's fixed columns, each behind its length, behind the number of columns."""
-
-MICROSECOND = timedelta(microseconds=1)
 
 _Stored = tuple[UUID, int, str, bytes]
 """An event as it is stored: stream, version, topic, body."""
@@ -108,8 +108,10 @@ class Append:
     def packed(self, table: str, rows: bytes) -> None:
         """Adds rows that are packed for a binary COPY already."""
         with self._cursor.copy(f"COPY {table} FROM STDIN (FORMAT BINARY)".encode()) as copy:
-            for part in (COPY_BEGIN, rows, COPY_END):
-                copy.write(part)
+            copy.write(COPY_BEGIN)
+            for start in range(0, len(rows), MESSAGE):
+                copy.write(rows[start : start + MESSAGE])
+            copy.write(COPY_END)
 
     def remove(self, table: str, values: Iterable[tuple[Any, ...]]) -> None:
         """Takes rows away by the columns that `table` names.

@@ -30,6 +30,7 @@ from eventsourcing.persistence import IntegrityError as RecordedAlready
 from psycopg_pool import ConnectionPool
 
 from adapters.store.append import Append
+from adapters.store.one_event import append_one
 from domain.identity import ALL_BUCKETS, bucket_of, name_bucket
 from domain.ports import Rows
 
@@ -119,15 +120,10 @@ class BucketedRecorder(ApplicationRecorder):
     def _insert_one(
         self, event: StoredEvent, command: UUID | None, body: bytes, now: datetime | None
     ) -> dict[int, int]:
-        stream, bucket = _uuid(event), bucket_of(_uuid(event))
-        arguments = [bucket, now, stream, event.originator_version, event.topic, event.state, command, body]
+        stream = _uuid(event)
+        bucket = bucket_of(stream)
         with self.pool.connection() as connection:
-            connection.autocommit = True
-            row = connection.execute(
-                "SELECT append_one(%s::smallint, %s, %s, %s::integer, %s, %b, %s, %b)", arguments, prepare=True
-            ).fetchone()
-        assert row is not None
-        return {bucket: row[0]}
+            return {bucket: append_one(connection, bucket, stream, event, command, body, now)}
 
     @contextmanager
     def append(self, now: datetime | None = None) -> Iterator[Append]:

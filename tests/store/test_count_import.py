@@ -579,3 +579,16 @@ def test_two_files_that_say_the_same_in_other_orders_are_taken_in_at_the_same_mo
     with shop.pool.connection() as connection:
         kept = connection.execute("SELECT sum(cardinality(reports)) FROM observation_parcel").fetchone()
     assert kept == (8000,)
+
+
+def test_files_that_name_the_same_people_are_taken_in_at_the_same_moment(shop, dsn, tmp_path):
+    def path(of: int) -> str:
+        rows = [f"acme-1,users,2025-01-10T09:00:00Z,s{n},{of}-{n}" for n in range(3000)]
+        return write_csv(tmp_path / f"{of}.csv", OBSERVATIONS, rows)
+
+    with ThreadPoolExecutor(4) as together:
+        found = list(together.map(lambda of: take_in(shop, path(of)), range(4)))
+    assert [one.new for one in found] == [3000] * 4
+    with psycopg.connect(dsn) as connection:
+        named = connection.execute("SELECT count(*), count(DISTINCT name) FROM subject").fetchone()
+    assert named == (3000, 3000)

@@ -9,6 +9,7 @@ import random
 import socket
 import threading
 import time
+from datetime import UTC, datetime
 from uuid import UUID, uuid4
 
 import psycopg
@@ -310,6 +311,21 @@ def test_commands_at_once_open_an_account_once(tally, dsn):
         thread.join()
     assert sorted(results) == ["Conflict"] * 5 + ["opened"]
     assert sum(tally.log.heads().values()) == 1
+
+
+def test_a_single_event_is_stored_to_the_byte_and_also_where_a_connection_forgot_its_statements(dsn):
+    at, command = datetime(1999, 12, 31, 23, 59, 59, 999999, tzinfo=UTC), uuid4()
+    one = StoredEvent(an_id(), 2**31 - 1, "test.h\u00e4ppened", bytes(range(256)))
+    with open_pool(dsn, 1) as pool:
+        recorder = BucketedRecorder(pool)
+        assert recorder.insert_events([one], command=command, body=b"x", now=at) == [(5 << 48) + 1]
+        with pool.connection() as connection:
+            connection.execute("DEALLOCATE ALL")
+            stored = connection.execute("SELECT position, recorded_at FROM event").fetchall()
+        assert stored == [(1, at)]
+        assert list(recorder.select_events(one.originator_id)) == [one]
+        assert recorder.body_of([5], command) == b"x"
+        assert recorder.insert_events([event(an_id())]) == [(5 << 48) + 2]
 
 
 def test_many_events_go_the_same_way_as_few(recorder):
