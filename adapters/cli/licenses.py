@@ -9,13 +9,14 @@ from typing import Annotated, Any
 import typer
 
 from adapters.bootstrap import Tally
-from adapters.cli.accounts import percent
+from adapters.cli.accounts import number
 from adapters.cli.session import (
     After,
     CommandId,
     Day,
     Limit,
     OptionalDay,
+    a_day,
     command_id,
     money,
     on_day,
@@ -68,7 +69,7 @@ def start(
     quantity: Quantity = None,
     version: Annotated[int, typer.Option(help="0: the one sold on that day")] = 0,
     type: Annotated[str, typer.Option(help="production, trial or nfr")] = "production",
-    term_months: Annotated[int | None, typer.Option(help="another term than the package's")] = None,
+    term_months: Annotated[int | None, typer.Option(min=0, max=1200, help="another term than the package's")] = None,
     id: CommandId = "",
 ) -> None:
     """Sells a package to an account."""
@@ -114,9 +115,9 @@ def _when(text: str) -> When:
     if text in ("policy", "now", "renewal"):
         return text  # type: ignore[return-value]
     try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Invalid(f"{text!r} is not policy, now, renewal or a day") from None
+        return a_day(text)
+    except typer.BadParameter as error:
+        raise Invalid(f"--when: {error.message}, nor policy, now or renewal") from None
 
 
 def _preview(tally: Tally, command: ChangeLicense, reference: str, at: date) -> None:
@@ -228,7 +229,8 @@ def discount(
     """Grants a percentage or an amount off."""
     command = GrantDiscount(
         license=reference, discount=name, from_on=on, component=component, periods=periods,
-        percent=percent(percent_off) if percent_off else None, amount=percent(amount_off) if amount_off else None,
+        percent=number(percent_off, "--percent") if percent_off else None,
+        amount=number(amount_off, "--amount") if amount_off else None,
     )  # fmt: skip
     _done(command, id, {"license": reference, "discount": name}, f"discount {name} granted")
 
