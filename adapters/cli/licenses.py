@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
+from itertools import islice
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -27,6 +29,7 @@ from adapters.cli.session import (
     today,
 )
 from domain.application import Command
+from domain.application.accounts import account_named
 from domain.application.licensing import (
     CancelLicense,
     ChangeLicense,
@@ -248,15 +251,20 @@ def list_licenses(
 ) -> None:
     """Lists licenses by reference, as they stand today."""
     with opened() as tally:
-        names = tally.billing.names(Kind.LICENSE, after, limit if not account else 10_000)
-        rows = []
+        wanted = account_named(tally.billing, account).id if account else None
+        rows = list(islice(_listed(tally, wanted, after), limit))
+    columns = list(rows[0]) if rows else ["license"]
+    show(rows, table_of("Licenses", columns, [list(row.values()) for row in rows]))
+
+
+def _listed(tally: Tally, account: UUID | None, after: str) -> Iterator[dict[str, Any]]:
+    """The licenses behind a reference, of one account or of all, however many others stand between them."""
+    while names := tally.billing.names(Kind.LICENSE, after, 1000):
         for name in names:
             license = license_named(tally.billing, name)
-            owner = tally.log.reference_of(Kind.ACCOUNT, license.account) if license.account else ""
-            if not account or owner == account:
-                rows.append(_row(license, owner))
-    columns = list(rows[0]) if rows else ["license"]
-    show(rows[:limit], table_of("Licenses", columns, [list(row.values()) for row in rows[:limit]]))
+            if account in (None, license.account):
+                yield _row(license, tally.log.reference_of(Kind.ACCOUNT, license.account) if license.account else "")
+        after = names[-1]
 
 
 def _row(license: Any, owner: str) -> dict[str, Any]:

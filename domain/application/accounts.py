@@ -60,7 +60,7 @@ class OpenAccount(msgspec.Struct, frozen=True):
 
     def handle(self, billing: Billing) -> Outcome:
         check_reference(self.reference)
-        _check_zone(self.zone)
+        check_zone(self.zone)
         for series in (self.series, self.credit_series):
             check_series(series)
         if billing.resolve(Kind.ACCOUNT, [self.reference]):
@@ -150,7 +150,8 @@ def check_series(series: str) -> None:
         raise Invalid(f"{series!r} cannot be a series: 1 to 20 of A-Z, 0-9 and dashes, a letter or digit at both ends")
 
 
-def _check_zone(zone: str) -> None:
+def check_zone(zone: str) -> None:
+    """Whether there is a time zone of that name. Raises: Invalid."""
     try:
         ZoneInfo(zone)
     except (ZoneInfoNotFoundError, ValueError, OSError) as error:

@@ -66,6 +66,8 @@ def _events(home) -> int:
         ["accounts", "change", "acme", "--on", "2024-02-01", "--pool", "users=²"],
         ["accounts", "change", "acme", "--on", "2024-02-01", "--pool", f"users={LONG}"],
         ["accounts", "change", "acme", "--on", "2024-02-01", "--pool", "=5"],
+        ["counts", "measure", "--license", "acme-1", "--counter", "c", "--month", "2024-05", "--zone", "Mars/Olympus"],
+        ["counts", "names", "--license", "acme-1", "--counter", "c", "--month", "2024-05", "--zone", "x" * 300],
         [*START[:2], "", *START[3:]],
         [*START[:2], "a\nb", *START[3:]],
         [*START, "--term-months", "-1"],

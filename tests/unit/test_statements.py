@@ -157,3 +157,10 @@ def test_a_damaged_file_is_read_as_it_was_or_refused_and_never_another_sum(tmp_p
 )
 def test_numbers_are_found_as_people_write_them(text, numbers):
     assert numbers_in(text, ["INV"]) == numbers
+
+
+def test_a_number_that_may_be_of_two_series_is_read_as_both_and_one_that_is_written_out_as_itself():
+    assert numbers_in("INV12", ["INV", "INV1"]) == ["INV-000012", "INV1-000002"], "whose it is, no guess decides"
+    assert numbers_in("INV1-000002", ["INV", "INV1"]) == ["INV1-000002"]
+    assert numbers_in("INV-2025-000042", ["INV", "INV-2025"]) == ["INV-2025-000042"]
+    assert numbers_in("INV-2025", ["INV", "INV-2025"]) == ["INV-002025"]
