@@ -10,8 +10,8 @@ import pytest
 from adapters.embedded import Embedded
 from tests.scenario.test_bad_words import CATALOG
 
-ATTEMPT = """INSERT INTO attempt_v1 SELECT bucket, gen_random_uuid(), invoice, number, account, 'stripe', gross, currency,
-now(), '', 'declined', '', '', '' FROM receivable_v1, generate_series(1, 3)"""
+ATTEMPT = """INSERT INTO attempt_v1 SELECT bucket, gen_random_uuid(), invoice, number, account, 'stripe', gross,
+currency, now(), '', 'declined', '', '', '' FROM receivable_v1, generate_series(1, 3)"""
 HOLD = (
     "INSERT INTO hold_v1 SELECT bucket, invoice, 'hold ' || n, '2025-01-01' FROM receivable_v1, generate_series(1, 3) n"
 )
