@@ -134,7 +134,7 @@ def abs_text(text: str) -> str:
 def _day(element: Element, child: str, field: str) -> date:
     text = _text(element, child, "Dt") or _text(element, child, "DtTm")[:10]
     try:
-        return datetime.strptime(text, "%Y-%m-%d").date()
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007
     except ValueError:
         raise _Bad(field, f"{text!r} is not a date", "date") from None
 
