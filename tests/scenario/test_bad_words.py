@@ -7,6 +7,7 @@ from uuid import uuid4
 import psycopg
 import pytest
 
+from adapters.cli.main import main
 from adapters.embedded import Embedded
 
 CATALOG = """\
@@ -101,3 +102,20 @@ def test_a_change_that_was_refused_is_refused_again_when_it_is_repeated(business
     before = _events(home)
     assert business(*words) == first, "whoever lost the first answer must not take it for done"
     assert _events(home) == before
+
+
+@pytest.mark.parametrize("address", ["nonsense", "postgresql://x:s3cret@[y/z", "postgresql://x:s3cret@y/z?no=such"])
+def test_an_address_that_is_none_is_refused_without_being_printed(capsys, monkeypatch, address):
+    monkeypatch.setenv("DATABASE_URL", address)
+    assert main(["accounts", "list", "--json"]) == 2
+    said = capsys.readouterr().err
+    assert "DATABASE_URL is not" in said
+    assert "s3cret" not in said
+
+
+@pytest.mark.parametrize("words", [["--home"], ["--home", ""], ["--home="], ["--home", __file__]])
+def test_a_home_that_is_no_directory_is_refused(capsys, monkeypatch, tmp_path, words):
+    monkeypatch.chdir(tmp_path)
+    assert main(["accounts", "list", "--json", *words]) == 2
+    assert "--home wants a directory" in capsys.readouterr().err
+    assert list(tmp_path.iterdir()) == []
