@@ -25,18 +25,18 @@ catalog: 1
 packages:
   small:
     name: Small
-    effective_on: 2013-01-01
+    effective_on: %(on)s
     rank: 1
     trial: 20 days
     credit: {pay_out: when idle, after: 20 days, over: {EUR: "5.00"}}
     dunning:
       steps:
         - {name: reminder, after: 3 days, remind: reminder}
-        - {name: filter off, after: 10 days, effect: filter off, pauses_billing: %s}
+        - {name: filter off, after: 10 days, effect: filter off, pauses_billing: %(pauses)s}
         - {name: gone, after: 25 days, effect: removed, restores: configuration, ends: with the period}
     counters: {users: {measure: peak}, devices: {measure: peak, window: 7 days}}
     components:
-      base: {name: Base, bill: in advance, price: {EUR: {flat: "%s"}, JPY: {flat: "1900"}}}
+      base: {name: Base, bill: in advance, price: {EUR: {flat: "%(base)s"}, JPY: {flat: "1900"}}}
       users:
         name: Users
         bill: in arrears
@@ -50,7 +50,7 @@ packages:
     changes: {downgrade: now, cancel: now}
   large:
     name: Large
-    effective_on: 2013-01-01
+    effective_on: %(on)s
     rank: 2
     components:
       seats:
@@ -73,6 +73,7 @@ class Business:
         self.licenses: list[str] = []
         self.files: list[Path] = []
         self.today = self.chance.choice(BEGINS)
+        self.sold_on = date(2013, 1, 1)
         self.said = 0
 
     def steps(self, count: int) -> Iterator[Step]:
@@ -110,9 +111,12 @@ class Business:
         return self.chance.choice(self.licenses or ["nobody"])
 
     def _catalog(self) -> Words:
+        """Another price, sold from a day on that may be long past: what was sold before keeps its own."""
         path = self.folder / f"catalog{self.said}.yaml"
         pauses = self.chance.choice(("true", "false"))
-        path.write_text(CATALOG % (pauses, f"{self.chance.randint(100, 3000) / 100:.2f}"))
+        base = f"{self.chance.randint(100, 3000) / 100:.2f}"
+        path.write_text(CATALOG % {"on": self.sold_on, "pauses": pauses, "base": base})
+        self.sold_on = max(self.sold_on + timedelta(days=1), self.today - timedelta(days=self.chance.randint(0, 400)))
         return ["catalog", "apply", str(path), "--yes", *self._id()]
 
     def _open(self) -> Words:
