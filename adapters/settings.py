@@ -7,7 +7,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, SecretStr
+import psycopg
+from psycopg.conninfo import conninfo_to_dict
+from pydantic import BaseModel, ConfigDict, SecretStr
 
 from domain.errors import Invalid
 from jobs.retention import AT_LEAST, KEPT_FOR
@@ -52,7 +54,7 @@ class Settings(BaseModel):
 
     model_config = ConfigDict(frozen=True, extra="forbid")
 
-    database_url: str | None = Field(default=None, pattern=r"^(postgres(ql)?://|[a-z_]+=)")
+    database_url: str | None = None
     home: Path
     stripe_key: SecretStr | None = None
     stripe_base: str = STRIPE
@@ -81,7 +83,7 @@ def settings(home: Path | None = None) -> Settings:
         raise Invalid(f"TALLY_STRIPE_BASE is {STRIPE} or http://127.0.0.1:PORT, not {base!r}")
     return Settings(
         **_paypal(),
-        database_url=None if home else os.environ.get("DATABASE_URL") or None,
+        database_url=None if home else _database_url(),
         home=chosen,
         stripe_key=SecretStr(key) if (key := os.environ.get("TALLY_STRIPE_KEY")) else None,
         stripe_base=base,
@@ -120,6 +122,16 @@ def _paypal() -> dict[str, Any]:
         "paypal_client": client, "paypal_secret": SecretStr(secret) if secret else None, "paypal_base": base or PAYPAL,
         "paypal_webhook_id": webhook,
     }  # fmt: skip
+
+
+def _database_url() -> str | None:
+    """The server to use. Raises: Invalid, without a word of what was set: it may hold a password."""
+    found = os.environ.get("DATABASE_URL") or None
+    try:
+        conninfo_to_dict(found or "")
+    except (psycopg.ProgrammingError, UnicodeError):
+        raise Invalid("DATABASE_URL is not the address of a server, such as postgresql://USER@HOST/NAME") from None
+    return found
 
 
 def _secrets(name: str) -> tuple[SecretStr, ...]:

@@ -116,7 +116,7 @@ class Account(Aggregate):
     def _check(billing_day: int, tax_percent: Decimal) -> None:
         if not 1 <= billing_day <= 31:
             raise Invalid(f"a billing day is 1 to 31, not {billing_day}")
-        if not 0 <= tax_percent < 100:
+        if not tax_percent.is_finite() or not 0 <= tax_percent < 100:
             raise Invalid(f"a tax rate is 0 to below 100 percent, not {tax_percent}")
 
     def when(self, event: Event) -> None:

@@ -22,6 +22,8 @@ TRIAL_ENDED = "trial_ended"
 """The reason of a suspension that converting the license clears."""
 UNPAID = "unpaid"
 """The reason of a suspension that invoices ask for, and that their payment clears."""
+LONGEST_TERM = 1200
+"""Months: a century, so that the end of every term is a day."""
 
 
 class License(Aggregate):
@@ -51,10 +53,12 @@ class License(Aggregate):
     def start(self, started: events.LicenseStarted) -> None:
         """Sells a package version to an account.
 
-        Raises: Conflict when the license exists.
+        Raises: Conflict when the license exists; Invalid for quantities or a term that cannot be.
         """
         if self.version:
             raise Conflict(f"license {started.reference} exists already")
+        if not 0 <= started.term_months <= LONGEST_TERM:
+            raise Invalid(f"a term is 0 (none) to {LONGEST_TERM} months, not {started.term_months}")
         if any(quantity < 0 for quantity in started.quantities.values()):
             raise Invalid("a quantity cannot be below zero")
         self.trigger(started)
@@ -248,7 +252,7 @@ class License(Aggregate):
         """
         if (granted.percent is None) == (granted.amount is None):
             raise Invalid("a discount is a percentage or an amount")
-        if granted.percent is not None and not 0 < granted.percent <= 100:
+        if granted.percent is not None and not (granted.percent.is_finite() and 0 < granted.percent <= 100):
             raise Invalid("a discount is above 0 and up to 100 percent")
         if granted.amount is not None and granted.amount <= 0:
             raise Invalid("a discount takes something off")

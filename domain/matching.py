@@ -38,13 +38,19 @@ class Match(NamedTuple):
 
 
 def numbers_in(text: str, series: Sequence[str]) -> list[str]:
-    """The invoice numbers that a text names, as they are written on invoices, in the order of the text."""
-    found: dict[str, None] = {}
-    names = "|".join(re.escape(name) for name in sorted(series, key=len, reverse=True))
-    if names:
-        for name, digits in re.findall(rf"(?<![A-Z0-9])({names})[\s./:#-]*([0-9O]{{1,12}})(?![A-Z0-9])", text.upper()):
-            found[f"{name}-{int(digits.replace('O', '0')):06d}"] = None
-    return list(found)
+    """The invoice numbers that a text names, as they are written on invoices, in the order of the text.
+
+    Shapes: where a text can be read as of two series, both readings: `INV12` is the 12th of INV and the 2nd of INV1.
+    """
+    read: dict[int, list[tuple[int, str]]] = {}
+    for name in series:
+        said = rf"(?<![A-Z0-9]){re.escape(name)}[\s./:#-]*([0-9O]{{1,12}})(?![A-Z0-9])"
+        for one in re.finditer(said, text.upper()):
+            read.setdefault(one.start(), []).append((one.end(), f"{name}-{int(one[1].replace('O', '0')):06d}"))
+    longest = [
+        [number for end, number in sorted(readings) if end == max(readings)[0]] for _, readings in sorted(read.items())
+    ]
+    return list(dict.fromkeys(number for numbers in longest for number in numbers))
 
 
 def payouts_in(text: str) -> list[str]:

@@ -16,6 +16,10 @@ from domain.errors import Fault
 from domain.identity import digest
 from domain.money import written
 
+YEARS = range(1900, 3000)
+MOST = 10**15
+"""Minor units of one amount: more than any account has seen, and sums of them are whole numbers of any database."""
+
 
 class Transfer(msgspec.Struct, frozen=True):
     """One movement on the account.
@@ -56,7 +60,9 @@ def faults(file: str, statement: Statement) -> Iterator[Fault]:
     """What is wrong with a statement that could be read."""
     if not statement.account:
         yield Fault(file, statement.line, "account", "the statement names no account", "no_account")
+    yield from _out_of_range(file, statement.line, statement.closed_on, statement.opening, statement.closing)
     for transfer in statement.transfers:
+        yield from _out_of_range(file, transfer.line, transfer.booked_on, transfer.amount)
         if not transfer.amount:
             yield Fault(file, transfer.line, "amount", "a movement of nothing", "zero_amount")
     found = statement.opening + sum(transfer.amount for transfer in statement.transfers)
@@ -64,6 +70,14 @@ def faults(file: str, statement: Statement) -> Iterator[Fault]:
         says = (written(amount, statement.currency) for amount in (statement.opening, found, statement.closing))
         message = "opening {} and the movements come to {}, but the statement closes with {}".format(*says)
         yield Fault(file, statement.line, "closing", message, "does_not_add_up")
+
+
+def _out_of_range(file: str, line: int, on: date, *amounts: int) -> Iterator[Fault]:
+    """A day or an amount that no bank means, and that could not be reckoned with; without movements there is no day."""
+    if on.year not in YEARS and on != date.min:
+        yield Fault(file, line, "date", f"{on} is before {YEARS[0]} or after {YEARS[-1]}", "range")
+    if any(abs(amount) > MOST for amount in amounts):
+        yield Fault(file, line, "amount", f"more than {MOST} minor units", "range")
 
 
 def identities(statements: Iterable[Statement]) -> Iterator[list[str]]:

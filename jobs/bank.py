@@ -41,6 +41,9 @@ ADD_STATEMENT = "INSERT INTO bank_statement VALUES (%s, %s, %s, %s, %s, %s, %s) 
 ADD_TRANSFER = """INSERT INTO bank_transfer (bucket, transfer, account, booked_on, amount, currency, text, name, iban,
 is_return) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 COLUMNS = "transfer, booked_on, amount, currency, text, name, iban, is_return, state, why"
+LISTED = f"""SELECT {COLUMNS} FROM bank_transfer WHERE state = %s
+AND (%s = '' OR (booked_on, transfer) > (SELECT booked_on, transfer FROM bank_transfer WHERE transfer = %s)
+OR (NOT EXISTS (SELECT FROM bank_transfer WHERE transfer = %s))) ORDER BY booked_on, transfer LIMIT %s"""
 OVER = frozenset({"settled", "payout"})
 """States of a movement whose money is accounted for; a payout is money that a provider had taken for us before."""
 MARK = """UPDATE bank_transfer SET state = %s, why = %s, payer = %s WHERE bucket = %s AND transfer = %s
@@ -233,11 +236,13 @@ def return_transfer(billing: Billing, pool: Pool, transfer: str, receipt: str) -
 
 
 def listed(pool: Pool, state: str, after: str = "", limit: int = 1_000_000) -> list[Waiting]:
-    """Movements in a state (new, suspense, settled), the oldest first within a page."""
-    statement = f"SELECT {COLUMNS} FROM bank_transfer WHERE state = %s AND transfer > %s ORDER BY transfer LIMIT %s"
+    """Movements in a state (new, suspense, settled), the oldest first; `after` is the last one of the page before.
+
+    One that is `after` may have been booked meanwhile: it is looked for in every state.
+    """
     with pool.connection() as connection:
-        rows = connection.execute(statement.encode(), [state, after, limit]).fetchall()
-    return sorted(map(Waiting._make, rows), key=lambda one: (one.booked_on, one.transfer))
+        rows = connection.execute(LISTED.encode(), [state, after, after, after, limit]).fetchall()
+    return list(map(Waiting._make, rows))
 
 
 def suggestions(pool: Pool, waiting: Waiting) -> list[str]:

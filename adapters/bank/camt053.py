@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterator
-from datetime import date
-from decimal import Decimal, InvalidOperation
+from datetime import date, datetime
+from decimal import Decimal
 from typing import Any
 
 from defusedxml import DefusedXmlException
@@ -125,18 +125,16 @@ def _amount(element: Element, field: str) -> tuple[int, str]:
 
 def abs_text(text: str) -> str:
     """An amount that bears no sign; trailing zeros behind the currency's decimals are the bank's habit, not money."""
-    if text.startswith("-") or len(text) > 20:
+    digits = text.removeprefix("+").replace(".", "", 1)
+    if len(text) > 20 or not text.isascii() or not digits.isdigit():
         raise Invalid(f"{text[:24]!r} is not an amount")
-    try:
-        return format(Decimal(text).normalize(), "f") if text.isascii() else text
-    except InvalidOperation:
-        raise Invalid(f"{text!r} is not an amount") from None
+    return format(Decimal(text).normalize(), "f")
 
 
 def _day(element: Element, child: str, field: str) -> date:
     text = _text(element, child, "Dt") or _text(element, child, "DtTm")[:10]
     try:
-        return date.fromisoformat(text)
+        return datetime.strptime(text, "%Y-%m-%d").date()  # noqa: DTZ007
     except ValueError:
         raise _Bad(field, f"{text!r} is not a date", "date") from None
 

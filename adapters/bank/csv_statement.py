@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import re
 from datetime import date, datetime
 from pathlib import Path
 
@@ -47,8 +48,8 @@ class Mapping(BaseModel):
 def read_mapping(file: str) -> Mapping:
     """The mapping of a YAML file. Raises: BadFile."""
     try:
-        return Mapping.model_validate(yaml.safe_load(Path(file).read_text()))
-    except (OSError, yaml.YAMLError) as error:
+        return Mapping.model_validate(yaml.safe_load(Path(file).read_text("utf-8-sig")))
+    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise BadFile([Fault(file, 0, "", f"it cannot be read: {error}", "unreadable")]) from None
     except ValidationError as error:
         found = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
@@ -60,7 +61,7 @@ def read_csv(file: str, content: bytes, mapping: Mapping, opening: str, closing:
     try:
         text = content.decode(mapping.encoding)
         before, after = minor(opening, mapping.currency), minor(closing, mapping.currency)
-    except (UnicodeDecodeError, LookupError, Invalid) as error:
+    except (ValueError, LookupError, Invalid) as error:
         raise BadFile([Fault(file, 0, "", str(error), "unreadable")]) from None
     reader = csv.DictReader(text.splitlines(), delimiter=mapping.delimiter, strict=True)
     wanted = [name for name in mapping.columns.model_dump().values() if name]
@@ -99,7 +100,7 @@ def _transfer(row: dict[str, str], mapping: Mapping, line: int) -> Transfer:
 def _day(text: str, mapping: Mapping, column: str) -> date:
     try:
         return datetime.strptime(text.strip(), mapping.date_format).date()  # noqa: DTZ007
-    except ValueError:
+    except (ValueError, re.error):
         raise Invalid(f"{column}|{text!r} is not a date as in {mapping.date_format}") from None
 
 

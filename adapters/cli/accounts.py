@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from decimal import Decimal, InvalidOperation
+from decimal import Decimal
 from pathlib import Path
 from typing import Annotated
 
@@ -11,7 +11,18 @@ from msgspec.structs import replace
 
 from adapters.bootstrap.payments import provider_of
 from adapters.catalog_file.read import read_ladder
-from adapters.cli.session import After, CommandId, Day, Limit, back_to, command_id, opened, show, table_of
+from adapters.cli.session import (
+    After,
+    CommandId,
+    Day,
+    Limit,
+    back_to,
+    command_id,
+    opened,
+    show,
+    table_of,
+    whole,
+)
 from domain.application.accounts import (
     AddPaymentMethod,
     ChangeAccount,
@@ -22,6 +33,7 @@ from domain.application.accounts import (
 )
 from domain.errors import Invalid, NotFound, Unavailable
 from domain.events.account import Party
+from domain.money import exact
 from domain.payment import SetUp
 
 app = typer.Typer(no_args_is_help=True, help="Customers and resellers: a tree of accounts, and who pays for whom.")
@@ -35,12 +47,13 @@ Reference = Annotated[str, typer.Argument(help="your own reference of the accoun
 Tax = Annotated[str, typer.Option("--tax-percent", help="the rate of tax on its invoices")]
 
 
-def percent(text: str) -> Decimal:
-    """A rate as written. Raises: Invalid."""
+def number(text: str, option: str) -> Decimal:
+    """A number as written, such as 7.7; `option` is named where it is none. Raises: Invalid."""
     try:
-        return Decimal(text) if text.isascii() else Decimal("NaN")
-    except InvalidOperation:
-        raise Invalid(f"{text!r} is not a percentage") from None
+        exact(text)
+    except Invalid as error:
+        raise Invalid(f"{option}: {error}") from None
+    return Decimal(text)
 
 
 @app.command("open")
@@ -69,7 +82,7 @@ def open_account(
     party = Party(name=name, address=tuple(address or ()), country=country, tax_id=tax_id, **contact)
     command = OpenAccount(
         reference=reference, party=party, currency=currency, parent=parent, payer=payer, billing_day=billing_day,
-        zone=zone, tax_percent=percent(tax_percent), terms_days=terms_days, series=series,
+        zone=zone, tax_percent=number(tax_percent, "--tax-percent"), terms_days=terms_days, series=series,
         credit_series=credit_series, remittance=tuple(remittance or ()),
     )  # fmt: skip
     with opened() as tally:
@@ -95,7 +108,7 @@ def change_account(
         party = replace(account_named(tally.billing, reference).party, **contact) if contact else None
         command = ChangeAccount(
             reference=reference, effective_on=on, billing_day=billing_day, payer=payer, pool=_pool(pool),
-            tax_percent=None if tax_percent is None else percent(tax_percent), party=party,
+            tax_percent=None if tax_percent is None else number(tax_percent, "--tax-percent"), party=party,
         )  # fmt: skip
         tally.billing.execute(command, command_id=command_id(id))
     show({"account": reference}, f"changed account {reference} from {on}")
@@ -105,9 +118,9 @@ def _pool(text: str | None) -> tuple[str, int | None] | None:
     if text is None:
         return None
     counter, equals, limit = text.partition("=")
-    if not equals or (limit and not limit.isdigit()):
+    if not equals or not counter:
         raise Invalid(f"{text!r} is not counter=limit")
-    return counter, int(limit) if limit else None
+    return counter, whole(limit, text) if limit else None
 
 
 @app.command("list")

@@ -13,6 +13,7 @@ import typer
 from adapters.bootstrap import Tally
 from adapters.cli.session import OptionalDay, opened, progress, show, table_of, today
 from adapters.count_files import read_rows, size_of
+from domain.application.accounts import check_zone
 from domain.application.licensing import license_named
 from domain.counted_users import day_counts, unpack_counts
 from domain.counting import DayCounts, Named, named, window_start
@@ -102,6 +103,8 @@ def measure(
     """
     counting = _definition(counter, window, measure, threshold_days, snapshot_day)
     number = _month(month)
+    if zone:
+        check_zone(zone)
     if file:
         rows: Iterable[Row] = read_rows(file)
         found = measure_counts.of_rows(counting, rows, license, zone or "UTC", number)
@@ -200,6 +203,8 @@ def names(
     From what is stored, by the license's own definition; or with --file straight from a file.
     """
     number = _month(month)
+    if zone:
+        check_zone(zone)
     if file:
         counting = _definition(counter, window or "month", "peak", 1, 1)
         told = measure_counts.names_of_rows(counting, read_rows(file), license, zone or "UTC", number)

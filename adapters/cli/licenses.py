@@ -2,20 +2,23 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from datetime import date
+from itertools import islice
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
 from adapters.bootstrap import Tally
-from adapters.cli.accounts import percent
+from adapters.cli.accounts import number
 from adapters.cli.session import (
     After,
     CommandId,
     Day,
     Limit,
     OptionalDay,
+    a_day,
     command_id,
     money,
     on_day,
@@ -26,6 +29,7 @@ from adapters.cli.session import (
     today,
 )
 from domain.application import Command
+from domain.application.accounts import account_named
 from domain.application.licensing import (
     CancelLicense,
     ChangeLicense,
@@ -68,7 +72,7 @@ def start(
     quantity: Quantity = None,
     version: Annotated[int, typer.Option(help="0: the one sold on that day")] = 0,
     type: Annotated[str, typer.Option(help="production, trial or nfr")] = "production",
-    term_months: Annotated[int | None, typer.Option(help="another term than the package's")] = None,
+    term_months: Annotated[int | None, typer.Option(min=0, max=1200, help="another term than the package's")] = None,
     id: CommandId = "",
 ) -> None:
     """Sells a package to an account."""
@@ -114,9 +118,9 @@ def _when(text: str) -> When:
     if text in ("policy", "now", "renewal"):
         return text  # type: ignore[return-value]
     try:
-        return date.fromisoformat(text)
-    except ValueError:
-        raise Invalid(f"{text!r} is not policy, now, renewal or a day") from None
+        return a_day(text)
+    except typer.BadParameter as error:
+        raise Invalid(f"--when: {error.message}, nor policy, now or renewal") from None
 
 
 def _preview(tally: Tally, command: ChangeLicense, reference: str, at: date) -> None:
@@ -228,7 +232,8 @@ def discount(
     """Grants a percentage or an amount off."""
     command = GrantDiscount(
         license=reference, discount=name, from_on=on, component=component, periods=periods,
-        percent=percent(percent_off) if percent_off else None, amount=percent(amount_off) if amount_off else None,
+        percent=number(percent_off, "--percent") if percent_off else None,
+        amount=number(amount_off, "--amount") if amount_off else None,
     )  # fmt: skip
     _done(command, id, {"license": reference, "discount": name}, f"discount {name} granted")
 
@@ -246,15 +251,20 @@ def list_licenses(
 ) -> None:
     """Lists licenses by reference, as they stand today."""
     with opened() as tally:
-        names = tally.billing.names(Kind.LICENSE, after, limit if not account else 10_000)
-        rows = []
+        wanted = account_named(tally.billing, account).id if account else None
+        rows = list(islice(_listed(tally, wanted, after), limit))
+    columns = list(rows[0]) if rows else ["license"]
+    show(rows, table_of("Licenses", columns, [list(row.values()) for row in rows]))
+
+
+def _listed(tally: Tally, account: UUID | None, after: str) -> Iterator[dict[str, Any]]:
+    """The licenses behind a reference, of one account or of all, however many others stand between them."""
+    while names := tally.billing.names(Kind.LICENSE, after, 1000):
         for name in names:
             license = license_named(tally.billing, name)
-            owner = tally.log.reference_of(Kind.ACCOUNT, license.account) if license.account else ""
-            if not account or owner == account:
-                rows.append(_row(license, owner))
-    columns = list(rows[0]) if rows else ["license"]
-    show(rows[:limit], table_of("Licenses", columns, [list(row.values()) for row in rows[:limit]]))
+            if account in (None, license.account):
+                yield _row(license, tally.log.reference_of(Kind.ACCOUNT, license.account) if license.account else "")
+        after = names[-1]
 
 
 def _row(license: Any, owner: str) -> dict[str, Any]:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import sys
 from collections.abc import Sequence
 from importlib.metadata import version
@@ -59,7 +60,6 @@ app.add_typer(mail.app, name="mail")
 app.add_typer(operate.database, name="db")
 billing.register(app)
 outgoing.register(app)
-outgoing.register(app)
 operate.register(app)
 reconcile.register(app)
 returns.register(payments.app)
@@ -83,8 +83,8 @@ def root(
 
 def main(arguments: Sequence[str] | None = None) -> int:
     """Runs a command; returns the exit status."""
-    words = _shared_words(list(sys.argv[1:] if arguments is None else arguments))
     try:
+        words = _shared_words(list(sys.argv[1:] if arguments is None else arguments))
         _check_text(words)
         result = app(words, standalone_mode=False)
         return result if isinstance(result, int) else 0
@@ -108,20 +108,27 @@ def _check_text(words: Sequence[str]) -> None:
 
 
 def _shared_words(words: list[str]) -> list[str]:
-    """Takes --json and --home out of the words, wherever they stand."""
-    session.home, session.as_json = None, False
+    """Takes --json and --home out of the words, wherever they stand. Raises: Invalid for a home that is not told."""
+    session.home, session.as_json = None, "--json" in words
     rest: list[str] = []
     stream = iter(words)
     for word in stream:
         if word == "--json":
-            session.as_json = True
-        elif word == "--home":
-            session.home = Path(next(stream, "."))
+            continue
+        if word == "--home":
+            session.home = _home(next(stream, ""))
         elif word.startswith("--home="):
-            session.home = Path(word.removeprefix("--home="))
+            session.home = _home(word.removeprefix("--home="))
         else:
             rest.append(word)
     return rest
+
+
+def _home(text: str) -> Path:
+    """A directory that was told: a database in whatever directory somebody stands in is never meant."""
+    if not text or os.path.isfile(text):
+        raise Invalid(f"--home wants a directory, not {text!r}")
+    return Path(text)
 
 
 def _failed(code: str, message: str, status: int, error: TallyError | None = None) -> int:

@@ -25,8 +25,9 @@ RECEIPTS = """SELECT r.receipt, a.reference, r.received_on, r.currency, r.amount
 FROM receipt_v1 r JOIN account_v1 a ON a.bucket = r.bucket AND a.account = r.account
 WHERE r.receipt > %s AND (%s::uuid IS NULL OR r.account = %s) ORDER BY r.receipt LIMIT %s"""
 RECEIPT = "SELECT account, currency FROM receipt_v1 WHERE receipt = %s"
-ATTEMPTS = """SELECT number, provider, currency, amount, state, code, opened_at, object FROM attempt_v1
-WHERE number > %s ORDER BY number, opened_at LIMIT %s"""
+ATTEMPTS = """SELECT * FROM (SELECT number, provider, currency, amount, state, code, opened_at, object FROM attempt_v1
+WHERE number > %s ORDER BY number FETCH FIRST %s ROWS WITH TIES) a ORDER BY number, opened_at, object"""
+"""Shapes: all attempts of an invoice are on one page, which begins behind a number."""
 TRIED = ["number", "provider", "currency", "amount", "state", "code", "opened at", "object"]
 OPEN = ["number", "account", "currency", "gross", "open", "due on", "days overdue"]
 RECEIVED = ["receipt", "account", "received on", "currency", "amount", "returned", "credit", "text"]

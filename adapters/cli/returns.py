@@ -37,9 +37,9 @@ REFUNDED = ["refund", "account", "receipt", "number", "currency", "amount", "sta
 DISPUTES = """SELECT d.dispute, a.reference, d.receipt, d.currency, d.amount, d.withdrawn, d.given_back, d.state,
 d.reason FROM dispute_v1 d JOIN account_v1 a USING (bucket, account) WHERE d.dispute > %s ORDER BY d.dispute LIMIT %s"""
 DISPUTED = ["dispute", "account", "receipt", "currency", "amount", "withdrawn", "given back", "state", "reason"]
-HOLDS = """SELECT i.number, a.reference, i.currency, i.left_open, h.hold, h.since FROM hold_v1 h
+HOLDS = """SELECT * FROM (SELECT i.number, a.reference, i.currency, i.left_open, h.hold, h.since FROM hold_v1 h
 JOIN receivable_v1 i USING (bucket, invoice) JOIN account_v1 a ON a.bucket = i.bucket AND a.account = i.account
-WHERE i.number > %s ORDER BY i.number, h.hold LIMIT %s"""
+WHERE i.number > %s ORDER BY i.number FETCH FIRST %s ROWS WITH TIES) h ORDER BY number, hold"""
 HELD = ["number", "account", "currency", "open", "hold", "since"]
 Number = Annotated[str, typer.Argument(help="the number of the invoice")]
 

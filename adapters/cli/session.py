@@ -41,6 +41,10 @@ YEARS = range(1900, 3000)
 """Days far outside are mistyped, and nothing can be counted beyond the last day that Python knows."""
 
 
+DIGITS = 15
+"""Of a quantity on the command line: more users than the world has, and fewer than any column takes."""
+
+
 @dataclass
 class Session:
     """The words given for every command."""
@@ -143,10 +147,17 @@ def quantities_of(pairs: Sequence[str]) -> dict[str, int]:
     found = {}
     for pair in pairs:
         name, equals, number = pair.partition("=")
-        if not equals or not number.isascii() or not number.isdigit():
+        if not equals:
             raise Invalid(f"{pair!r} is not component=quantity")
-        found[name] = int(number)
+        found[name] = whole(number, pair)
     return found
+
+
+def whole(number: str, said: str) -> int:
+    """A whole number from zero up, of what was said. Raises: Invalid, also for more than the database holds."""
+    if not number.isascii() or not number.isdigit() or len(number) > DIGITS:
+        raise Invalid(f"{said[:80]!r}: {number[:20]!r} is not a whole number of up to {DIGITS} digits")
+    return int(number)
 
 
 def on_day(what: str = "the day (default: today)") -> Any:

@@ -189,14 +189,14 @@ class BucketedRecorder(ApplicationRecorder):
             ).fetchone()
         return row[0] if row else None
 
-    def body_of(self, buckets: Sequence[int], command: UUID) -> bytes | None:
-        """The digest of the body that a command was carried out with in any of the buckets."""
+    def said(self, buckets: Sequence[int], command: UUID) -> tuple[bytes, str, bytes] | None:
+        """The digest of the body that a command was carried out with in any of the buckets, and its first event."""
         with self.pool.connection() as connection:
-            row = connection.execute(
-                "SELECT body FROM command WHERE bucket = ANY(%s::smallint[]) AND command = %s LIMIT 1",
+            return connection.execute(
+                "SELECT c.body, e.topic, e.state FROM command c JOIN event e ON e.bucket = c.bucket "
+                "AND e.position = c.first + 1 WHERE c.bucket = ANY(%s::smallint[]) AND c.command = %s LIMIT 1",
                 [list(buckets), command],
             ).fetchone()
-        return row[0] if row else None
 
     # -- reading
 

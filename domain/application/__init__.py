@@ -19,8 +19,9 @@ from eventsourcing.persistence import IntegrityError as RecordedAlready
 from eventsourcing.persistence import Mapper, StoredEvent
 
 from domain.aggregate import Aggregate, Recorded, project
-from domain.errors import DuplicateRequest, NotFound, Refusal, Stale
+from domain.errors import Conflict, DuplicateRequest, NotFound, Refusal, Stale
 from domain.events import decode, encode
+from domain.events.license import ChangeRefused
 from domain.identity import ALL_BUCKETS, Kind, bucket_of, digest
 from domain.ports import Rows
 
@@ -109,10 +110,17 @@ class Billing(Application[UUID]):
         return None if self._carried_out(buckets, command_id, body) else outcome
 
     def _carried_out(self, buckets: Iterable[int], command_id: UUID, body: bytes) -> bool:
-        stored = self.recorder.body_of(list(buckets), command_id)  # type: ignore[attr-defined]
-        if stored is not None and stored != body:
+        """Whether it was, and was not refused: what was refused is refused again, however often it is asked."""
+        stored = self.recorder.said(list(buckets), command_id)  # type: ignore[attr-defined]
+        if stored is None:
+            return False
+        said, topic, state = stored
+        if said != body:
             raise DuplicateRequest(f"command {command_id} was used before with another body")
-        return stored is not None
+        first = decode(topic, state)
+        if isinstance(first, ChangeRefused):
+            raise Conflict(first.reason)
+        return True
 
     def save(self, *objs: Any, **kwargs: Any) -> list[Any]:
         """Stores the pending events of aggregates; the library's own loop checks a runtime protocol for each event,

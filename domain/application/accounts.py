@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 from datetime import date
 from decimal import Decimal
 from uuid import UUID
@@ -16,6 +17,9 @@ from domain.errors import Conflict, Invalid, NotFound
 from domain.events.account import AccountOpened, Party, PaymentMethodAdded
 from domain.identity import Kind, account_bucket, bucket_of, make_id, name_bucket
 from domain.ladder import Ladder
+
+SERIES = re.compile(r"[A-Z0-9](?:[A-Z0-9-]{0,18}[A-Z0-9])?")
+"""Names of series that banks carry whole, in the capitals that transfers are read in."""
 
 
 def account_named(billing: Billing, reference: str) -> Account:
@@ -55,8 +59,10 @@ class OpenAccount(msgspec.Struct, frozen=True):
     remittance: tuple[str, ...] = ()
 
     def handle(self, billing: Billing) -> Outcome:
-        _check_reference(self.reference)
-        _check_zone(self.zone)
+        check_reference(self.reference)
+        check_zone(self.zone)
+        for series in (self.series, self.credit_series):
+            check_series(series)
         if billing.resolve(Kind.ACCOUNT, [self.reference]):
             raise Conflict(f"account {self.reference} is open already")
         parent = account_named(billing, self.parent) if self.parent else None
@@ -70,12 +76,7 @@ class OpenAccount(msgspec.Struct, frozen=True):
         if not self.payer:
             return None
         above = [parent, *ancestors(billing, parent)] if parent else []
-        payer = next((account for account in above if account.reference == self.payer), None)
-        if payer is None:
-            raise Invalid(f"{self.payer} is not above {self.reference}, so it cannot pay for it")
-        if payer.currency != self.currency:
-            raise Invalid(f"{self.payer} pays in {payer.currency}, not in {self.currency}")
-        return payer.id
+        return _paying(above, self.payer, self.reference, self.currency)
 
     def _opened(self, parent: Account | None, payer: UUID | None) -> AccountOpened:
         return AccountOpened(
@@ -125,21 +126,35 @@ class ChangeAccount(msgspec.Struct, frozen=True):
     def _payer(self, billing: Billing, account: Account) -> UUID | None:
         if self.payer == "self":
             return None
-        payer = next((above for above in ancestors(billing, account) if above.reference == self.payer), None)
-        if payer is None:
-            raise Invalid(f"{self.payer} is not above {self.reference}, so it cannot pay for it")
-        return payer.id
+        return _paying(ancestors(billing, account), self.payer or "", self.reference, account.currency)
 
 
-def _check_reference(reference: str) -> None:
+def _paying(above: list[Account], payer: str, reference: str, currency: str) -> UUID:
+    found = next((account for account in above if account.reference == payer), None)
+    if found is None:
+        raise Invalid(f"{payer} is not above {reference}, so it cannot pay for it")
+    if found.currency != currency:
+        raise Invalid(f"{payer} pays in {found.currency}, not in {currency}")
+    return found.id
+
+
+def check_reference(reference: str) -> None:
+    """Whether people and files can name something by it. Raises: Invalid."""
     if not reference or len(reference) > 100 or not reference.isprintable() or reference != reference.strip():
         raise Invalid(f"{reference!r} cannot be a reference: 1 to 100 printable characters")
 
 
-def _check_zone(zone: str) -> None:
+def check_series(series: str) -> None:
+    """Whether a customer can write its numbers in a transfer, and we find them there. Raises: Invalid."""
+    if not SERIES.fullmatch(series):
+        raise Invalid(f"{series!r} cannot be a series: 1 to 20 of A-Z, 0-9 and dashes, a letter or digit at both ends")
+
+
+def check_zone(zone: str) -> None:
+    """Whether there is a time zone of that name. Raises: Invalid."""
     try:
         ZoneInfo(zone)
-    except (ZoneInfoNotFoundError, ValueError) as error:
+    except (ZoneInfoNotFoundError, ValueError, OSError) as error:
         raise Invalid(f"{zone!r} is not a time zone of the IANA database") from error
 
 

@@ -10,7 +10,7 @@ import msgspec
 
 from domain.account import Account
 from domain.application import Billing, Outcome
-from domain.application.accounts import account_named
+from domain.application.accounts import account_named, check_reference
 from domain.application.catalog import sold_on, version_of
 from domain.errors import Conflict, NotFound, Refusal
 from domain.events import license as events
@@ -18,6 +18,7 @@ from domain.events.license import LicenseType
 from domain.grid import Cadence, Grid, day_in_month, month_of
 from domain.identity import Kind, bucket_of, make_id, name_bucket
 from domain.license import Direction, License
+from domain.money import minor
 from domain.package_version import PackageVersion
 from domain.period import day
 
@@ -45,6 +46,7 @@ class StartLicense(msgspec.Struct, frozen=True):
     term_months: int | None = None
 
     def handle(self, billing: Billing) -> Outcome:
+        check_reference(self.reference)
         account = account_named(billing, self.account)
         if billing.resolve(Kind.LICENSE, [self.reference]):
             raise Conflict(f"license {self.reference} exists already")
@@ -214,6 +216,7 @@ class CommitLicense(msgspec.Struct, frozen=True):
 
     def handle(self, billing: Billing) -> Outcome:
         license = license_named(billing, self.license)
+        _check_component(billing, license, self.component)
         license.commit(
             events.CommitmentSet(
                 component=self.component, quantity=self.quantity, from_on=self.from_on, until=self.until
@@ -235,6 +238,10 @@ class GrantDiscount(msgspec.Struct, frozen=True):
 
     def handle(self, billing: Billing) -> Outcome:
         license = license_named(billing, self.license)
+        if self.component:
+            _check_component(billing, license, self.component)
+        if self.amount is not None:
+            minor(self.amount, license.currency)
         license.discount(
             events.DiscountGranted(
                 discount=self.discount,
@@ -339,3 +346,10 @@ def _check_sellable(version: PackageVersion, account: Account, quantities: dict[
     unknown = [name for name in quantities if version.component(name) is None]
     if unknown:
         raise NotFound(f"{version.package} has no component {unknown[0]}")
+
+
+def _check_component(billing: Billing, license: License, component: str) -> None:
+    """Whether a license has or had a component, or will have it by a change that is agreed. Raises: NotFound."""
+    held = {(one.package, one.version) for one in license.changes.values()}
+    if all(version_of(billing, *one).component(component) is None for one in held):
+        raise NotFound(f"{license.reference} has no component {component}")

@@ -2,39 +2,20 @@
 
 from __future__ import annotations
 
-import json
-import shutil
-import tempfile
 from pathlib import Path
 
 import pytest
 
 from adapters.cli import session
 from adapters.cli.main import main
-from adapters.embedded import Embedded
 from tests.builders import OBSERVATIONS, READINGS, write_csv
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
 
 
-@pytest.fixture(scope="module")
-def home():
-    path = Path(tempfile.mkdtemp(prefix="tally-cli-"))
-    path.chmod(0o755)
-    Embedded(path, durable=False).start()
-    yield path
-    Embedded(path).stop()
-    shutil.rmtree(path, ignore_errors=True)
-
-
 @pytest.fixture
-def tally(home, capsys):
-    def run(*words: str):
-        status = main([*words, "--home", str(home), "--json"])
-        out, err = capsys.readouterr()
-        return status, json.loads(out or err or "null")
-
-    return run
+def tally(typed):
+    return typed
 
 
 def test_from_a_catalog_to_an_explained_invoice(tally, tmp_path):

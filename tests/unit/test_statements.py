@@ -85,6 +85,11 @@ BAD = {
     "a reversal read as money in": (GOOD_MT.replace("C23,80", "RC23,80"), "does_not_add_up"),
     "a negative amount with a side": (GOOD_CAMT.replace(">23.80<", ">-23.80<"), "amount"),
     "an amount with an exponent": (GOOD_CAMT.replace(">23.80<", ">2.38E1x<"), "amount"),
+    "an amount that is another with an exponent": (GOOD_CAMT.replace("23.80<", "2.38E1<"), "amount"),
+    "an amount with an underscore": (GOOD_CAMT.replace("23.80<", "2_3.80<"), "amount"),
+    "more than a database holds": (camt053(statement(2**63)), "range"),
+    "a day beyond all days": (GOOD_CAMT.replace("<BookgDt><Dt>2025-02-03", "<BookgDt><Dt>9999-12-31"), "range"),
+    "a week for a day": (GOOD_CAMT.replace("<BookgDt><Dt>2025-02-03", "<BookgDt><Dt>2025-W06-1"), "date"),
     "an amount too fine": (GOOD_CAMT.replace(">23.80<", ">23.805<"), "amount"),
     "no closing balance": (GOOD_CAMT.replace("CLBD", "XXXX"), "no_balance"),
     "a day that is not": (GOOD_CAMT.replace("<BookgDt><Dt>2025-02-03", "<BookgDt><Dt>2025-02-30"), "date"),
@@ -129,6 +134,25 @@ def test_a_csv_in_doubt_is_refused_whole_with_its_code(tmp_path, name):
     assert refused.value.faults[0].code == code
 
 
+BAD_MAPPING = {
+    "letters of another encoding": (MAPPING + "# Auszüge\n").encode("latin-1"),
+    "letters of two bytes": MAPPING.encode("utf-16"),
+    "a thousand brackets": b"[" * 100_000,
+    "an encoding that is none of text": (MAPPING + "encoding: idna\n").encode(),
+    "an encoding with a NUL": (MAPPING + 'encoding: "a\\0b"\n').encode(),
+    "a date with two days": MAPPING.replace("%d.%m.%Y", "%d.%d.%Y").encode(),
+}
+
+
+@pytest.mark.parametrize("name", BAD_MAPPING)
+def test_a_mapping_in_doubt_is_refused_with_its_file(tmp_path, name):
+    (tmp_path / "map.yaml").write_bytes(BAD_MAPPING[name])
+    (tmp_path / "bank.csv").write_text("Buchung;Betrag;Zweck;Name\n03.02.2025;23,80;.é.;y\n")
+    with pytest.raises(BadFile) as refused:
+        read_statements(str(tmp_path / "bank.csv"), str(tmp_path / "map.yaml"), "0.00", "23.80")
+    assert all(fault.file for fault in refused.value.faults)
+
+
 @given(st.sampled_from([GOOD_CAMT, GOOD_MT]), st.data())
 def test_a_damaged_file_is_read_as_it_was_or_refused_and_never_another_sum(tmp_path_factory, content, data):
     raw = bytearray(content.encode())
@@ -157,3 +181,10 @@ def test_a_damaged_file_is_read_as_it_was_or_refused_and_never_another_sum(tmp_p
 )
 def test_numbers_are_found_as_people_write_them(text, numbers):
     assert numbers_in(text, ["INV"]) == numbers
+
+
+def test_a_number_that_may_be_of_two_series_is_read_as_both_and_one_that_is_written_out_as_itself():
+    assert numbers_in("INV12", ["INV", "INV1"]) == ["INV-000012", "INV1-000002"], "whose it is, no guess decides"
+    assert numbers_in("INV1-000002", ["INV", "INV1"]) == ["INV1-000002"]
+    assert numbers_in("INV-2025-000042", ["INV", "INV-2025"]) == ["INV-2025-000042"]
+    assert numbers_in("INV-2025", ["INV", "INV-2025"]) == ["INV-002025"]
