@@ -41,9 +41,8 @@ ADD_STATEMENT = "INSERT INTO bank_statement VALUES (%s, %s, %s, %s, %s, %s, %s) 
 ADD_TRANSFER = """INSERT INTO bank_transfer (bucket, transfer, account, booked_on, amount, currency, text, name, iban,
 is_return) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"""
 COLUMNS = "transfer, booked_on, amount, currency, text, name, iban, is_return, state, why"
-LISTED = f"""SELECT {COLUMNS} FROM bank_transfer WHERE state = %s
-AND (%s = '' OR (booked_on, transfer) > (SELECT booked_on, transfer FROM bank_transfer WHERE transfer = %s)
-OR (NOT EXISTS (SELECT FROM bank_transfer WHERE transfer = %s))) ORDER BY booked_on, transfer LIMIT %s"""
+LISTED = f"""SELECT {COLUMNS} FROM bank_transfer WHERE state = %s AND (booked_on, transfer) > (%s, %s)
+ORDER BY booked_on, transfer LIMIT %s"""
 OVER = frozenset({"settled", "payout"})
 """States of a movement whose money is accounted for; a payout is money that a provider had taken for us before."""
 MARK = """UPDATE bank_transfer SET state = %s, why = %s, payer = %s WHERE bucket = %s AND transfer = %s
@@ -241,7 +240,9 @@ def listed(pool: Pool, state: str, after: str = "", limit: int = 1_000_000) -> l
     One that is `after` may have been booked meanwhile: it is looked for in every state.
     """
     with pool.connection() as connection:
-        rows = connection.execute(LISTED.encode(), [state, after, after, after, limit]).fetchall()
+        last = connection.execute("SELECT booked_on FROM bank_transfer WHERE transfer = %s", [after]).fetchone()
+        since = last[0] if last else date.min
+        rows = connection.execute(LISTED.encode(), [state, since, after if last else "", limit]).fetchall()
     return list(map(Waiting._make, rows))
 
 

@@ -57,6 +57,7 @@ LOCAL_TABLE = "a local table: it stays on the coordinator, where everybody conne
 MATCHED = "bank transfers lie by their own names and not by account: matching them reads all buckets"
 ONE_OF_ALL = "takes what is due of all buckets, one row at a time"
 KNOWN = {
+    ("jobs/observed.py", "reads rows LATERAL"): "parcels of many counters stream; a function would hold them back",
     ("jobs/bill.py", "locks rows of several buckets"): LOCAL_TABLE,
     ("jobs/bill.py", "locks a table"): LOCAL_TABLE,
     ("adapters/schedule.py", "locks by advice"): "schedulers agree on the coordinator who leads",

@@ -6,6 +6,7 @@ import csv
 import json
 from collections.abc import Sequence
 from datetime import date
+from decimal import Decimal
 from fractions import Fraction
 from pathlib import Path
 
@@ -64,7 +65,7 @@ def licensed(tally: Tally) -> PackageVersion:
     published = PackageVersion(**{**{f: getattr(version, f) for f in version.__struct_fields__}, "version": 1})
     tally.billing.execute(PublishVersions(versions=(published,)))
     for name in PROJECTS:
-        open_account(tally, name, tax_percent=0)
+        open_account(tally, name, tax_percent=Decimal(0))
         start(tally, name, name, "developers", date(2025, 1, 1))
     return published
 

@@ -324,7 +324,7 @@ def test_a_single_event_is_stored_to_the_byte_and_also_where_a_connection_forgot
             stored = connection.execute("SELECT position, recorded_at FROM event").fetchall()
         assert stored == [(1, at)]
         assert list(recorder.select_events(one.originator_id)) == [one]
-        assert recorder.body_of([5], command) == b"x"
+        assert recorder.said([5], command)[0] == b"x"
         assert recorder.insert_events([event(an_id())]) == [(5 << 48) + 2]
 
 
