@@ -26,8 +26,8 @@ class Append(Protocol):
     def append(self, events: Sequence[NewEvent], command: UUID | None = None, body: bytes = b"") -> dict[int, int]:
         """Appends events to heads that are locked with room for them, or locks them now."""
 
-    def rows(self, table: str, values: Iterable[tuple[Any, ...]]) -> None:
-        """Adds rows by COPY; `table` names columns too: "coverage (bucket, stream)"."""
+    def rows(self, table: str, values: Iterable[tuple[Any, ...]], types: Sequence[str] = ()) -> None:
+        """Adds rows by COPY; `table` names columns too: "coverage (bucket, stream)"; with all `types` it is faster."""
 
     def packed(self, table: str, rows: bytes) -> None:
         """Adds rows that are packed for a binary COPY already."""

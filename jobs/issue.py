@@ -2,7 +2,7 @@
 
 What can be made without a number is made before anything is locked. Then the order is the design's: heads ascending,
 the check that nobody billed these buckets meanwhile, rows that need no number, the series (in buckets above all
-others), the events. Source: ADR-0008, ADR-0012.
+others), the events, the register. Source: ADR-0008, ADR-0012, ADR-0037.
 """
 
 from __future__ import annotations
@@ -26,6 +26,7 @@ from domain.identity import Kind, bucket_of, make_id, series_bucket
 from domain.ports import Append, NewEvent
 from jobs.cover import cover
 from jobs.fields import field, word
+from jobs.register import Entered, enter
 
 LINE_COLUMNS = "billed_line (bucket, license, document, line, generation, payer, currency, body)"
 
@@ -86,7 +87,9 @@ def issue(append: Append, issues: Sequence[Issue], context: Context) -> int:
     append.packed(LINE_COLUMNS, _line_rows(made, context))
     cover(append, [(payer.id, currency, draft.lines) for payer, currency, draft in issues])
     numbers = _numbers(append, Counter([one.series for one in made]))
-    append.append([(one.document, 1, _event(one, next(numbers[one.series]), context)) for one in made])
+    events = [_event(one, next(numbers[one.series]), context) for one in made]
+    first = append.append([(one.document, 1, event) for one, event in zip(made, events, strict=True)])
+    enter(append, [Entered(one.bucket, one.document, event) for one, event in zip(made, events, strict=True)], first)
     return len(made)
 
 

@@ -10,6 +10,7 @@ from uuid import UUID
 import msgspec
 
 from domain.events import look
+from domain.events.documents import InvoiceIssued
 from projections.projection import Cursor, Entry, Projection
 
 TYPES = {
@@ -17,7 +18,8 @@ TYPES = {
     "party": "text", "currency": "text", "issued_on": "date", "due_on": "date", "through": "date", "net": "int8",
     "tax": "int8", "gross": "int8", "lines": "int4", "run": "text",
 }  # fmt: skip
-COPY = f"COPY document_v1 ({', '.join(TYPES)}) FROM STDIN (FORMAT BINARY)".encode()
+COLUMNS = f"document_v1 ({', '.join(TYPES)})"
+COPY = f"COPY {COLUMNS} FROM STDIN (FORMAT BINARY)".encode()
 
 
 class _Name(msgspec.Struct, frozen=True):
@@ -63,16 +65,18 @@ class Documents(Projection):
         with cursor.copy(COPY) as copy:
             copy.set_types(list(TYPES.values()))
             for entry in entries:
-                copy.write_row(_row(entry, look(entry.topic, entry.state, Head)))
+                head = look(entry.topic, entry.state, Head)
+                copy.write_row(row(entry.bucket, entry.stream, entry.topic, head))
 
 
-def _row(entry: Entry, head: Head) -> tuple[object, ...]:
+def row(bucket: int, document: UUID, topic: str, head: Head | InvoiceIssued) -> tuple[object, ...]:
+    """A document as the register has it."""
     return (
-        entry.bucket,
-        entry.stream,
+        bucket,
+        document,
         head.document,
         head.series,
-        entry.topic.partition(".")[0],
+        topic.partition(".")[0],
         head.account,
         head.party.name,
         head.currency,

@@ -99,9 +99,12 @@ class Append:
                 rows += (place, word(topic), field(state))
         self.packed(EVENT_COLUMNS, b"".join(rows))
 
-    def rows(self, table: str, values: Iterable[tuple[Any, ...]]) -> None:
-        """Adds rows by COPY; `table` names columns too: "coverage (bucket, stream)"."""
-        with self._cursor.copy(f"COPY {table} FROM STDIN".encode()) as copy:
+    def rows(self, table: str, values: Iterable[tuple[Any, ...]], types: Sequence[str] = ()) -> None:
+        """Adds rows by COPY; `table` names columns too: "coverage (bucket, stream)"; with all `types` it is faster."""
+        form = " (FORMAT BINARY)" if types else ""
+        with self._cursor.copy(f"COPY {table} FROM STDIN{form}".encode()) as copy:
+            if types:
+                copy.set_types(types)
             for row in values:
                 copy.write_row(row)
 
