@@ -22,6 +22,7 @@ class Account(Aggregate):
 
     NAME = "account"
 
+    # What cannot be changed in place is blank on the class: a run makes an account for each document.
     reference = ""
     party = Party(name="")
     parent: UUID | None = None

@@ -230,3 +230,15 @@ def test_the_larger_of_two_counters_is_billed(users, gigabytes, billed):
     counts = {"users": DayCounts({day: users}), "gb": DayCounts({day: gigabytes})}
     owed, _ = charges(books.terms(), counts.__getitem__, date(2024, 2, 1).toordinal(), 0)
     assert owed[0].rating.quantity == billed
+
+
+def test_nobody_is_counted_before_service_begins():
+    """START is the tenth: who was there on the second belongs to whatever was sold before."""
+    component = Component(
+        id="c1", name="u", prices={"EUR": PerUnit(Decimal("1.00"))}, mode="in_arrears", quantity=Counted("users"),
+        cadence=Cadence(months=1),
+    )  # fmt: skip
+    books = license_of(sold(component, countings=(Counting("users", "peak"),)))
+    books.counts = {date(2024, 1, 2).toordinal(): 99, date(2024, 1, 20).toordinal(): 3}
+    owed, _ = books.owed(date(2024, 2, 1))
+    assert [charge.rating.quantity for charge in owed] == [3]
