@@ -12,81 +12,67 @@ from typing import NamedTuple
 from uuid import UUID
 
 from domain.account import Account
-from domain.charge import Charge, Counts, Missing
-from domain.counting import DayCounts
-from domain.coverage import Coverage
+from domain.charge import Missing
 from domain.difference import Difference, NewLine, difference
-from domain.document import Draft, draft
+from domain.document import Bill, Draft, draft
 from domain.errors import NotFound
 from domain.events import account as account_events
-from domain.events.documents import Line, Ref
-from domain.history import History, Located
+from domain.history import Located
 from domain.owed import charges
-from domain.terms import BilledTo, Packages, Stream, nameless_terms, refs_of, stream_of
-
-NOTHING = DayCounts()
-
-
-class Standing(NamedTuple):
-    """All that is known of one license: its history, who pays, its counts, and the lines issued for it."""
-
-    history: History
-    account: BilledTo
-    counts: Mapping[str, DayCounts]
-    lines: Sequence[tuple[Ref, Stream, Line]]
+from domain.standing import Standing
+from domain.terms import Packages, Stream, nameless_terms, stream_of
 
 
 class Found(NamedTuple):
     """What is to be issued for one license, and the periods that could not be billed."""
 
+    standing: Standing
     difference: Difference
     missing: Sequence[Missing]
 
 
 def found(standing: Standing, target: date, packages: Packages) -> Found:
     """The difference of one license on a day."""
-    history, account, counts, lines = standing
-    on, billed = target.toordinal(), Coverage(lines)
-    owed, missing = charged(
-        history, account, packages, lambda counter: counts.get(counter, NOTHING), on, billed.horizon()
-    )
-    return Found(difference(owed, billed, on), missing)
+    on, billed = target.toordinal(), standing.coverage()
+    terms = nameless_terms(standing.history, standing.account, packages)
+    owed, missing = charges(terms, standing.counted, on, billed.horizon())
+    lacking = [Missing(stream_of(standing.history, one.stream), one.counter, one.start, one.end) for one in missing]
+    return Found(standing, difference(owed, billed, on), lacking)
 
 
-def charged(
-    history: History, account: BilledTo, packages: Packages, counts: Counts, target: int, horizon: int
-) -> tuple[list[Charge], list[Missing]]:
-    """What one license owes, and what could not be told: names are put on last, what is nameless is shared."""
-    owed, missing = charges(nameless_terms(history, account, packages), counts, target, horizon)
-    return (
-        [Charge(stream_of(history, one.stream), one.rating, refs_of(history, one.reasons)) for one in owed],
-        [Missing(stream_of(history, one.stream), one.counter, one.start, one.end) for one in missing],
-    )
-
-
-def by_payer(lines: Iterable[NewLine]) -> Iterable[tuple[UUID, str, list[NewLine]]]:
-    """Lines of many licenses by who pays them, in which currency: one document each."""
-    sorted_out: dict[tuple[int, str], tuple[UUID, str, list[NewLine]]] = {}
-    for line in lines:
-        _, _, payer, currency = line.stream
-        sorted_out.setdefault((payer.int, currency), (payer, currency, []))[2].append(line)
+def by_payer(found: Iterable[Found]) -> Iterable[tuple[UUID, str, list[Bill]]]:
+    """The lines of many licenses by who pays them, in which currency: one document each."""
+    sorted_out: dict[tuple[int, str], tuple[UUID, str, list[Bill]]] = {}
+    for standing, (lines, _), _ in found:
+        for stream, own in _by_payer(lines) if lines else ():
+            payer, currency = standing.payer(stream), stream.currency
+            sorted_out.setdefault((payer.int, currency), (payer, currency, []))[2].append(Bill(standing, own))
     return sorted_out.values()
 
 
+def _by_payer(lines: tuple[NewLine, ...]) -> Iterable[tuple[Stream, tuple[NewLine, ...]]]:
+    """The lines of one license by their payer; a stream of each."""
+    parts: dict[tuple[int, str], list[NewLine]] = {}
+    if len(lines) > 1:
+        for line in lines:
+            parts.setdefault((line.stream.payer.int, line.stream.currency), []).append(line)
+    return [(own[0].stream, tuple(own)) for own in parts.values()] if len(parts) > 1 else [(lines[0].stream, lines)]
+
+
 def documents(
-    lines: Iterable[NewLine], accounts: Mapping[UUID, Sequence[Located]], issued_on: date
+    found: Iterable[Found], accounts: Mapping[UUID, Sequence[Located]], issued_on: date
 ) -> list[tuple[Account, str, Draft]]:
     """The documents that say what was found: payer, currency, draft.
 
     Raises: NotFound when a payer's account is not known.
     """
     result = []
-    for payer, currency, owed in by_payer(lines):
+    for payer, currency, bills in by_payer(found):
         facts = accounts.get(payer)
         if not facts:
             raise NotFound(f"payer {payer} is not known")
         account = account_as_of(facts, issued_on)
-        result.append((account, currency, draft(owed, account.tax_percent)))
+        result.append((account, currency, draft(bills, account.tax_percent)))
     return result
 
 

@@ -1,9 +1,8 @@
 """Terms become charges, one for each period and piece of it, with the price they are at.
 
 `due` says which of them fall due by the date of the run, so that what is due is always part of what is owed. Charges
-that days do not divide (one-time, usage, top-ups, fixed discounts) are atomic and carry an occurrence. What a piece
-comes to is its rating: it does not say whose it is, so that licenses with the same terms and quantity share it.
-Source: ADR-0009, ADR-0020.
+that days do not divide (one-time, usage, top-ups, fixed discounts) are atomic and carry an occurrence. A charge does
+not say whose it is, so that licenses with the same terms and quantity share it. Source: ADR-0009, ADR-0020, ADR-0038.
 """
 
 from __future__ import annotations
@@ -33,6 +32,11 @@ Counts = Callable[[str], DayCounts]
 UNDISCOUNTED = Fraction(1)
 
 
+def uncounted(_: str) -> DayCounts:
+    """The counts of what needs none."""
+    return DayCounts()
+
+
 class Rating(msgspec.Struct, frozen=True, eq=False):
     """What a piece of a period comes to, whosever it is.
 
@@ -60,7 +64,7 @@ class Rating(msgspec.Struct, frozen=True, eq=False):
         return _amount(self, start, end)
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _amount(rating: Rating, start: int, end: int) -> int:
     if rating.occurrence:
         return rounded(rating.price.numerator, rating.price.denominator)
@@ -68,11 +72,16 @@ def _amount(rating: Rating, start: int, end: int) -> int:
 
 
 class Charge(msgspec.Struct, frozen=True, eq=False):
-    """One thing owed: whose it is, what it comes to, and the events that are the reasons."""
+    """One thing owed: the stream that it belongs to, what it comes to, and why.
+
+    Shapes: `stream` and `reasons` with LICENSE and OWNER in place of names; the events that said what was counted are
+    reasons too: those of `counted`, (counter, first day, end), which each license has its own of.
+    """
 
     stream: Stream
     rating: Rating
     reasons: tuple[Ref, ...] = ()
+    counted: tuple[tuple[str, int, int], ...] = ()
 
 
 class Missing(msgspec.Struct, frozen=True):
@@ -137,13 +146,9 @@ def of_piece(terms: Terms, piece: Piece, counts: Counts) -> Charge | Missing | N
     quantity = _quantity(terms, piece.window, counts)
     if isinstance(quantity, Missing):
         return quantity if piece.due else None
-    if terms.component.charge == "usage" and is_by_day(terms.component):
-        rating = _rated(terms, piece, quantity, _by_day(terms, counts, piece))
-    else:
-        rating = _rating(terms, piece, quantity.numerator, quantity.denominator)
-    if rating is None:
-        return None
-    return Charge(terms.stream, rating, terms.reasons + _count_reasons(terms, piece.period, counts))
+    by_day = terms.component.charge == "usage" and is_by_day(terms.component)
+    levels = _levels(terms, piece, counts) if by_day else None
+    return _charge(terms, piece, quantity.numerator, quantity.denominator, levels)
 
 
 def one_time(terms: Terms, target: int) -> Charge:
@@ -151,10 +156,19 @@ def one_time(terms: Terms, target: int) -> Charge:
     return Charge(terms.stream, _one_time(terms, target), terms.reasons)
 
 
+Levels = tuple[tuple[int, int], ...]
+"""The days of a piece on which there was another quantity than before, with it."""
+
+
 @lru_cache(maxsize=65536)
-def _rating(terms: Terms, piece: Piece, numerator: int, denominator: int) -> Rating | None:
+def _charge(terms: Terms, piece: Piece, numerator: int, denominator: int, levels: Levels | None) -> Charge | None:
+    """Found by two numbers, because a fraction is slow to find."""
     quantity = Fraction(numerator, denominator)
-    return _rated(terms, piece, quantity, _price(terms, quantity))
+    price = _price(terms, quantity) if levels is None else _by_day(terms, levels, piece)
+    rating = _rated(terms, piece, quantity, price)
+    if rating is None:
+        return None
+    return Charge(terms.stream, rating, terms.reasons, tuple([(of, *piece.period) for of in _counters(terms)]))
 
 
 def _rated(terms: Terms, piece: Piece, quantity: Fraction, price: Fraction) -> Rating | None:
@@ -219,21 +233,18 @@ def _measured(terms: Terms, counter: str, window: Span, counts: Counts) -> Fract
     return measure(counting, counts(counter), *window)
 
 
-def _count_reasons(terms: Terms, period: Span, counts: Counts) -> tuple[Ref, ...]:
+def _counters(terms: Terms) -> tuple[str, ...]:
+    """The counters that a component is charged by."""
     rule = terms.component.quantity
     if not isinstance(rule, Counted):
         return ()
-    start, end = period
-    counters = (rule.counter, rule.or_counter) if rule.or_counter else (rule.counter,)
-    reasons = [reason for counter in counters for reason in counts(counter).reasons]
-    return tuple([ref for first, last, ref in reasons if first < end and last >= start])  # type: ignore[misc]
+    return (rule.counter, rule.or_counter) if rule.or_counter else (rule.counter,)
 
 
 def _free_of_nfr(terms: Terms, quantity: Fraction) -> Fraction:
-    included = terms.package.nfr_included
-    if terms.type != "nfr" or included is None:
+    if terms.type != "nfr" or terms.package.nfr_included is None:
         return quantity
-    return max(quantity - included, Fraction(0))
+    return max(quantity - terms.package.nfr_included, Fraction(0))
 
 
 def _price(terms: Terms, quantity: Fraction) -> Fraction:
@@ -257,7 +268,13 @@ def is_by_day(component: Component) -> bool:
     return isinstance(component.quantity, Counted) and component.quantity.by_day
 
 
-def _by_day(terms: Terms, counts: Counts, piece: Piece) -> Fraction:
+def _levels(terms: Terms, piece: Piece, counts: Counts) -> Levels:
+    rule = terms.component.quantity
+    assert isinstance(rule, Counted)
+    return tuple(levels(counts(rule.counter), *piece.service))
+
+
+def _by_day(terms: Terms, levels: Levels, piece: Piece) -> Fraction:
     """What the units of a period cost, each paid for the days that it was there."""
     rule, days = terms.component.quantity, terms.package.proration.month_days
     service, period = piece.service, piece.period
@@ -265,7 +282,7 @@ def _by_day(terms: Terms, counts: Counts, piece: Piece) -> Fraction:
     least = max(rule.minimum, terms.minimum)
     held = [
         (position(day, days), _free_of_nfr(terms, Fraction(max(level, least) if least else level)))
-        for day, level in levels(counts(rule.counter), *service)
+        for day, level in levels
     ]
     whole = position(period[1], days) - position(period[0], days)
     parts = prices.comings(held, position(service[1], days), whole)
@@ -309,7 +326,7 @@ def holds(terms: Terms, discount: Discount, k: int, period: Span) -> bool:
     return not discount.periods or k < first + discount.periods
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _key(price: prices.Price, quantity: Fraction, cadence: Cadence, factor: Fraction, free: bool, extra: str) -> str:
     content = msgspec.json.encode(price, enc_hook=str, order="deterministic")
     return digest(content, quantity, cadence, factor, free, extra, size=6).hex()
@@ -337,7 +354,7 @@ def as_percent(factor: Fraction) -> str:
 
 @lru_cache(maxsize=2048)
 def _one_time(terms: Terms, target: int) -> Rating:
-    quantity = _quantity(terms, (terms.start, terms.start + 1), lambda _: DayCounts())
+    quantity = _quantity(terms, (terms.start, terms.start + 1), uncounted)
     assert isinstance(quantity, Fraction)
     price = _price(terms, quantity)
     return Rating(

@@ -24,22 +24,25 @@ class Billed:
     Units: `left` and `tax_left` in minor units, with the sign of the line.
     """
 
-    __slots__ = ("base", "end", "left", "line", "month_days", "price", "ref", "spans", "start", "stream", "tax_left")
+    __slots__ = ("base", "end", "left", "line", "ref", "spans", "start", "stream", "tax_left")
 
     def __init__(self, ref: Ref, line: Line, stream: Stream) -> None:
         self.ref, self.line, self.stream = ref, line, stream
         self.start, self.end = line.start.toordinal(), line.end.toordinal()
         self.base = (line.base_start.toordinal(), line.base_end.toordinal())
-        self.month_days = line.month_days
-        self.price = Fraction(line.price)
         self.spans: list[Span] = [(self.start, self.end)]
         self.left, self.tax_left = line.amount, line.tax
+
+    @property
+    def price(self) -> Fraction:
+        """The exact price of its whole base."""
+        return Fraction(self.line.price)
 
     def amount_of(self, days: Span) -> int:
         """What is to be taken back for some of its days: their share of its own price, at most what is left of it."""
         if self.line.occurrence:
             return self.left
-        due = part(self.price, *self.base, self.month_days, *days)
+        due = part(self.price, *self.base, self.line.month_days, *days)
         return _capped(due if self.line.kind == "charge" else -due, self.left)
 
     def tax_of(self, days: Span) -> int:
@@ -76,6 +79,10 @@ class Coverage:
         self.reversals: dict[Ref, Billed] = {}
         for ref, stream, line in lines:
             self.add(ref, stream, line)
+
+    def __bool__(self) -> bool:
+        """Whether anything was ever billed."""
+        return bool(self.charges or self.reversals)
 
     def add(self, ref: Ref, stream: Stream, line: Line) -> None:
         """Takes one issued line in.

@@ -8,6 +8,7 @@ from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Sequence
+from functools import lru_cache
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -22,6 +23,7 @@ from domain.terms import Stream
 class NewLine(msgspec.Struct, frozen=True, eq=False):
     """A line to be issued: a charge, a reinstatement (a charge that names the reversal it undoes), or a reversal.
 
+    Shapes: `stream` with LICENSE and OWNER in place of names, as it is in what was owed and billed.
     Units: `amount` in minor units; `tax` is None where it is still to be computed on the document.
     """
 
@@ -38,24 +40,41 @@ class NewLine(msgspec.Struct, frozen=True, eq=False):
 class Difference(NamedTuple):
     """What has to be issued now, and the reversals that are known but not yet effective."""
 
+    lines: tuple[NewLine, ...]
+    coming: tuple[NewLine, ...]
+
+
+class _Found(NamedTuple):
+    """A difference while it is made."""
+
     lines: list[NewLine]
     coming: list[NewLine]
 
 
-def difference(owed: Sequence[Charge], billed: Coverage, target: int) -> Difference:
+def difference(owed: Iterable[Charge], billed: Coverage, target: int) -> Difference:
     """What to issue so that everything due is covered once, and nothing that is not owed stays covered.
 
     Shapes: the charges and lines of one license; `target` is the run's date. A second call with the new lines taken
     in gives nothing: this is the first property test. What is taken back is booked on `billed` as it goes.
     """
-    found = Difference([], [])
+    return _difference(owed, billed, target) if billed else _from_nothing(tuple(owed), target)
+
+
+@lru_cache(maxsize=16384)
+def _from_nothing(owed: tuple[Charge, ...], target: int) -> Difference:
+    """The first lines of all licenses that owe the same."""
+    return _difference(owed, Coverage(), target)
+
+
+def _difference(owed: Iterable[Charge], billed: Coverage, target: int) -> Difference:
+    found = _Found([], [])
     all_given_back = billed.given_back()
     for charges, lines in _by_stream(owed, billed):
         policy = charges[-1].rating.package.proration if charges else UNKNOWN
         finder = _atomic if _is_atomic(charges, lines) else _divisible
         given_back = all_given_back and _of(all_given_back, (charges or lines)[0].stream)
         finder(found, charges, lines, given_back, target, policy, _MATCH[policy.match_on])
-    return found
+    return Difference(tuple(found.lines), tuple(found.coming))
 
 
 def _of(given_back: Sequence[Billed], stream: Stream) -> Sequence[Billed]:
@@ -103,7 +122,7 @@ _MATCH = {"days": _Match(by_period=False), "period": _Match(by_period=True)}
 
 
 def _divisible(
-    found: Difference,
+    found: _Found,
     charges: Sequence[Charge],
     lines: Sequence[Billed],
     given_back: Sequence[Billed],
@@ -120,7 +139,7 @@ def _divisible(
 
 
 def _kept(
-    found: Difference,
+    found: _Found,
     charges: Sequence[Charge],
     lines: Sequence[Billed],
     target: int,
@@ -172,13 +191,14 @@ def _again(
     return due
 
 
+@lru_cache(maxsize=16384)
 def _fresh(charge: Charge, days: Span) -> NewLine:
     start, end = days
     return NewLine("charge", charge.stream, start, end, charge.rating.amount(start, end), None, charge, None)
 
 
 def _atomic(
-    found: Difference,
+    found: _Found,
     charges: Sequence[Charge],
     lines: Sequence[Billed],
     given_back: Sequence[Billed],

@@ -1,7 +1,8 @@
 """From lines to a document: numbered, taxed per rate, added up; the same for a preview and for the run.
 
 Tax is computed once per rate on the net of the new charges of a document and spread over them; lines that give money
-back, or give it again, carry the tax of what they undo. Source: ADR-0010; EN 16931 BR-CO-14, BR-CO-15.
+back, or give it again, carry the tax of what they undo. Names come last. Source: ADR-0010, ADR-0038; EN 16931 BR-CO-14,
+BR-CO-15.
 """
 
 from __future__ import annotations
@@ -10,15 +11,24 @@ from collections.abc import Iterable, Sequence
 from decimal import Decimal
 from functools import lru_cache
 from itertools import count, repeat
+from typing import NamedTuple
 
 import msgspec
 
-from domain.charge import Rating
+from domain.charge import Charge, Rating
 from domain.difference import NewLine
 from domain.events.documents import Line, TaxTotal
 from domain.history import LICENSE
 from domain.money import allocate, rounded
 from domain.period import day
+from domain.standing import Standing
+
+
+class Bill(NamedTuple):
+    """New lines of one license, and whose they are."""
+
+    standing: Standing
+    lines: tuple[NewLine, ...]
 
 
 class Draft(msgspec.Struct, frozen=True):
@@ -37,21 +47,60 @@ class Draft(msgspec.Struct, frozen=True):
         return self.net + self.tax
 
 
-def draft(found: Iterable[NewLine], tax_percent: Decimal) -> Draft:
-    """The document that says what a difference found.
+class _Blank(NamedTuple):
+    """A document in which nobody is named yet.
 
-    Shapes: `found` may be of many licenses of one payer and currency; lines are sorted by license, component, day.
+    Shapes: the charge of each line; None for reversals, which have the names of what they take back.
     """
-    ordered = sorted(found, key=_order)
-    taxes = _taxes(ordered, tax_percent)
-    lines = tuple(map(_line, count(1), ordered, taxes, repeat(tax_percent)))
+
+    lines: Sequence[Line]
+    charges: Sequence[Charge | None]
+    taxes: tuple[TaxTotal, ...]
+    net: int
+    tax: int
+
+
+def draft(bills: Iterable[Bill], tax_percent: Decimal) -> Draft:
+    """The document that says what differences found.
+
+    Shapes: `bills` of one payer and currency, one for each license; lines are sorted by license, component, day.
+    """
+    in_order = sorted(bills, key=_license)
+    parts = tuple([bill.lines for bill in in_order])
+    blank = (_shared if len(parts) == 1 and _is_new(parts[0]) else _blank)(parts, tax_percent)
+    owners = [bill.standing for bill in in_order for _ in bill.lines]
+    return Draft(tuple(map(_named, blank.lines, blank.charges, owners)), blank.taxes, blank.net, blank.tax)
+
+
+def _license(bill: Bill) -> int:
+    return bill.standing.history.license.int
+
+
+def _is_new(lines: Iterable[NewLine]) -> bool:
+    """Whether nothing is taken back or given again: such lines are the same for all licenses that owe the same."""
+    return all([line.link is None for line in lines])
+
+
+def _named(line: Line, charge: Charge | None, standing: Standing) -> Line:
+    if charge is None:
+        return line
+    return msgspec.structs.replace(line, license=standing.history.license, reasons=standing.reasons(charge))
+
+
+def _blank(parts: tuple[tuple[NewLine, ...], ...], tax_percent: Decimal) -> _Blank:
+    """Shapes: the lines of each license, in order."""
+    new = [line for part in parts for line in sorted(part, key=_order)]
+    lines = tuple(map(_line, count(1), new, _taxes(new, tax_percent), repeat(tax_percent)))
     totals = _totals(lines)
-    return Draft(lines, totals, sum([total.net for total in totals]), sum([total.tax for total in totals]))
+    net, tax = sum([total.net for total in totals]), sum([total.tax for total in totals])
+    return _Blank(lines, [line.charge for line in new], totals, net, tax)
+
+
+_shared = lru_cache(maxsize=16384)(_blank)
 
 
 def _order(line: NewLine) -> tuple[object, ...]:
-    stream = line.stream
-    return (stream.license.int, stream.component, line.start, line.kind == "charge", line.end)
+    return (line.stream.component, line.start, line.kind == "charge", line.end)
 
 
 def _taxes(lines: Sequence[NewLine], percent: Decimal) -> list[int]:
@@ -69,23 +118,20 @@ def _line(number: int, new: NewLine, tax: int, percent: Decimal) -> Line:
     charge, link = new.charge, new.link
     if charge is None:
         return _mirrored(number, new, tax)
-    license, component, _, _ = new.stream
     return msgspec.structs.replace(
         _printed(charge.rating, new.start, new.end),
         number=number,
-        license=license,
-        component=component,
+        component=new.stream.component,
         amount=new.amount,
         tax=tax,
         tax_percent=link.line.tax_percent if link else percent,
         link=link.ref if link else None,
-        reasons=charge.reasons,
     )
 
 
-@lru_cache(maxsize=65536)
+@lru_cache(maxsize=16384)
 def _printed(rating: Rating, start: int, end: int) -> Line:
-    """What the lines of all licenses with a rating have in common."""
+    """What all lines with a rating have in common."""
     return Line(
         number=0,
         kind="charge",

@@ -48,14 +48,23 @@ class Kind(IntEnum):
 
 def digest(*names: object, size: int = 16) -> bytes:
     """A stable hash of names, safe against moving a border between two of them (each is length-prefixed)."""
-    parts: list[bytes] = []
-    for name in names:
-        part = _as_bytes(name)
-        size_of = len(part)
-        parts += (_LENGTHS[size_of] if size_of < 256 else size_of.to_bytes(4, "big"), part)
     hashed = _blank(size).copy()
-    hashed.update(b"".join(parts))
+    hashed.update(b"".join([_word(name) if type(name) in WORDS else _framed(_as_bytes(name)) for name in names]))
     return hashed.digest()
+
+
+WORDS = (str, int)
+
+
+@lru_cache(maxsize=4096, typed=True)
+def _word(name: object) -> bytes:
+    """What comes again and again."""
+    return _framed(_as_bytes(name))
+
+
+def _framed(name: bytes) -> bytes:
+    size_of = len(name)
+    return (_LENGTHS[size_of] if size_of < 256 else size_of.to_bytes(4, "big")) + name
 
 
 @lru_cache

@@ -13,9 +13,23 @@ from typing import NamedTuple
 from uuid import UUID
 
 from domain import price as prices
-from domain.charge import Charge, Counts, Missing, Piece, Rating, holds, is_due, of_piece, one_time, part, pieces
+from domain.charge import (
+    Charge,
+    Counts,
+    Missing,
+    Piece,
+    Rating,
+    holds,
+    is_due,
+    of_piece,
+    one_time,
+    part,
+    pieces,
+    uncounted,
+)
 from domain.identity import digest
 from domain.money import scale
+from domain.package_version import Counted
 from domain.period import Span, intersection
 from domain.terms import Discount, Terms
 
@@ -70,10 +84,14 @@ def _planned(terms: tuple[Terms, ...], target: int, horizon: int) -> _Plan:
 
 
 def _plain(terms: Terms, target: int, horizon: int) -> Iterator[Charge | tuple[Terms, Piece]]:
-    if terms.component.charge != "one_time":
+    if terms.component.charge == "one_time":
+        if terms.start < max(horizon, target + 1):
+            yield one_time(terms, target)
+    elif isinstance(terms.component.quantity, Counted):
         yield from ((terms, piece) for piece in pieces(terms, target, horizon))
-    elif terms.start < max(horizon, target + 1):
-        yield one_time(terms, target)
+    else:
+        found = (of_piece(terms, piece, uncounted) for piece in pieces(terms, target, horizon))
+        yield from (charge for charge in found if isinstance(charge, Charge))
 
 
 def _once(all_terms: Sequence[Terms]) -> list[Terms]:

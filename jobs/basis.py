@@ -16,12 +16,12 @@ import psycopg
 from psycopg.types.string import ByteaBinaryLoader
 from psycopg_pool import ConnectionPool
 
-from domain.billing import Standing
 from domain.counted_users import day_counts, unpack_counts
 from domain.counting import DayCounts
 from domain.events.documents import Line, Ref
 from domain.history import History, Located, unpack
 from domain.identity import Kind, uuid_from
+from domain.standing import Standing
 from domain.terms import BilledTo, Stream, billed_to
 
 STREAMS = "SELECT stream, kind, owner, facts FROM basis_v2 WHERE bucket = ANY(%s::smallint[])"

@@ -226,8 +226,8 @@ class _Undone(Exception):
 
 
 def _issue(append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context) -> int:
-    lines = [line for account in rated if not account.failed for one in account.found for line in one.difference.lines]
-    drafts = documents(lines, snapshot.accounts, context.issued_on)
+    found = [one for account in rated if not account.failed for one in account.found]
+    drafts = documents(found, snapshot.accounts, context.issued_on)
     return issue(append, [Issue(*one) for one in drafts], context)
 
 

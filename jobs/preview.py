@@ -13,7 +13,7 @@ from psycopg_pool import ConnectionPool
 
 from domain.billing import documents, found
 from domain.charge import Missing
-from domain.document import draft
+from domain.document import Bill, draft
 from domain.errors import NotFound
 from domain.events.documents import Line
 from domain.history import Located
@@ -48,8 +48,8 @@ def preview(pool: Pool, packages: Packages, run: Run) -> Previewed:
     for bucket in billable_buckets(pool, run):
         snapshot = basis.read(pool, [bucket])
         rated = list(rate(snapshot, run, packages))
-        lines = [line for one in rated for license in one.found for line in license.difference.lines]
-        issues.extend(Issue(*one) for one in documents(lines, snapshot.accounts, run.issued_on))
+        found = [license for one in rated for license in one.found]
+        issues.extend(Issue(*one) for one in documents(found, snapshot.accounts, run.issued_on))
         missing.extend(lack for one in rated for lack in one.missing)
         failed.extend(one.account for one in rated if one.failed)
     return Previewed(issues, missing, failed)
@@ -76,7 +76,7 @@ def effect(pool: Pool, packages: Packages, license: UUID, facts: Sequence[Locate
     changed = standing._replace(history=standing.history.followed_by(facts))
     after = found(changed, through, packages).difference.lines
     same = [(line.stream, line.start, line.end, line.amount) for line in before]
-    new = [line for line in after if (line.stream, line.start, line.end, line.amount) not in same]
+    new = tuple([line for line in after if (line.stream, line.start, line.end, line.amount) not in same])
     currency = after[0].stream.currency if after else ""
     net = sum(line.amount for line in after) - sum(line.amount for line in before)
-    return Effect(currency, net, draft(new, Decimal(0)).lines)
+    return Effect(currency, net, draft([Bill(changed, new)], Decimal(0)).lines)

@@ -9,16 +9,18 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
-from domain.billing import charged
+from domain.billing import found
 from domain.counting import DayCounts
 from domain.coverage import Coverage
-from domain.difference import Difference, difference
-from domain.document import Draft, draft
+from domain.difference import Difference
+from domain.document import Bill, Draft, draft
 from domain.events import account as account_events
 from domain.events import license as events
 from domain.history import Located, history_of
+from domain.owed import charges
 from domain.package_version import PackageVersion
-from domain.terms import Terms, billed_to, terms
+from domain.standing import Standing
+from domain.terms import Terms, billed_to, stream_of, terms
 
 NAMESPACE = UUID(int=7)
 LICENSE, ACCOUNT = uuid5(NAMESPACE, "license"), uuid5(NAMESPACE, "account")
@@ -68,26 +70,30 @@ class Books:
         account = billed_to(self.account_facts, ACCOUNT)
         return terms(history_of(self.license_facts), account, lambda name, number: self.packages[name, number])
 
+    def standing(self) -> Standing:
+        """All that is known of the license; what was counted, whatever the counter is called."""
+        counters = [counting.counter for version in self.packages.values() for counting in version.countings]
+        counts = dict.fromkeys(counters, DayCounts(self.counts))
+        return Standing(
+            history_of(self.license_facts), billed_to(self.account_facts, ACCOUNT), counts, self.lines
+        )  # fmt: skip
+
     def owed(self, target: date, horizon: int = 0) -> Any:
         """Charges and what is missing."""
-        counts, find = DayCounts(self.counts), lambda name, number: self.packages[name, number]
-        history, account = history_of(self.license_facts), billed_to(self.account_facts, ACCOUNT)
-        return charged(history, account, find, lambda _: counts, target.toordinal(), horizon)
+        return charges(self.terms(), self.standing().counted, target.toordinal(), horizon)
 
     def difference(self, target: date) -> Difference:
-        billed = self.coverage()
-        owed, _ = self.owed(target, billed.horizon())
-        return difference(owed, billed, target.toordinal())
+        return found(self.standing(), target, lambda name, number: self.packages[name, number]).difference
 
     def run(self, target: date) -> list[Any]:
         """Issues what a run would, and gives its lines."""
-        found = self.difference(target)
-        drafted = draft(found.lines, self.tax)
+        standing, lines = self.standing(), self.difference(target).lines
+        drafted = draft([Bill(standing, lines)], self.tax)
         document = uuid5(NAMESPACE, f"document {len(self.documents)}")
         self.documents.append(drafted)
-        streams = {(line.stream.license, line.stream.component): line.stream for line in found.lines}
+        streams = {line.stream.component: stream_of(standing.history, line.stream) for line in lines}
         for line in drafted.lines:
-            self.lines.append(((document, line.number), streams[line.license, line.component], line))
+            self.lines.append(((document, line.number), streams[line.component], line))
         return list(drafted.lines)
 
     def money(self, key: Callable[[Any], Any]) -> dict[Any, int]:

@@ -108,7 +108,7 @@ def _view(billed: Coverage) -> Iterator[Item]:
     """The days that lines still cover, each piece at its share of the line's price."""
     for live in billed.live():
         for days in live.spans:
-            amount = part(live.price, *live.base, live.month_days, *days)
+            amount = part(live.price, *live.base, live.line.month_days, *days)
             yield Item("recurring", date_of(days[0]), date_of(days[1]), amount, part=days != live.base)
 
 

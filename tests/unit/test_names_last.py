@@ -8,13 +8,14 @@ from uuid import UUID
 
 import pytest
 
-from domain.billing import charged
-from domain.counting import DayCounts
+from domain.billing import Found, documents, found
 from domain.events import account as account_events
 from domain.events import license as events
+from domain.events.documents import Line
 from domain.history import Located, history_of
 from domain.package_version import Component, Declared, PackageVersion
 from domain.price import PerUnit
+from domain.standing import Standing
 from domain.terms import billed_to
 
 SEATS = Component(id="seats", name="Seats", prices={"EUR": PerUnit(Decimal(2))}, quantity=Declared())
@@ -23,8 +24,8 @@ FEBRUARY = date(2025, 2, 1)
 PARENT = UUID(int=99)
 
 
-def owed(license: UUID, account: UUID, payer: UUID | None):
-    """What a license owes that somebody else pays for from February on."""
+def bills(license: UUID, account: UUID, payer: UUID | None) -> tuple[Found, list[tuple[UUID, Line]]]:
+    """What a license comes to that somebody else pays for from February on, and its lines by who pays them."""
     started = events.LicenseStarted(
         reference=str(license), account=account, package="p", version=1, type="production",
         start_on=date(2025, 1, 1), currency="EUR", quantities={"seats": 3},
@@ -34,33 +35,23 @@ def owed(license: UUID, account: UUID, payer: UUID | None):
         billing_day=1, zone="UTC",
     )  # fmt: skip
     changed = account_events.PayerChanged(payer=payer, effective_on=FEBRUARY)
-    facts = [Located((license, 1), started)]
-    account_facts = [Located((account, 1), opened), Located((account, 2), changed)]
-    found, _ = charged(
-        history_of(facts),
-        billed_to(account_facts, account),
-        lambda *_: PACKAGE,
-        lambda _: DayCounts(),
-        date(2025, 2, 10).toordinal(),
-        0,
-    )
-    return found
+    history = history_of([Located((license, 1), started)])
+    facts = [Located((account, 1), opened), Located((account, 2), changed)]
+    standing = Standing(history, billed_to(facts, account), {}, ())
+    came_to = found(standing, date(2025, 2, 10), lambda *_: PACKAGE)
+    accounts = {account: facts, PARENT: [Located((PARENT, 1), opened)]}
+    issued = documents([came_to], accounts, date(2025, 2, 10))
+    return came_to, [(payer.id, line) for payer, _, draft in issued for line in draft.lines]
 
 
 def test_licenses_with_one_history_share_what_they_come_to_and_nothing_else():
-    one, other = owed(UUID(int=5), UUID(int=6), PARENT), owed(UUID(int=7), UUID(int=8), PARENT)
-    assert [charge.rating for charge in one] == [charge.rating for charge in other]
-    assert {(charge.stream.license, charge.stream.payer) for charge in one} == {
-        (UUID(int=5), UUID(int=6)),
-        (UUID(int=5), PARENT),
-    }
-    assert {(charge.stream.license, charge.stream.payer) for charge in other} == {
-        (UUID(int=7), UUID(int=8)),
-        (UUID(int=7), PARENT),
-    }
-    assert {ref for charge in other for ref in charge.reasons} == {(UUID(int=7), 1), (UUID(int=8), 2)}
+    (one, lines), (other, others) = bills(UUID(int=5), UUID(int=6), PARENT), bills(UUID(int=7), UUID(int=8), PARENT)
+    assert one.difference is other.difference
+    assert {(payer, line.license) for payer, line in lines} == {(UUID(int=6), UUID(int=5)), (PARENT, UUID(int=5))}
+    assert {(payer, line.license) for payer, line in others} == {(UUID(int=8), UUID(int=7)), (PARENT, UUID(int=7))}
+    assert {ref for _, line in others for ref in line.reasons} == {(UUID(int=7), 1), (UUID(int=8), 2)}
 
 
 @pytest.mark.parametrize("payer", [None, UUID(int=6)])
 def test_an_account_that_is_named_as_its_own_payer_pays_as_if_it_were_not_named(payer):
-    assert {charge.stream.payer for charge in owed(UUID(int=5), UUID(int=6), payer)} == {UUID(int=6)}
+    assert {by for by, _ in bills(UUID(int=5), UUID(int=6), payer)[1]} == {UUID(int=6)}

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 from uuid import uuid5
 
-from domain.billing import Standing, documents, found
+from domain.billing import documents, found
 from domain.events import Event
 from domain.events import account as account_events
 from domain.events import license as events
@@ -15,6 +15,7 @@ from domain.events.documents import Line, Ref
 from domain.history import Located, history_of
 from domain.package_version import Component, PackageVersion
 from domain.price import Flat, Price
+from domain.standing import Standing
 from domain.terms import Stream, billed_to
 from tests.books import ACCOUNT, NAMESPACE
 from tests.conformance.items import Item, compare
@@ -51,7 +52,7 @@ class Generator:
         due = []
         for name in dict.fromkeys(event["subscription"] for event in listed):
             own = [event for event in listed if event["subscription"] == name]
-            due += found(self._standing(name, own, before), target, lambda *of: self.packages[of]).difference.lines
+            due.append(found(self._standing(name, own, before), target, lambda *of: self.packages[of]))
         account = [Located((ACCOUNT, 1), self._opened(listed[0]))]
         drafts = [draft for _, _, draft in documents(due, {ACCOUNT: account}, target)]
         lines = [line for draft in drafts for line in draft.lines]

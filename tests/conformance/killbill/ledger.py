@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Sequence
 from datetime import date
 from typing import NamedTuple
-from uuid import uuid5
+from uuid import UUID, uuid5
 
 import msgspec
 
-from domain.billing import documents, found
+from domain.billing import Found, documents, found
 from domain.coverage import Coverage
 from domain.difference import NewLine
 from domain.document import Draft
@@ -57,28 +57,28 @@ class Ledger:
         """The subscriptions that an account pays."""
         return [one for one in self.subscriptions if one.account is account]
 
-    def due(self, account: Account, target: date, only: Sequence[Subscription] = ()) -> list[NewLine]:
+    def due(self, account: Account, target: date, only: Sequence[Subscription] = ()) -> list[Found]:
         """What a run of a day would issue to an account, for all its subscriptions or only for some."""
-        lines: list[NewLine] = []
-        for subscription in only or self.of(account):
-            lines += found(self.licenses.standing(subscription, target), target, self.licenses.package).difference.lines
-        return lines
+        return [
+            found(self.licenses.standing(one, target), target, self.licenses.package)
+            for one in only or self.of(account)
+        ]
 
     def draft(self, account: Account, target: date, only: Sequence[Subscription] = ()) -> Draft | None:
         """The invoice that a run of a day would issue; None when there is nothing to say."""
-        lines = self.due(account, target, only)
-        if not any(self._is_said(line) for line in lines):
+        due = self.due(account, target, only)
+        if not any(self._is_said(one.standing.history.license, line) for one in due for line in one.difference.lines):
             return None
-        ((_, _, drafted),) = documents(lines, {account.id: [Located((account.id, 1), opened(account))]}, target)
+        ((_, _, drafted),) = documents(due, {account.id: [Located((account.id, 1), opened(account))]}, target)
         return drafted
 
-    def _is_said(self, line: NewLine) -> bool:
+    def _is_said(self, license: UUID, line: NewLine) -> bool:
         """Whether a line is a reason for an invoice: usage is where it is not nothing, and not cut by a new catalog."""
         if line.charge is None or line.charge.rating.occurrence in ("", "once"):
             return True
         if not self.settings.zero_usage and line.amount == 0:
             return False
-        subscription = next(one for one in self.subscriptions if one.id == line.stream.license)
+        subscription = next(one for one in self.subscriptions if one.id == license)
         cut = {one.start for one in self.licenses.segments(subscription)} - {
             one.start for one in subscription.segments()
         }

@@ -6,7 +6,6 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from datetime import date
 
-from domain.billing import Standing
 from domain.counted_users import counts_of, day_counts
 from domain.events import Event
 from domain.events import account as account_events
@@ -16,6 +15,7 @@ from domain.grid import Grid
 from domain.history import Located, history_of
 from domain.package_version import PackageVersion
 from domain.period import day as date_of
+from domain.standing import Standing
 from domain.terms import Terms, billed_to, terms
 from tests.conformance.killbill.catalog import Catalog, Plan
 from tests.conformance.killbill.history import Account, Segment, Subscription, in_force

@@ -11,9 +11,11 @@ from decimal import Decimal
 
 from domain.coverage import Coverage
 from domain.difference import difference
-from domain.document import draft
+from domain.document import Bill, draft
 from domain.events.documents import Line, Ref
-from domain.terms import Stream
+from domain.history import History
+from domain.standing import Standing
+from domain.terms import Stream, billed_to
 from tests.conformance.killbill.catalog import Refused
 from tests.conformance.killbill.ledger import Invoice, Ledger
 from tests.conformance.verdict import NotExpressible
@@ -42,8 +44,14 @@ def _taken_back(issued: Issued, known: list[Issued]) -> Iterator[Issued]:
     """The credit note of a line, as the difference between what is billed and that nothing of it is owed."""
     (document, number), stream, line = issued
     found = difference([], Coverage(known), line.end.toordinal()).lines
-    lines = draft([one for one in found if one.link and one.link.ref == issued[0]], Decimal(0)).lines
+    taken = tuple(one for one in found if one.link and one.link.ref == issued[0])
+    lines = draft([Bill(_standing(stream), taken)], Decimal(0)).lines
     if sum(one.amount for one in lines) != -line.amount:
         raise NotExpressible("an invoice is void with a charge that is not taken back")
     for place, one in enumerate(lines, 1):
         yield (document, -number * len(lines) - place), stream, one
+
+
+def _standing(stream: Stream) -> Standing:
+    """Whose the line is; all else that a document says of it is on the line."""
+    return Standing(History(stream.license, stream.payer, b""), billed_to((), stream.payer), {}, ())

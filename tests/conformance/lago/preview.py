@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from domain.billing import account_as_of
-from domain.document import Draft, draft
+from domain.document import Bill, Draft, draft
 from domain.events.documents import Line
 from domain.period import day as date_of
 from tests.conformance.lago.counts import counted
@@ -38,11 +38,12 @@ def _parts(world: World, stage: Stage) -> tuple[list[Part], Draft]:
     today = sub.account.day(world.now).toordinal()
     end = date_of(world.grid(sub, stage).period(today)[1])
     usage = {row["ref"]: row for row in stage.sold.charges() if kind_of(row["ref"]) != "fixed_charge"}
-    wanted = [
-        line for line in world.found(sub, end).difference.lines
+    standing, (found, _), _ = world.found(sub, end)
+    wanted = tuple(
+        line for line in found
         if line.stream.component.partition("/")[2] in usage and line.charge and line.start <= today < line.end
-    ]  # fmt: skip
-    drafted = draft(wanted, account_as_of(sub.account.facts, end).tax_percent)
+    )  # fmt: skip
+    drafted = draft([Bill(standing, wanted)], account_as_of(sub.account.facts, end).tax_percent)
     lines = {line.component.partition("/")[2]: line for line in drafted.lines}
     return [(row, lines[ref]) for ref, row in usage.items()], drafted
 

@@ -13,10 +13,9 @@ from typing import Any
 from uuid import uuid5
 from zoneinfo import ZoneInfo
 
-from domain.billing import Found, Standing, documents, found
+from domain.billing import Found, documents, found
 from domain.counted_users import counts_of, day_counts
 from domain.counting import DayCounts
-from domain.difference import NewLine
 from domain.document import Draft, draft
 from domain.events import account as events
 from domain.events.counted_users import Reading, ReadingsRecorded
@@ -24,7 +23,8 @@ from domain.grid import Grid
 from domain.history import Located, history_of
 from domain.package_version import PackageVersion
 from domain.period import day as date_of
-from domain.terms import billed_to, terms
+from domain.standing import Standing
+from domain.terms import billed_to, stream_of, terms
 from tests.books import NAMESPACE
 from tests.conformance.lago.counts import daily, units_of
 from tests.conformance.lago.licenses import UTC, Account, Document, Stage, Sub, stage_of
@@ -93,16 +93,14 @@ class World:
         self, account: Account, target: date, subs: Iterable[Sub] | None = None, even_nothing: bool = False
     ) -> None:
         """A run for an account: a document of what its licenses owe by a day, if they owe anything."""
-        lines: list[NewLine] = []
         billed = list(account.subs if subs is None else subs)
-        for sub in billed:
-            lines += self.found(sub, target).difference.lines
+        found = [self.found(sub, target) for sub in billed]
         facts = {account.id: account.facts}
-        drafts = [one for _, _, one in documents(lines, facts, target)]
+        drafts = [one for _, _, one in documents(found, facts, target)]
         if not drafts and even_nothing:
             drafts = [draft((), Decimal(0))]
         for one in drafts:
-            self._issue(account, one, lines, billed)
+            self._issue(account, one, found, billed)
 
     def found(self, sub: Sub, target: date) -> Found:
         """What a license owes by a day."""
@@ -128,9 +126,10 @@ class World:
             return units_of(sub.ordered, row, days)
         return daily(row, self.records.metric(row), sub.observed, days)
 
-    def _issue(self, account: Account, issued: Draft, lines: list[NewLine], billed: list[Sub]) -> None:
+    def _issue(self, account: Account, issued: Draft, found: list[Found], billed: list[Sub]) -> None:
         ref = uuid5(account.id, f"document {len(account.documents)}")
-        streams = {(line.stream.license, line.stream.component): line.stream for line in lines}
+        named = [stream_of(one.standing.history, line.stream) for one in found for line in one.difference.lines]
+        streams = {(stream.license, stream.component): stream for stream in named}
         stages: list[Stage] = []
         for line in issued.lines:
             sub = next(sub for sub in billed if sub.id == line.license)

@@ -1,0 +1,53 @@
+"""Where one license stands: its history, who pays, its counts, the lines issued for it, and the names that it goes by.
+
+What is owed and billed is worked out without names, so that it can be shared; a standing puts them on, last of all.
+Source: ADR-0020, ADR-0038.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from typing import NamedTuple
+from uuid import UUID
+
+from domain.charge import Charge
+from domain.counting import DayCounts
+from domain.coverage import Coverage
+from domain.events.documents import Line, Ref
+from domain.history import LICENSE, OWNER, History
+from domain.terms import BilledTo, Stream, refs_of
+
+NOTHING = DayCounts()
+
+
+class Standing(NamedTuple):
+    """All that is known of one license."""
+
+    history: History
+    account: BilledTo
+    counts: Mapping[str, DayCounts]
+    lines: Sequence[tuple[Ref, Stream, Line]]
+
+    def counted(self, counter: str) -> DayCounts:
+        """What is known of a counter."""
+        return self.counts.get(counter, NOTHING)
+
+    def coverage(self) -> Coverage:
+        """The lines as they stand, without names."""
+        _, account, _ = self.history
+        return Coverage([
+            (ref, Stream(LICENSE, component, OWNER if payer == account else payer, currency), line)
+            for ref, (_, component, payer, currency), line in self.lines
+        ])  # fmt: skip
+
+    def payer(self, stream: Stream) -> UUID:
+        """Who pays a stream."""
+        return self.history.account if stream.payer is OWNER else stream.payer
+
+    def reasons(self, charge: Charge) -> tuple[Ref, ...]:
+        """The events that a charge comes from, by name."""
+        named = refs_of(self.history, charge.reasons)
+        return named + tuple([ref for counted in charge.counted for ref in self._counts_in(*counted)])
+
+    def _counts_in(self, counter: str, start: int, end: int) -> Sequence[Ref]:
+        return [ref for first, last, ref in self.counted(counter).reasons if first < end and last >= start]  # type: ignore[misc]
