@@ -91,21 +91,13 @@ def day_counts(counted: Iterable[tuple[UUID, Iterable[PackedCounts]]]) -> dict[s
 
     Shapes: the streams of the license's counters, each with what its events say, in order.
     """
-    told: dict[str, list[tuple[UUID, PackedCounts]]] = {}
-    for stream, found in counted:
-        for one in found:
-            told.setdefault(one.counter, []).append((stream, one))
-    return {counter: _laid_over(said) for counter, said in told.items()}
-
-
-def _laid_over(said: Sequence[tuple[UUID, PackedCounts]]) -> DayCounts:
-    runs: list[Run] = []
-    distinct: dict[Span, int] = {}
-    reasons: list[tuple[int, int, Ref]] = []
-    for stream, one in said:
-        first, end = one.first, one.first + len(one.quantities)
-        runs.append((first, one.quantities))
-        reasons.append((first, end - 1, (stream, one.version)))
-        if one.distinct is not None:
-            distinct[first, end] = one.distinct
-    return DayCounts(Days(runs), distinct, tuple(reasons))
+    told: dict[str, tuple[list[Run], dict[Span, int], list[tuple[int, int, Ref]]]] = {}
+    for stream, said in counted:
+        for one in said:
+            runs, whole, reasons = told.get(one.counter) or told.setdefault(one.counter, ([], {}, []))
+            first, end = one.first, one.first + len(one.quantities)
+            runs.append((first, one.quantities))
+            reasons.append((first, end - 1, (stream, one.version)))
+            if one.distinct is not None:
+                whole[first, end] = one.distinct
+    return {counter: DayCounts(Days(runs), whole, tuple(reasons)) for counter, (runs, whole, reasons) in told.items()}

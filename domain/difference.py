@@ -131,11 +131,11 @@ def _divisible(
     match: _Match,
 ) -> None:
     kept = _kept(found, charges, lines, target, policy, match) if lines else []
+    whole = set(kept)
     for charge in charges:
-        rating = charge.rating
-        if rating.due:
-            days = [(rating.start, rating.end)]
-            found.lines.extend(_charges(charge, subtract(days, kept) if kept else days, given_back, match))
+        days = (charge.rating.start, charge.rating.end)
+        if charge.rating.due and days not in whole:
+            found.lines.extend(_charges(charge, subtract([days], kept), given_back, match))
 
 
 def _kept(
@@ -148,18 +148,22 @@ def _kept(
 ) -> list[Span]:
     """The days that stay billed; the reversals of all others are added to what was found."""
     entitled: dict[Key, list[Span]] = defaultdict(list)
-    for rating in (charge.rating for charge in charges):
-        entitled[match.owed(rating)].append((rating.start, rating.end))
-    wanted = sorted((charge.rating.start, charge.rating.end) for charge in charges if charge.rating.due)
+    for charge in charges:
+        entitled[match.owed(charge.rating)].append((charge.rating.start, charge.rating.end))
     kept: list[Span] = []
     for line in lines:
-        owed = union(entitled.get(match.billed(line), ()))
-        gone = subtract(line.spans, owed) if line.line.reversible else []
+        owed = entitled.get(match.billed(line), [])
+        gone = subtract(line.spans, union(owed)) if line.line.reversible and line.spans != owed else []
         for days in gone:
-            now = policy.reverse_on == "known" or days[0] <= target or any(intersection(days, due) for due in wanted)
+            now = policy.reverse_on == "known" or days[0] <= target or _is_due(days, charges)
             (found.lines if now else found.coming).append(_reversal(line, days))
-        kept.extend(subtract(line.spans, gone))
+        kept.extend(subtract(line.spans, gone) if gone else line.spans)
     return sorted(kept)
+
+
+def _is_due(days: Span, charges: Iterable[Charge]) -> bool:
+    """Whether something else falls due for some of the days."""
+    return any(one.rating.due and intersection(days, (one.rating.start, one.rating.end)) for one in charges)
 
 
 def _reversal(line: Billed, days: Span) -> NewLine:

@@ -7,6 +7,7 @@ one bucket. The layout (RFC 9562, version 8) sorts by month, so that index inser
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from enum import IntEnum
 from functools import lru_cache
@@ -22,7 +23,7 @@ ALL_BUCKETS = 1040
 
 _VERSION_8 = 0x8 << 76
 _VARIANT = 0b10 << 62
-_UUID = msgspec.msgpack.Decoder(UUID)
+_UUID, _UUIDS = msgspec.msgpack.Decoder(UUID), msgspec.msgpack.Decoder(list[UUID])
 _LENGTHS = [length.to_bytes(4, "big") for length in range(256)]
 _HASHED_BITS = ~((0xF << 76) | (0b11 << 62)) & ((1 << 96) - 1)
 
@@ -82,6 +83,11 @@ def _as_bytes(name: object) -> bytes:
 def uuid_from(content: bytes) -> UUID:
     """The identifier of 16 bytes, without the checks that its constructor makes of every way to call it."""
     return _UUID.decode(b"\xc4\x10" + content)
+
+
+def uuids_from(contents: Sequence[bytes]) -> list[UUID]:
+    """The identifiers of 16 bytes each: many at once are made in half the time."""
+    return _UUIDS.decode(b"".join([b"\xdd", len(contents).to_bytes(4, "big"), *[b"\xc4\x10" + one for one in contents]]))
 
 
 def make_id(kind: Kind, bucket: int, on: date | None, *names: object) -> UUID:

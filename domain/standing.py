@@ -34,11 +34,11 @@ class Standing(NamedTuple):
 
     def coverage(self) -> Coverage:
         """The lines as they stand, without names."""
-        _, account, _ = self.history
-        return Coverage([
-            (ref, Stream(LICENSE, component, OWNER if payer == account else payer, currency), line)
-            for ref, (_, component, payer, currency), line in self.lines
-        ])  # fmt: skip
+        return Coverage([(ref, self._nameless(stream), line) for ref, stream, line in self.lines])
+
+    def _nameless(self, stream: Stream) -> Stream:
+        _, component, payer, currency = stream
+        return Stream(LICENSE, component, OWNER if payer == self.history.account else payer, currency)
 
     def payer(self, stream: Stream) -> UUID:
         """Who pays a stream."""

@@ -20,7 +20,7 @@ from domain.counted_users import day_counts, unpack_counts
 from domain.counting import DayCounts
 from domain.events.documents import Line, Ref
 from domain.history import History, Located, unpack
-from domain.identity import Kind, uuid_from
+from domain.identity import Kind, uuid_from, uuids_from
 from domain.standing import Standing
 from domain.terms import BilledTo, Stream, billed_to
 
@@ -75,33 +75,31 @@ def _lines(rows: Sequence[tuple[UUID, UUID, int, UUID, str, bytes]]) -> dict[UUI
 def _arranged(
     cut: dict[int, int],
     generation: dict[int, int],
-    streams: Iterable[tuple[bytes, int, bytes, bytes]],
+    streams: Sequence[tuple[bytes, int, bytes, bytes]],
     lines: dict[UUID, BilledLines],
 ) -> Snapshot:
-    """Puts together what belongs to one license; identifiers stay bytes until somebody has to see them."""
+    """Puts together what belongs to one license; owners stay bytes, which are faster to look up and to sort."""
     accounts: dict[UUID, Sequence[Located]] = {}
     owners: dict[bytes, tuple[UUID, BilledTo, list[Standing]]] = {}
-    counts: dict[bytes, list[tuple[bytes, bytes]]] = {}
-    licenses: list[tuple[bytes, bytes, bytes]] = []
-    for stream, kind, owner, facts in streams:
+    counts: dict[bytes, list[tuple[bytes, UUID, bytes]]] = {}
+    licenses: list[tuple[bytes, bytes, UUID, bytes]] = []
+    for name, (stream, kind, owner, facts) in zip(uuids_from([row[0] for row in streams]), streams, strict=True):
         if kind == COUNTED_USERS:
-            counts.setdefault(owner, []).append((stream, facts))
+            counts.setdefault(owner, []).append((stream, name, facts))
         elif kind == LICENSE:
-            licenses.append((owner, stream, facts))
+            licenses.append((owner, stream, name, facts))
         else:
-            account = uuid_from(stream)
-            accounts[account] = found = unpack(account, facts)
-            owners[stream] = (account, billed_to(found, account), [])
-    for owner, stream, facts in sorted(licenses):
+            accounts[name] = found = unpack(name, facts)
+            owners[stream] = (name, billed_to(found, name), [])
+    for owner, stream, license, facts in sorted(licenses):
         if owner not in owners:
             owners[owner] = (uuid_from(owner), billed_to((), uuid_from(owner)), [])
         account, billed, standings = owners[owner]
-        license = uuid_from(stream)
         counted = _counts(counts[stream]) if stream in counts else {}
         standings.append(Standing(History(license, account, facts), billed, counted, lines.get(license, ())))
     in_order = (owners[owner] for owner in sorted(owners))
     return Snapshot(cut, generation, accounts, {account: found for account, _, found in in_order if found})
 
 
-def _counts(streams: Sequence[tuple[bytes, bytes]]) -> dict[str, DayCounts]:
-    return day_counts([(uuid_from(stream), unpack_counts(facts)) for stream, facts in sorted(streams)])
+def _counts(streams: Sequence[tuple[bytes, UUID, bytes]]) -> dict[str, DayCounts]:
+    return day_counts([(name, unpack_counts(facts)) for _, name, facts in sorted(streams)])

@@ -179,7 +179,7 @@ def rate(snapshot: basis.Snapshot, run: Run, packages: Packages) -> Iterator[Rat
             continue
         try:
             results = [found(standing, run.through, packages) for standing in standings]
-            lines = max((len(one.difference.lines) for one in results), default=0)
+            lines = max([len(one.difference.lines) for one in results], default=0)
             sane = "" if lines <= LINES_SANE else f"a license came to {lines} lines: over the bound of {LINES_SANE}"
             yield Rated(account, results, sane)
         except TallyError as error:
