@@ -42,6 +42,6 @@ def enter(append: Append, documents: Sequence[Entered], first: Mapping[int, int]
     there = Counter(one.bucket for one in documents)
     upto = {bucket: first[bucket] + there[bucket] for (bucket,) in stands}
     rows = [row(one.bucket, one.document, one.issued.TOPIC, one.issued) for one in documents if one.bucket in upto]
-    with suppress(psycopg.DataError, psycopg.IntegrityError), append.nested() as part:
+    with suppress(psycopg.DataError, psycopg.IntegrityError, OverflowError), append.nested() as part:
         part.rows(COLUMNS, rows, list(TYPES.values()))
         part.query(TRACK, [[Documents.name] * len(upto), list(upto), list(upto.values())])

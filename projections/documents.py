@@ -9,7 +9,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.events import look
+from domain.events import looker
 from domain.events.documents import InvoiceIssued
 from projections.projection import Cursor, Entry, Projection
 
@@ -62,11 +62,11 @@ class Documents(Projection):
     )
 
     def apply(self, cursor: Cursor, entries: Sequence[Entry]) -> None:
+        heads = {topic: looker(topic, Head) for topic in {entry.topic for entry in entries}}
         with cursor.copy(COPY) as copy:
             copy.set_types(list(TYPES.values()))
-            for entry in entries:
-                head = look(entry.topic, entry.state, Head)
-                copy.write_row(row(entry.bucket, entry.stream, entry.topic, head))
+            for bucket, _, document, _, topic, state in entries:
+                copy.write_row(row(bucket, document, topic, heads[topic](state)))
 
 
 def row(bucket: int, document: UUID, topic: str, head: Head | InvoiceIssued) -> tuple[object, ...]:

@@ -87,7 +87,7 @@ def follow(cursor: Cursor, projections: Mapping[str, Projection], stretches: Seq
         spans[bucket] = min(after, spans.get(bucket, (after, upto))[0]), upto
     takers = [projections[name] for name in afters]
     entries = _read(cursor, spans, takers)
-    take_in(cursor, {taker: _share(taker, afters[taker.name], entries) for taker in takers})
+    take_in(cursor, _shares(takers, afters, entries))
     names, buckets, _, uptos = map(list, zip(*stretches, strict=True))
     cursor.execute(TRACK, [names, buckets, uptos])
     return sum(upto - after for after, upto in spans.values())
@@ -98,8 +98,16 @@ def _read(cursor: Cursor, spans: Mapping[int, tuple[int, int]], takers: Sequence
     afters, uptos = map(list, zip(*spans.values(), strict=True))
     wanted = Counter(word for taker in takers for word in taker.topics)
     rows = cursor.execute(READ, [list(spans), afters, uptos, list(wanted)]).fetchall()
-    makes = {topic: Shared if wanted[topic.partition(".")[0]] > 1 else Entry for topic in {row[4] for row in rows}}
-    return [makes[row[4]]._make(row) for row in sorted(rows)]
+    shared = {topic: wanted[topic.partition(".")[0]] > 1 for topic in {row[4] for row in rows}}
+    makes = {topic: (Shared if many else Entry)._make for topic, many in shared.items()}
+    return [makes[row[4]](row) for row in sorted(rows)]
+
+
+def _shares(takers: Sequence[Projection], afters: Mapping[str, Mapping[int, int]], entries: Sequence[Entry]) -> Shares:
+    """What each wants and has not had; one alone wants all that was read for it."""
+    if len(takers) == 1:
+        return {takers[0]: entries}
+    return {taker: _share(taker, afters[taker.name], entries) for taker in takers}
 
 
 def _share(taker: Projection, afters: Mapping[int, int], entries: Sequence[Entry]) -> list[Entry]:

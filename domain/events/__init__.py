@@ -79,18 +79,18 @@ def decode(topic: str, state: bytes) -> Event:
     return msgspec.convert(_today(cls, version, state), cls)
 
 
-def look(topic: str, state: bytes, kind: type[S]) -> S:
-    """Some fields of the event of a stored body, read into a struct of them: what it does not name costs nothing.
+def looker(topic: str, kind: type[S]) -> Callable[[bytes], S]:
+    """Reads some fields of the stored events of a topic into a struct of them: what it does not name costs nothing.
 
     Raises: IntegrityError as `decode` does.
     """
     cls, version = _known(topic)
-    body = state if version == cls.VERSION else _ENCODER.encode(_today(cls, version, state))
-    return _looker(kind).decode(body)  # type: ignore[no-any-return, arg-type]
+    read: Callable[[bytes], S] = _partial(kind).decode  # type: ignore[arg-type]
+    return read if version == cls.VERSION else lambda state: read(_ENCODER.encode(_today(cls, version, state)))
 
 
 @lru_cache
-def _looker(kind: type[Any]) -> msgspec.json.Decoder[Any]:
+def _partial(kind: type[Any]) -> msgspec.json.Decoder[Any]:
     return msgspec.json.Decoder(kind)
 
 

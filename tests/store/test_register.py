@@ -6,13 +6,23 @@ from datetime import date
 
 import psycopg
 import pytest
+from msgspec.structs import replace
 
 from adapters.bootstrap import Tally
+from domain.events.account import Party
+from domain.events.documents import InvoiceIssued
+from domain.identity import Kind, bucket_of, make_id
 from jobs import bill
+from jobs.register import Entered, enter
 from projections.documents import Documents
 from tests.builders import declared_package, open_account, publish, start
 
 FEBRUARY = date(2025, 2, 1)
+INVOICE = InvoiceIssued(
+    document="INV-000001", series="INV", account=make_id(Kind.ACCOUNT, 1, None, "a"), party=Party(name="A"),
+    currency="EUR", issued_on=FEBRUARY, due_on=FEBRUARY, through=FEBRUARY, lines=(), taxes=(), net=1, tax=0, gross=1,
+    cut=0, run="r",
+)  # fmt: skip
 
 
 @pytest.fixture
@@ -81,3 +91,25 @@ def test_a_register_that_refuses_a_document_does_not_stop_the_run(ready, dsn):
     ready.follower().catch_up()
     assert len(register(ready)) == 3
     assert ready.follower().parked() == []
+
+
+@pytest.mark.parametrize(
+    ("change", "error"),
+    [({"net": 2**63}, "OverflowError"), ({"party": Party(name="a\0b")}, "CharacterNotInRepertoire")],
+)
+def test_a_document_that_no_row_holds_is_left_to_following_and_parked_there_while_others_are_entered(
+    tally, change, error
+):
+    tally.follower().catch_up()
+    fine, odd = (make_id(Kind.INVOICE, bucket, FEBRUARY, "x") for bucket in (1, 2))
+    for document, issued in ((odd, replace(INVOICE, **change)), (fine, INVOICE)):
+        with tally.log.append() as append:
+            first = append.append([(document, 1, issued)])
+            enter(append, [Entered(bucket_of(document), document, issued)], first)
+    entered = register(tally)
+    assert [row[1] for row in entered] == [fine]
+    tally.follower().catch_up()
+    assert [(name, stream, why.partition(":")[0]) for name, _, stream, _, why in tally.follower().parked()] == [
+        ("document_v1", odd, error)
+    ]
+    assert register(tally) == rebuilt(tally) == entered
