@@ -95,9 +95,9 @@ def make_id(kind: Kind, bucket: int, on: date | None, *names: object) -> UUID:
 
     Units: `on` gives the month that the identifier sorts by; None for things without one.
     """
-    month = on.year * 12 + on.month - 1 if on else 0
-    hashed = int.from_bytes(digest(int(kind), *names, size=12), "big") & _HASHED_BITS
-    number = month << 112 | int(kind) << 108 | bucket << 96 | hashed | _VERSION_8 | _VARIANT
+    month, code = on.year * 12 + on.month - 1 if on else 0, int(kind)
+    hashed = int.from_bytes(digest(code, *names, size=12), "big") & _HASHED_BITS
+    number = month << 112 | code << 108 | bucket << 96 | hashed | _VERSION_8 | _VARIANT
     return uuid_from(number.to_bytes(16, "big"))
 
 
