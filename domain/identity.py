@@ -87,7 +87,9 @@ def uuid_from(content: bytes) -> UUID:
 
 def uuids_from(contents: Sequence[bytes]) -> list[UUID]:
     """The identifiers of 16 bytes each: many at once are made in half the time."""
-    return _UUIDS.decode(b"".join([b"\xdd", len(contents).to_bytes(4, "big"), *[b"\xc4\x10" + one for one in contents]]))
+    return _UUIDS.decode(
+        b"".join([b"\xdd", len(contents).to_bytes(4, "big"), *[b"\xc4\x10" + one for one in contents]])
+    )
 
 
 def make_id(kind: Kind, bucket: int, on: date | None, *names: object) -> UUID:

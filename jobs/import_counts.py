@@ -8,7 +8,6 @@ One transaction holds all of it, so that a killed import leaves nothing behind.
 
 from __future__ import annotations
 
-import gc
 import sys
 from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
@@ -27,6 +26,7 @@ from domain.ports import Append, Log
 from jobs import count_tables as tables
 from jobs.count_packing import Packed, Packer
 from jobs.count_rows import Batch, CountRows
+from projections.calm import calm
 
 DDL = tables.DDL
 MAX_FAULTS = 100
@@ -80,15 +80,13 @@ def import_counts(log: Log, resolve: Resolve, path: str, rows: CountRows) -> Imp
 @contextmanager
 def _hurried() -> Iterator[None]:
     """Stops the search for circles among millions of rows that have none, and lets waiting threads in sooner."""
-    collected, interval = gc.isenabled(), sys.getswitchinterval()
-    gc.disable()
+    interval = sys.getswitchinterval()
     sys.setswitchinterval(HANDOVER)
     try:
-        yield
+        with calm():
+            yield
     finally:
         sys.setswitchinterval(interval)
-        if collected:
-            gc.enable()
 
 
 def _imported(

@@ -21,6 +21,7 @@ from psycopg_pool import ConnectionPool
 from domain.errors import IntegrityError, NotFound
 from domain.identity import ALL_BUCKETS
 from projections import parking
+from projections.calm import calm, tidy
 from projections.projection import Projection
 from projections.step import BATCH, Stretch, TakeIn, claim, follow, whole_log
 
@@ -112,7 +113,8 @@ class Follower:
         followed afterwards. Raises: NotFound for a projection that is not there.
         """
         projection, total = self._named(name), 0
-        with self.pool.connection() as connection, connection.transaction(), connection.cursor(binary=True) as cursor:
+        with calm(), self.pool.connection() as connection, connection.transaction():
+            cursor = connection.cursor(binary=True)
             cursor.execute(LOCK, [name])
             for table in projection.tables:
                 cursor.execute(f"DELETE FROM {table}".encode())
@@ -120,6 +122,7 @@ class Follower:
             for stretches in whole_log(cursor, name):
                 done = follow(cursor, self.projections, stretches, parking.take_in_with_care)
                 total += done
+                tidy()
                 if progress:
                     progress(done)
         return total
