@@ -16,13 +16,14 @@ import psycopg
 
 from domain.events.documents import InvoiceIssued
 from domain.ports import Append
+from projections import ALL
 from projections.documents import COLUMNS, TYPES, Documents, row
-from projections.step import TRACK
 
-STANDS = """
-SELECT c.bucket FROM unnest(%b::smallint[], %b::bigint[]) AS b(bucket, after),
-LATERAL claim(b.bucket, b.after + 1, %b) c WHERE c.after = b.after"""
-"""Where a projection stands just there, and nobody holds it."""
+MOVE_ON = """
+SELECT m.bucket FROM unnest(%b::smallint[], %b::bigint[], %b::bigint[]) AS b(bucket, after, upto),
+LATERAL move_on(b.bucket, b.after, b.upto, %b) m WHERE m.projection = %b"""
+MOVED = [one.name for one in ALL if one.name == Documents.name or not one.topics & Documents.topics]
+"""The register, and those that want no documents: they would only pass them by."""
 
 
 class Entered(NamedTuple):
@@ -38,10 +39,10 @@ def enter(append: Append, documents: Sequence[Entered], first: Mapping[int, int]
 
     What the register does not take is left to following, which parks it and says why: a register never stops a run.
     """
-    stands = append.query(STANDS, [list(first), list(first.values()), [Documents.name]])
     there = Counter(one.bucket for one in documents)
-    upto = {bucket: first[bucket] + there[bucket] for (bucket,) in stands}
-    rows = [row(one.bucket, one.document, one.issued.TOPIC, one.issued) for one in documents if one.bucket in upto]
+    uptos = [after + there[bucket] for bucket, after in first.items()]
     with suppress(psycopg.DataError, psycopg.IntegrityError), append.nested() as part:
+        moved = part.query(MOVE_ON, [list(first), list(first.values()), uptos, MOVED, Documents.name])
+        mine = {bucket for (bucket,) in moved}
+        rows = [row(one.bucket, one.document, one.issued.TOPIC, one.issued) for one in documents if one.bucket in mine]
         part.rows(COLUMNS, rows, list(TYPES.values()))
-        part.query(TRACK, [[Documents.name] * len(upto), list(upto), list(upto.values())])
