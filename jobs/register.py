@@ -1,7 +1,8 @@
 """Enters documents into their register in the transaction that issues them, where it has had all that came before.
 
 Nobody has to read them back then. Where the register is behind, or somebody follows just now, they follow as always:
-its rows and its tracking are the same either way. Source: ADR-0037.
+its rows and its tracking are the same either way. So it is with those that want no documents and would only pass them
+by: they are moved with the register. Source: ADR-0037, ADR-0039.
 """
 
 from __future__ import annotations
