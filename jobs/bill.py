@@ -7,7 +7,6 @@ moment it can be repeated. One account's fault is recorded and never stops the o
 
 from __future__ import annotations
 
-import gc
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from datetime import date
 from typing import NamedTuple
@@ -25,6 +24,7 @@ from domain.ports import Append, Log
 from domain.terms import Packages
 from jobs import basis
 from jobs.issue import Context, Issue, Overtaken, issue
+from projections.calm import tidy
 
 LICENSES_PER_CHUNK = 5000
 LINES_SANE = 20000
@@ -141,7 +141,7 @@ def work(
             if error.sqlstate not in CONFLICTS:
                 raise
             continue
-        gc.collect(0)
+        tidy()
         tell()
         if not claimed:
             return

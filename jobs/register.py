@@ -1,7 +1,8 @@
 """Enters documents into their register in the transaction that issues them, where it has had all that came before.
 
 Nobody has to read them back then. Where the register is behind, or somebody follows just now, they follow as always:
-its rows and its tracking are the same either way. Source: ADR-0037.
+its rows and its tracking are the same either way. So it is with those that want no documents and would only pass them
+by: they are moved with the register. Source: ADR-0037, ADR-0039.
 """
 
 from __future__ import annotations
@@ -16,13 +17,14 @@ import psycopg
 
 from domain.events.documents import InvoiceIssued
 from domain.ports import Append
+from projections import ALL
 from projections.documents import COLUMNS, TYPES, Documents, row
-from projections.step import TRACK
 
-STANDS = """
-SELECT c.bucket FROM unnest(%b::smallint[], %b::bigint[]) AS b(bucket, after),
-LATERAL claim(b.bucket, b.after + 1, %b) c WHERE c.after = b.after"""
-"""Where a projection stands just there, and nobody holds it."""
+MOVE_ON = """
+SELECT m.bucket FROM unnest(%b::smallint[], %b::bigint[], %b::bigint[]) AS b(bucket, after, upto),
+LATERAL move_on(b.bucket, b.after, b.upto, %b) m WHERE m.projection = %b"""
+MOVED = [one.name for one in ALL if one.name == Documents.name or not one.topics & Documents.topics]
+"""The register, and those that want no documents: they would only pass them by."""
 
 
 class Entered(NamedTuple):
@@ -38,10 +40,10 @@ def enter(append: Append, documents: Sequence[Entered], first: Mapping[int, int]
 
     What the register does not take is left to following, which parks it and says why: a register never stops a run.
     """
-    stands = append.query(STANDS, [list(first), list(first.values()), [Documents.name]])
     there = Counter(one.bucket for one in documents)
-    upto = {bucket: first[bucket] + there[bucket] for (bucket,) in stands}
-    rows = [row(one.bucket, one.document, one.issued.TOPIC, one.issued) for one in documents if one.bucket in upto]
+    uptos = [after + there[bucket] for bucket, after in first.items()]
     with suppress(psycopg.DataError, psycopg.IntegrityError, OverflowError), append.nested() as part:
+        moved = part.query(MOVE_ON, [list(first), list(first.values()), uptos, MOVED, Documents.name])
+        mine = {bucket for (bucket,) in moved}
+        rows = [row(one.bucket, one.document, one.issued.TOPIC, one.issued) for one in documents if one.bucket in mine]
         part.rows(COLUMNS, rows, list(TYPES.values()))
-        part.query(TRACK, [[Documents.name] * len(upto), list(upto), list(upto.values())])

@@ -178,6 +178,17 @@ BEGIN
      WHERE t.bucket = p_bucket AND t.projection = ANY(p_projections) AND t.position < p_head FOR UPDATE SKIP LOCKED;
 END $$;
 
+-- Moves who stands just at a position to another; who stands elsewhere or is held by others stays. Says who was moved.
+CREATE OR REPLACE FUNCTION move_on(p_bucket smallint, p_from bigint, p_to bigint, p_projections text[])
+RETURNS TABLE (projection text, bucket smallint)
+LANGUAGE plpgsql ROWS 10 SET plan_cache_mode = force_generic_plan AS $$
+BEGIN
+    RETURN QUERY UPDATE tracking t SET position = p_to
+     WHERE t.bucket = p_bucket AND t.projection = ANY(ARRAY(SELECT s.projection FROM tracking s WHERE s.bucket = p_bucket
+       AND s.projection = ANY(p_projections) AND s.position = p_from FOR UPDATE SKIP LOCKED))
+    RETURNING t.projection, t.bucket;
+END $$;
+
 -- Locks where a projection stands, waiting for whoever holds it.
 CREATE OR REPLACE FUNCTION hold(p_bucket smallint, p_projection text) RETURNS void LANGUAGE plpgsql AS $$
 BEGIN

@@ -15,6 +15,7 @@ from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
 from domain.application.licensing import ChangeLicense, StartLicense
 from domain.document import Draft
+from domain.errors import TallyError
 from domain.identity import Kind
 from domain.price import Flat
 from jobs import basis, bill, issue
@@ -170,6 +171,19 @@ def test_one_run_over_several_processes_bills_everyone_once(tally, monkeypatch):
     assert len(books(tally)) == 12 + 12 * 3
     assert sum(seen) == 60
     assert found(tally) == []
+
+
+def test_a_run_that_fails_before_it_is_there_ends_the_processes_that_wait_for_it(tally, monkeypatch):
+    waiting = []
+
+    def fails(*_) -> None:
+        waiting.extend(multiprocessing.active_children())
+        raise TallyError("counts cannot be closed")
+
+    monkeypatch.setattr("adapters.billing_workers.close_counts", fails)
+    with pytest.raises(TallyError, match="counts cannot be closed"):
+        run_billing(tally, FEBRUARY, FEBRUARY, workers=2)
+    assert [process.exitcode for process in waiting] == [0]
 
 
 def test_a_preview_is_the_run_to_the_byte(tally):

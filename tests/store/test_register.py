@@ -1,4 +1,7 @@
-"""Documents are in the register as soon as they are issued, or follow as always; the rows are the same either way."""
+"""Documents are in the register as soon as they are issued, or follow as always; the rows are the same either way.
+
+Who wants no documents has passed them by then, unless it is held or has not come so far.
+"""
 
 from __future__ import annotations
 
@@ -11,10 +14,12 @@ from msgspec.structs import replace
 from adapters.bootstrap import Tally
 from domain.events.account import Party
 from domain.events.documents import InvoiceIssued
-from domain.identity import Kind, bucket_of, make_id
+from domain.identity import ACCOUNT_BUCKETS, Kind, bucket_of, make_id
 from jobs import bill
 from jobs.register import Entered, enter
+from projections import ALL
 from projections.documents import Documents
+from projections.follower import LOCK, Follower
 from tests.builders import declared_package, open_account, publish, start
 
 FEBRUARY = date(2025, 2, 1)
@@ -48,6 +53,17 @@ def register(tally: Tally) -> list[tuple]:
         return connection.execute("SELECT * FROM document_v1 ORDER BY bucket, document").fetchall()
 
 
+def waiting(tally: Tally) -> dict[str, int]:
+    """How many events of accounts' buckets each projection has still to pass; those that have come up are left out."""
+    with tally.pool.connection() as connection:
+        rows = connection.execute(
+            "SELECT t.projection, sum(h.position - t.position)::int FROM tracking t JOIN bucket_head h USING (bucket) "
+            "WHERE t.bucket < %s AND t.position < h.position GROUP BY t.projection",
+            [ACCOUNT_BUCKETS],
+        )
+        return dict(rows.fetchall())
+
+
 def rebuilt(tally: Tally) -> list[tuple]:
     tally.follower().rebuild(Documents.name)
     return register(tally)
@@ -70,6 +86,30 @@ def test_where_somebody_follows_just_now_nobody_waits_and_the_documents_follow(r
     ready.follower().catch_up()
     assert len(register(ready)) == 3
     assert register(ready) == rebuilt(ready)
+
+
+def test_projections_that_want_no_documents_have_passed_them_by_when_they_are_issued(ready):
+    issued(ready)
+    assert waiting(ready) == {}
+    ready.follower().catch_up()
+    assert ready.follower().lag() == dict.fromkeys(ready.follower().lag(), 0)
+
+
+def test_who_is_held_or_behind_is_not_moved_and_follows_with_nothing_skipped(ready, dsn):
+    open_account(ready, "late")
+    start(ready, "late", "late", "declared", FEBRUARY, quantities={"seats": 10})
+    Follower(ready.pool, [one for one in ALL if one.name != "change_v1"]).catch_up()
+    with psycopg.connect(dsn) as busy:
+        busy.execute(LOCK, ["account_v1"])
+        issued(ready)
+    assert len(register(ready)) == 4
+    assert waiting(ready) == {"account_v1": 4, "change_v1": 3}
+    ready.follower().catch_up()
+    with ready.pool.connection() as connection:
+        followed = connection.execute("SELECT * FROM change_v1 ORDER BY 1, 2, 3").fetchall()
+        ready.follower().rebuild("change_v1")
+        assert connection.execute("SELECT * FROM change_v1 ORDER BY 1, 2, 3").fetchall() == followed
+    assert waiting(ready) == {}
 
 
 def test_a_register_that_is_behind_enters_nothing_before_what_it_has_not_had(ready):
