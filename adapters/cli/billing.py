@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
@@ -26,6 +27,7 @@ from adapters.cli.session import (
     today,
 )
 from domain.application.accounts import account_named
+from domain.charge import Missing
 from domain.errors import NotFound
 from domain.events.documents import InvoiceIssued, Line
 from domain.identity import Kind
@@ -58,7 +60,8 @@ def bill_command(
 ) -> None:
     """Issues everything that is owed through a date and not yet billed.
 
-    It may be repeated, killed and run twice at once: the books come out the same. Ends with a completeness report.
+    It may be repeated, killed and run twice at once: the books come out the same. Ends with a completeness report,
+    and with status 1 when an account failed: the others are billed.
     """
     with opened() as tally:
         chosen = _accounts(tally, account)
@@ -72,6 +75,8 @@ def bill_command(
                 [run.run],
             ).fetchall()
     _show_report(run, report, exceptions, totals)
+    if report["failed"]:
+        raise typer.Exit(1)
 
 
 def _licenses(tally: Tally) -> int:
@@ -118,6 +123,10 @@ def _show_report(
     for currency, kind, count, gross in totals:
         name = kind.replace("_", " ") + ("s" if count > 1 else "")
         console.print(f"{count} {name}: {money(gross, currency)}")
+    _show_exceptions(exceptions)
+
+
+def _show_exceptions(exceptions: Sequence[tuple[str, str, str]]) -> None:
     if exceptions:
         show_table(table_of("Not (wholly) billed", ["account", "outcome", "reason"], exceptions))
 
@@ -128,26 +137,57 @@ def preview_command(
     account: Accounts = None,
     lines: Annotated[bool, typer.Option(help="show the lines too")] = True,
 ) -> None:
-    """Shows what `bill` would issue: the same function without the append."""
+    """Shows what `bill` would issue: the same function without the append.
+
+    Accounts that it could not rate are named, and make the status 1, as those of `bill` do.
+    """
     with opened() as tally:
         tally.follower().catch_up()
         close_counts(tally.log, tally.pool, tally.packages, through)
         tally.follower().catch_up()
         chosen = _accounts(tally, account)
         run = bill.Run("preview", through, issued_on or today(), frozenset(chosen) if chosen else None)
-        issues, missing, _ = preview(tally.pool, tally.packages, run)
-        tables = [_previewed(tally, issue, lines) for issue in issues]
-    answer = {
-        "through": through,
-        "documents": [_drafted(issue) for issue in issues],
-        "parked": [
-            {"component": m.stream.component, "counter": m.counter, "from": date.fromordinal(m.start)} for m in missing
-        ],
-    }
-    show(answer, "" if issues else "nothing is due")
+        found = preview(tally.pool, tally.packages, run)
+        tables = [_previewed(tally, issue, lines) for issue in found.issues]
+        parked, failed = _parked(tally, found.missing), _failed(tally, found.failed)
+    documents = [_drafted(issue) for issue in found.issues]
+    show({"through": through, "documents": documents, "parked": parked, "failed": failed})
     if not session.as_json:
-        for table in tables:
-            show_table(table)
+        _show_previewed(tables, parked, failed)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _parked(tally: Tally, missing: Sequence[Missing]) -> list[dict[str, Any]]:
+    """Periods that cannot be billed yet, by who would pay for them."""
+    payers = tally.log.references(Kind.ACCOUNT, {lack.stream.payer for lack in missing})
+    licenses = tally.log.references(Kind.LICENSE, {lack.stream.license for lack in missing})
+    return [
+        {
+            "account": payers.get(lack.stream.payer, lack.stream.payer),
+            "license": licenses.get(lack.stream.license, lack.stream.license),
+            "component": lack.stream.component,
+            "counter": lack.counter,
+            "from": date.fromordinal(lack.start),
+            "until": date.fromordinal(lack.end),
+        }
+        for lack in missing
+    ]
+
+
+def _failed(tally: Tally, failed: Sequence[tuple[UUID, str]]) -> list[dict[str, Any]]:
+    names = tally.log.references(Kind.ACCOUNT, {account for account, _ in failed})
+    return [{"account": names.get(account, account), "reason": why} for account, why in failed]
+
+
+def _show_previewed(tables: list[Any], parked: list[dict[str, Any]], failed: list[dict[str, Any]]) -> None:
+    for table in tables:
+        show_table(table)
+    if not (tables or parked or failed):
+        console.print("nothing is due")
+    waits = "{license}, {component}: no reading of {counter} from {from} until {until}"
+    exceptions = [(one["account"], "failed", one["reason"]) for one in failed]
+    _show_exceptions([*exceptions, *((one["account"], "parked", waits.format_map(one)) for one in parked)])
 
 
 def _previewed(tally: Tally, issue: Issue, lines: bool) -> Any:

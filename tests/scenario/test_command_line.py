@@ -8,6 +8,7 @@ import pytest
 
 from adapters.cli import session
 from adapters.cli.main import main
+from jobs import bill
 from tests.builders import OBSERVATIONS, READINGS, write_csv
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -55,6 +56,37 @@ def test_a_reseller_is_billed_with_everything_below_it(tally):
     status, report = tally("bill", "--through", "2025-01-01", "--issued-on", "2025-01-01", "--account", "top")
     assert (status, report["billed"], report["documents"]) == (0, 2, 1)
     assert report["totals"] == [{"currency": "EUR", "kind": "invoice", "documents": 1, "gross": "70.00"}]
+
+
+def test_a_preview_names_whom_the_run_cannot_bill_and_both_say_so_by_their_status(tally, monkeypatch):
+    tally("catalog", "apply", str(EXAMPLES / "catalog.yaml"), "--yes")
+    for name in ("whole", "endless"):
+        tally("accounts", "open", name, "--name", name)
+        tally("licenses", "start", name, "--account", name, "--package", "full-filter", "--on", "2025-01-01")
+    words = ["--through", "2025-01-01", "--issued-on", "2025-01-01", "--account", "endless"]
+    monkeypatch.setattr(bill, "LINES_SANE", 0)
+    status, previewed = tally("preview", *words)
+    reason = "a license came to 1 lines: over the bound of 0"
+    assert (status, previewed["failed"]) == (1, [{"account": "endless", "reason": reason}])
+    assert previewed["documents"] == [], "the run issues nothing to an account that failed"
+    status, report = tally("bill", *words)
+    assert (status, report["exceptions"]) == (1, [{"account": "endless", "outcome": "failed", "reason": reason}])
+    monkeypatch.undo()
+    status, previewed = tally("preview", *words)
+    assert (status, previewed["failed"], len(previewed["documents"])) == (0, [], 1)
+
+
+def test_a_preview_tells_people_what_is_parked_and_who_failed(tally, home, capsys, monkeypatch):
+    tally("accounts", "open", "quiet", "--name", "Quiet")
+    tally("licenses", "start", "quiet", "--account", "quiet", "--package", "incoming-filter", "--on", "2025-01-01")
+    words = ["preview", "--through", "2025-02-01", "--account", "quiet", "--home", str(home)]
+    assert main(words) == 0, "a count that is not here yet is no fault"
+    assert "no reading of" in capsys.readouterr().out
+    monkeypatch.setattr(bill, "LINES_SANE", 0)
+    assert main(words) == 1
+    said = capsys.readouterr().out
+    assert "over the bound of 0" in said
+    assert "nothing is due" not in said
 
 
 def test_a_change_shows_its_money_first_and_a_refusal_says_why(tally):
