@@ -26,7 +26,8 @@ from domain.news import DisputeNews
 from domain.payment import Reply
 from domain.statement import Statement, Transfer
 from jobs.bank import import_statements, settle_transfers
-from jobs.collect import Collector, collect_open
+from jobs.collect import Collector
+from jobs.collect_open import collect_open
 from jobs.dun import Dunned, Dunner, Wanted, dun
 from jobs.limits import standings
 from jobs.verify import verify
