@@ -20,13 +20,12 @@ from psycopg_pool import ConnectionPool
 from domain.account import Account
 from domain.application import Billing
 from domain.application.payments import receivables
-from domain.application.payouts import FailPayout, PaidOut, PayOut, RecordPayout, credit_rule
-from domain.credit_rule import KEEP, CreditRule
+from domain.application.payouts import FailPayout, PaidOut, PayOut, RecordPayout
 from domain.errors import NotFound, Refusal
 from domain.identity import bucket_of
-from domain.license import License
 from domain.terms import Packages
 from jobs.bill import Run
+from jobs.credit import paid_for
 from jobs.preview import preview
 from jobs.refund import Refunder, follow_refunds, state_after
 
@@ -37,9 +36,6 @@ WHERE r.credit > 0 AND (%(zone)s = '' OR a.zone = %(zone)s) AND NOT EXISTS (SELE
 GROUP BY a.reference, r.account, r.currency ORDER BY a.reference, r.currency"""
 """Payers with credit and without an open invoice: what is open could need it."""
 OPEN = """SELECT FROM receivable_v1 WHERE bucket = %s AND account = %s AND currency = %s AND left_open > 0 LIMIT 1"""
-PAID_FOR = """SELECT a.account, b.stream FROM account_v1 a
-LEFT JOIN basis_v2 b ON b.bucket = a.bucket AND b.owner = a.account AND b.kind = 3
-WHERE a.bucket = %s AND coalesce(a.payer, a.account) = %s ORDER BY b.stream"""
 BELOW = """WITH RECURSIVE below AS (SELECT %(account)s::uuid AS account UNION
 SELECT a.account FROM account_v1 a JOIN below b ON a.parent = b.account WHERE a.bucket = %(bucket)s)
 SELECT account FROM below"""
@@ -48,11 +44,6 @@ SOLD = """SELECT DISTINCT c.package, c.version FROM account_v1 a
 JOIN basis_v2 b ON b.bucket = a.bucket AND b.owner = a.account AND b.kind = 3
 JOIN change_v1 c ON c.bucket = b.bucket AND c.license = b.stream AND c.state = 'agreed'
 WHERE a.bucket = %s AND coalesce(a.payer, a.account) = %s"""
-HELD = """SELECT currency, sum(credit)::bigint FROM receipt_v1 WHERE bucket = %s AND account = %s
-GROUP BY currency HAVING sum(credit) > 0"""
-GOING = """SELECT currency, sum(amount)::bigint FROM (
-SELECT currency, amount FROM refund_v1 WHERE bucket = %s AND account = %s AND state IN ('open', 'pending') UNION ALL
-SELECT currency, amount FROM payout_v1 WHERE bucket = %s AND account = %s AND state = 'open') g GROUP BY currency"""
 PAYOUT = "SELECT payout, account, state FROM payout_v1 WHERE reference = %s"
 
 
@@ -139,7 +130,7 @@ class Payer:
         for reference, account, currency in found:
             if not self._has_rule(account):
                 continue
-            licenses = tuple(license for _, license in self._paid_for(account) if license)
+            licenses = tuple(license for _, license in paid_for(self.pool, account) if license)
             providers = tuple(sorted(self.refunder.providers))
             yield reference, PayOut(account, currency, licenses, providers, self.refunder.now(), on)
 
@@ -175,10 +166,6 @@ class Payer:
         payers = {issue.payer.id for issue in run.issues} | {lack.stream.payer for lack in run.missing}
         return wanted.account in payers or bool(run.failed)
 
-    def _paid_for(self, account: UUID) -> list[tuple[UUID, UUID | None]]:
-        with self.pool.connection() as connection:
-            return connection.execute(PAID_FOR, [bucket_of(account), account]).fetchall()
-
 
 class Named(NamedTuple):
     """A payout by its reference."""
@@ -206,25 +193,3 @@ def moved(billing: Billing, found: Named, transfer: str, amount: int, currency: 
         billing.execute(RecordPayout(found.payout, transfer, -amount, currency, on))
     else:
         billing.execute(FailPayout(found.payout, on, "the transfer came back", transfer, amount, currency))
-
-
-class Credit(NamedTuple):
-    """What an account holds with us. Units: minor units, by currency. Shapes: `whose` says who gave the rule."""
-
-    rule: CreditRule
-    whose: str
-    credit: dict[str, int]
-    on_its_way: dict[str, int]
-
-
-def credit_of(billing: Billing, pool: Pool, account: Account, on: date) -> Credit:
-    """An account's credit, what of it is on its way back, and by which rule; the projections have caught up before."""
-    where = [bucket_of(account.id), account.id]
-    with pool.connection() as connection:
-        held = connection.execute(HELD, where).fetchall()
-        going = connection.execute(GOING, where * 2).fetchall()
-        paid_for = connection.execute(PAID_FOR, where).fetchall()
-    licenses = [billing.find(License, license, "license") for _, license in paid_for if license]
-    rule = credit_rule(billing, account, licenses, on)
-    whose = "its own" if account.credit_rule else "of its packages" if rule != KEEP else "nobody said otherwise"
-    return Credit(rule, whose, dict(held), dict(going))

@@ -12,6 +12,7 @@ import pytest
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
+from domain.application.holds import ReleaseHold
 from domain.application.licensing import CancelLicense
 from domain.application.payments import (
     BindObject,
@@ -22,7 +23,7 @@ from domain.application.payments import (
     issued,
     receivables,
 )
-from domain.application.returns import GiveBack, OpenRefund, RecordDispute, RecordRefund, ReleaseHold, UndoReturn
+from domain.application.returns import GiveBack, OpenRefund, RecordDispute, RecordRefund, UndoReturn
 from domain.collection import Attempt
 from domain.errors import Conflict, IntegrityError, Refusal, Stale
 from domain.identity import Kind
