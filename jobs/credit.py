@@ -13,13 +13,16 @@ from domain.account import Account
 from domain.application import Billing
 from domain.application.payouts import credit_rule
 from domain.credit_rule import KEEP, CreditRule
+from domain.history import OWNER, unpack
 from domain.identity import bucket_of
 from domain.license import License
+from domain.terms import billed_to
 
 Pool = ConnectionPool[psycopg.Connection]
-PAID_FOR = """SELECT a.account, b.stream FROM account_v1 a
-LEFT JOIN basis_v2 b ON b.bucket = a.bucket AND b.owner = a.account AND b.kind = 3
-WHERE a.bucket = %s AND coalesce(a.payer, a.account) = %s ORDER BY b.stream"""
+BELOW = """WITH RECURSIVE below AS (SELECT %(account)s::uuid AS account UNION
+SELECT a.account FROM account_v1 a JOIN below b ON a.parent = b.account WHERE a.bucket = %(bucket)s)
+SELECT b.account, s.facts FROM below b JOIN basis_v2 s ON s.bucket = %(bucket)s AND s.stream = b.account"""
+LICENSES = "SELECT stream FROM basis_v2 WHERE bucket = %s AND kind = 3 AND owner = ANY(%s::uuid[]) ORDER BY stream"
 HELD = """SELECT currency, sum(credit)::bigint FROM receipt_v1 WHERE bucket = %s AND account = %s
 GROUP BY currency HAVING sum(credit) > 0"""
 GOING = """SELECT currency, sum(amount)::bigint FROM (
@@ -42,13 +45,33 @@ def credit_of(billing: Billing, pool: Pool, account: Account, on: date) -> Credi
     with pool.connection() as connection:
         held = connection.execute(HELD, where).fetchall()
         going = connection.execute(GOING, where * 2).fetchall()
-    licenses = [billing.find(License, license, "license") for _, license in paid_for(pool, account.id) if license]
+    licenses = [billing.find(License, license, "license") for license in paid_for(pool, account.id, on)]
     rule = credit_rule(billing, account, licenses, on)
     whose = "its own" if account.credit_rule else "of its packages" if rule != KEEP else "nobody said otherwise"
     return Credit(rule, whose, dict(held), dict(going))
 
 
-def paid_for(pool: Pool, account: UUID) -> list[tuple[UUID, UUID | None]]:
-    """The accounts that one pays for, each with its licenses; None for one without any."""
+def below(pool: Pool, account: UUID) -> list[UUID]:
+    """An account and those below it, which are all that it can pay for."""
     with pool.connection() as connection:
-        return connection.execute(PAID_FOR, [bucket_of(account), account]).fetchall()
+        return [one for one, _ in _below(connection, account)]
+
+
+def paid_for(pool: Pool, account: UUID, on: date) -> list[UUID]:
+    """The licenses that an account pays for on a day, of its own and below: a payer that is yet to come does not count.
+
+    The projections have caught up before.
+    """
+    with pool.connection() as connection:
+        owners = [one for one, facts in _below(connection, account) if _payer(one, facts, on) == account]
+        return [license for (license,) in connection.execute(LICENSES, [bucket_of(account), owners]).fetchall()]
+
+
+def _payer(account: UUID, facts: bytes, on: date) -> UUID:
+    day = on.toordinal()
+    _, payer, *_ = next(billed_to(unpack(account, facts), account).cut((day, day + 1)))
+    return account if payer is OWNER else payer
+
+
+def _below(connection: psycopg.Connection, account: UUID) -> list[tuple[UUID, bytes]]:
+    return connection.execute(BELOW, {"account": account, "bucket": bucket_of(account)}).fetchall()

@@ -7,7 +7,7 @@ crash in between is taken up by following refunds. Nothing goes while an invoice
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -25,7 +25,7 @@ from domain.errors import NotFound, Refusal
 from domain.identity import bucket_of
 from domain.terms import Packages
 from jobs.bill import Run
-from jobs.credit import paid_for
+from jobs.credit import below, paid_for
 from jobs.preview import preview
 from jobs.refund import Refunder, follow_refunds, state_after
 
@@ -36,14 +36,8 @@ WHERE r.credit > 0 AND (%(zone)s = '' OR a.zone = %(zone)s) AND NOT EXISTS (SELE
 GROUP BY a.reference, r.account, r.currency ORDER BY a.reference, r.currency"""
 """Payers with credit and without an open invoice: what is open could need it."""
 OPEN = """SELECT FROM receivable_v1 WHERE bucket = %s AND account = %s AND currency = %s AND left_open > 0 LIMIT 1"""
-BELOW = """WITH RECURSIVE below AS (SELECT %(account)s::uuid AS account UNION
-SELECT a.account FROM account_v1 a JOIN below b ON a.parent = b.account WHERE a.bucket = %(bucket)s)
-SELECT account FROM below"""
-"""Whom an account pays for, or did: who pays now does not say who paid for the days that are still to be billed."""
-SOLD = """SELECT DISTINCT c.package, c.version FROM account_v1 a
-JOIN basis_v2 b ON b.bucket = a.bucket AND b.owner = a.account AND b.kind = 3
-JOIN change_v1 c ON c.bucket = b.bucket AND c.license = b.stream AND c.state = 'agreed'
-WHERE a.bucket = %s AND coalesce(a.payer, a.account) = %s"""
+SOLD = """SELECT DISTINCT package, version FROM change_v1
+WHERE bucket = %s AND license = ANY(%s::uuid[]) AND state = 'agreed'"""
 PAYOUT = "SELECT payout, account, state FROM payout_v1 WHERE reference = %s"
 
 
@@ -128,18 +122,18 @@ class Payer:
         with self.pool.connection() as connection:
             found = connection.execute(CANDIDATES, {"zone": zone}).fetchall()
         for reference, account, currency in found:
-            if not self._has_rule(account):
+            licenses = paid_for(self.pool, account, on)
+            if not self._has_rule(account, licenses):
                 continue
-            licenses = tuple(license for _, license in paid_for(self.pool, account) if license)
             providers = tuple(sorted(self.refunder.providers))
-            yield reference, PayOut(account, currency, licenses, providers, self.refunder.now(), on)
+            yield reference, PayOut(account, currency, tuple(licenses), providers, self.refunder.now(), on)
 
-    def _has_rule(self, account: UUID) -> bool:
+    def _has_rule(self, account: UUID, licenses: Sequence[UUID]) -> bool:
         """Whether anybody said anything of the account's credit: else its licenses, however many, are not read."""
         if self.billing.find(Account, account, "account").credit_rule is not None:
             return True
         with self.pool.connection() as connection:
-            sold = connection.execute(SOLD, [bucket_of(account), account]).fetchall()
+            sold = connection.execute(SOLD, [bucket_of(account), licenses]).fetchall()
         return any(self.packages(*one).credit is not None for one in sold)
 
     def _may_go(self, wanted: PayOut, paid: Paid) -> bool:
@@ -158,10 +152,11 @@ class Payer:
         return "a bill is due" if self._is_due(wanted) else ""
 
     def _is_due(self, wanted: PayOut) -> bool:
-        """Whether a run of the day would issue something to the payer, waits for counts to do so, or cannot tell."""
-        with self.pool.connection() as connection:
-            where = {"account": wanted.account, "bucket": bucket_of(wanted.account)}
-            accounts = frozenset(account for (account,) in connection.execute(BELOW, where).fetchall())
+        """Whether a run of the day would issue something to the payer, waits for counts to do so, or cannot tell.
+
+        Who pays on the day does not say who paid for the days that are still to be billed: all below are looked at.
+        """
+        accounts = frozenset(below(self.pool, wanted.account))
         run = preview(self.pool, self.packages, Run("", wanted.on, wanted.on, accounts))
         payers = {issue.payer.id for issue in run.issues} | {lack.stream.payer for lack in run.missing}
         return wanted.account in payers or bool(run.failed)
