@@ -48,7 +48,8 @@ def _batches(source: _Source, progress: Progress | None) -> Iterator[Batch]:
     path = source.path
     cells = CellReader(path, datetime.now(UTC))
     if path.endswith((".parquet", ".pq")):
-        yield from cells.batches(parquet_columns(path), progress, lambda: 0)
+        with source.raw():
+            yield from cells.batches(parquet_columns(path), progress, lambda: 0)
         return
     with source.opened() as raw:
         blocks = _Blocks(path, raw)
@@ -75,7 +76,7 @@ class _Source:
     def opened(self) -> Iterator[BinaryIO]:
         """The file from its beginning. Raises: BadFile when it cannot be read, or was changed meanwhile."""
         if self.kept is None:
-            with self._raw() as raw:
+            with self.raw() as raw:
                 before = os.fstat(raw.fileno())
                 if stat.S_ISREG(before.st_mode) and self.path != "-":
                     yield raw
@@ -86,14 +87,15 @@ class _Source:
         yield self.kept
 
     @contextmanager
-    def _raw(self) -> Iterator[BinaryIO]:
+    def raw(self) -> Iterator[BinaryIO]:
+        """What stands there, once. Raises: BadFile when it cannot be opened."""
         if self.path == "-":
             yield sys.stdin.buffer
             return
         try:
             raw = io.BufferedReader(io.FileIO(self.path))
         except OSError as error:
-            raise self._unreadable(error) from error
+            raise BadFile.unreadable(self.path, error.strerror) from error
         with raw:
             yield raw
 
@@ -104,11 +106,8 @@ class _Source:
             weakref.finalize(self, copy.close)
             shutil.copyfileobj(raw, copy)
         except OSError as error:
-            raise self._unreadable(error) from error
+            raise BadFile.unreadable(self.path, error.strerror) from error
         return copy
-
-    def _unreadable(self, error: OSError) -> BadFile:
-        return BadFile([Fault(self.path, 0, "", f"cannot be read: {error.strerror}", "unreadable")])
 
     def _refuse_change(self, before: os.stat_result, after: os.stat_result) -> None:
         if (before.st_size, before.st_mtime_ns) != (after.st_size, after.st_mtime_ns):
@@ -139,7 +138,7 @@ class _Blocks:
         try:
             read = self.raw.read(self.size)
         except OSError as error:
-            raise self._fault(0, f"cannot be read: {error.strerror}", "unreadable") from error
+            raise BadFile.unreadable(self.path, error.strerror) from error
         self.size = min(self.size * 2, LARGEST)
         self.bytes += len(read)
         return read

@@ -26,7 +26,8 @@ from adapters.bootstrap import Tally
 from adapters.bootstrap.payments import payer_of
 from domain.provider import Provider
 from jobs import retention
-from jobs.collect import Collector, collect_open
+from jobs.collect import Collector
+from jobs.collect_open import collect_open
 from jobs.dun import dun
 from jobs.settle import settle
 from jobs.trials import end_trials

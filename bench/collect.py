@@ -23,7 +23,8 @@ from bench.ground import Ground, apart, checkpoint
 from bench.population import FEBRUARY, account_id, fill, stored
 from domain.events.account import PaymentMethodAdded
 from domain.payment import Order
-from jobs.collect import AT_ONCE, Collector, collect_open
+from jobs.collect import Collector
+from jobs.collect_open import AT_ONCE, collect_open
 
 INVOICES = 10_000
 ASKED = 2_000

@@ -114,3 +114,8 @@ class BadFile(Invalid):
     def __init__(self, faults: Sequence[Fault]) -> None:
         self.faults = tuple(faults)
         super().__init__("\n".join(str(fault) for fault in self.faults))
+
+    @classmethod
+    def unreadable(cls, file: str, why: str | None) -> BadFile:
+        """A file that is not there, or that we may not read: whoever named it has to name another."""
+        return cls([Fault(file, 0, "", f"cannot be read: {why}", "unreadable")])

@@ -188,6 +188,11 @@ def rate(snapshot: basis.Snapshot, run: Run, packages: Packages) -> Iterator[Rat
             yield Rated(account, [], f"{type(error).__name__}: {error}")
 
 
+def billable(rated: Iterable[Rated]) -> list[Found]:
+    """What may be issued: nothing of an account that failed."""
+    return [one for account in rated if not account.failed for one in account.found]
+
+
 def _issue_all(
     append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context
 ) -> tuple[list[Rated], int]:
@@ -226,8 +231,7 @@ class _Undone(Exception):
 
 
 def _issue(append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context) -> int:
-    found = [one for account in rated if not account.failed for one in account.found]
-    drafts = documents(found, snapshot.accounts, context.issued_on)
+    drafts = documents(billable(rated), snapshot.accounts, context.issued_on)
     return issue(append, [Issue(*one) for one in drafts], context)
 
 

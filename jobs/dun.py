@@ -25,7 +25,8 @@ from domain.calendar import after_business_days, works
 from domain.collection import Collection
 from domain.dunning import Dunning
 from domain.errors import TallyError
-from jobs.collect import Collector, charge
+from jobs.collect import Collector
+from jobs.collect_open import charge
 
 Pool = ConnectionPool[psycopg.Connection]
 TO_CHASE = """

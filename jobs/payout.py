@@ -7,7 +7,7 @@ crash in between is taken up by following refunds. Nothing goes while an invoice
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from datetime import date
 from functools import partial
@@ -20,13 +20,12 @@ from psycopg_pool import ConnectionPool
 from domain.account import Account
 from domain.application import Billing
 from domain.application.payments import receivables
-from domain.application.payouts import FailPayout, PaidOut, PayOut, RecordPayout, credit_rule
-from domain.credit_rule import KEEP, CreditRule
+from domain.application.payouts import FailPayout, PaidOut, PayOut, RecordPayout
 from domain.errors import NotFound, Refusal
 from domain.identity import bucket_of
-from domain.license import License
 from domain.terms import Packages
 from jobs.bill import Run
+from jobs.credit import below, paid_for
 from jobs.preview import preview
 from jobs.refund import Refunder, follow_refunds, state_after
 
@@ -37,22 +36,8 @@ WHERE r.credit > 0 AND (%(zone)s = '' OR a.zone = %(zone)s) AND NOT EXISTS (SELE
 GROUP BY a.reference, r.account, r.currency ORDER BY a.reference, r.currency"""
 """Payers with credit and without an open invoice: what is open could need it."""
 OPEN = """SELECT FROM receivable_v1 WHERE bucket = %s AND account = %s AND currency = %s AND left_open > 0 LIMIT 1"""
-PAID_FOR = """SELECT a.account, b.stream FROM account_v1 a
-LEFT JOIN basis_v2 b ON b.bucket = a.bucket AND b.owner = a.account AND b.kind = 3
-WHERE a.bucket = %s AND coalesce(a.payer, a.account) = %s ORDER BY b.stream"""
-BELOW = """WITH RECURSIVE below AS (SELECT %(account)s::uuid AS account UNION
-SELECT a.account FROM account_v1 a JOIN below b ON a.parent = b.account WHERE a.bucket = %(bucket)s)
-SELECT account FROM below"""
-"""Whom an account pays for, or did: who pays now does not say who paid for the days that are still to be billed."""
-SOLD = """SELECT DISTINCT c.package, c.version FROM account_v1 a
-JOIN basis_v2 b ON b.bucket = a.bucket AND b.owner = a.account AND b.kind = 3
-JOIN change_v1 c ON c.bucket = b.bucket AND c.license = b.stream AND c.state = 'agreed'
-WHERE a.bucket = %s AND coalesce(a.payer, a.account) = %s"""
-HELD = """SELECT currency, sum(credit)::bigint FROM receipt_v1 WHERE bucket = %s AND account = %s
-GROUP BY currency HAVING sum(credit) > 0"""
-GOING = """SELECT currency, sum(amount)::bigint FROM (
-SELECT currency, amount FROM refund_v1 WHERE bucket = %s AND account = %s AND state IN ('open', 'pending') UNION ALL
-SELECT currency, amount FROM payout_v1 WHERE bucket = %s AND account = %s AND state = 'open') g GROUP BY currency"""
+SOLD = """SELECT DISTINCT package, version FROM change_v1
+WHERE bucket = %s AND license = ANY(%s::uuid[]) AND state = 'agreed'"""
 PAYOUT = "SELECT payout, account, state FROM payout_v1 WHERE reference = %s"
 
 
@@ -137,18 +122,18 @@ class Payer:
         with self.pool.connection() as connection:
             found = connection.execute(CANDIDATES, {"zone": zone}).fetchall()
         for reference, account, currency in found:
-            if not self._has_rule(account):
+            licenses = paid_for(self.pool, account, on)
+            if not self._has_rule(account, licenses):
                 continue
-            licenses = tuple(license for _, license in self._paid_for(account) if license)
             providers = tuple(sorted(self.refunder.providers))
-            yield reference, PayOut(account, currency, licenses, providers, self.refunder.now(), on)
+            yield reference, PayOut(account, currency, tuple(licenses), providers, self.refunder.now(), on)
 
-    def _has_rule(self, account: UUID) -> bool:
+    def _has_rule(self, account: UUID, licenses: Sequence[UUID]) -> bool:
         """Whether anybody said anything of the account's credit: else its licenses, however many, are not read."""
         if self.billing.find(Account, account, "account").credit_rule is not None:
             return True
         with self.pool.connection() as connection:
-            sold = connection.execute(SOLD, [bucket_of(account), account]).fetchall()
+            sold = connection.execute(SOLD, [bucket_of(account), licenses]).fetchall()
         return any(self.packages(*one).credit is not None for one in sold)
 
     def _may_go(self, wanted: PayOut, paid: Paid) -> bool:
@@ -167,17 +152,14 @@ class Payer:
         return "a bill is due" if self._is_due(wanted) else ""
 
     def _is_due(self, wanted: PayOut) -> bool:
-        """Whether a run of the day would issue something to the payer, waits for counts to do so, or cannot tell."""
-        with self.pool.connection() as connection:
-            where = {"account": wanted.account, "bucket": bucket_of(wanted.account)}
-            accounts = frozenset(account for (account,) in connection.execute(BELOW, where).fetchall())
+        """Whether a run of the day would issue something to the payer, waits for counts to do so, or cannot tell.
+
+        Who pays on the day does not say who paid for the days that are still to be billed: all below are looked at.
+        """
+        accounts = frozenset(below(self.pool, wanted.account))
         run = preview(self.pool, self.packages, Run("", wanted.on, wanted.on, accounts))
         payers = {issue.payer.id for issue in run.issues} | {lack.stream.payer for lack in run.missing}
         return wanted.account in payers or bool(run.failed)
-
-    def _paid_for(self, account: UUID) -> list[tuple[UUID, UUID | None]]:
-        with self.pool.connection() as connection:
-            return connection.execute(PAID_FOR, [bucket_of(account), account]).fetchall()
 
 
 class Named(NamedTuple):
@@ -206,25 +188,3 @@ def moved(billing: Billing, found: Named, transfer: str, amount: int, currency: 
         billing.execute(RecordPayout(found.payout, transfer, -amount, currency, on))
     else:
         billing.execute(FailPayout(found.payout, on, "the transfer came back", transfer, amount, currency))
-
-
-class Credit(NamedTuple):
-    """What an account holds with us. Units: minor units, by currency. Shapes: `whose` says who gave the rule."""
-
-    rule: CreditRule
-    whose: str
-    credit: dict[str, int]
-    on_its_way: dict[str, int]
-
-
-def credit_of(billing: Billing, pool: Pool, account: Account, on: date) -> Credit:
-    """An account's credit, what of it is on its way back, and by which rule; the projections have caught up before."""
-    where = [bucket_of(account.id), account.id]
-    with pool.connection() as connection:
-        held = connection.execute(HELD, where).fetchall()
-        going = connection.execute(GOING, where * 2).fetchall()
-        paid_for = connection.execute(PAID_FOR, where).fetchall()
-    licenses = [billing.find(License, license, "license") for _, license in paid_for if license]
-    rule = credit_rule(billing, account, licenses, on)
-    whose = "its own" if account.credit_rule else "of its packages" if rule != KEEP else "nobody said otherwise"
-    return Credit(rule, whose, dict(held), dict(going))

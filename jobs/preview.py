@@ -20,7 +20,7 @@ from domain.history import Located
 from domain.identity import bucket_of
 from domain.terms import Packages
 from jobs import basis
-from jobs.bill import Run, rate
+from jobs.bill import Run, billable, rate
 from jobs.issue import Issue
 
 Pool = ConnectionPool[psycopg.Connection]
@@ -35,23 +35,25 @@ class Effect(NamedTuple):
 
 
 class Previewed(NamedTuple):
-    """The documents that a run would issue, the periods that it would park, and the accounts that it could not rate."""
+    """The documents that a run would issue, the periods that it would park, and the accounts that it could not rate.
+
+    Shapes: `failed` has each account with the reason.
+    """
 
     issues: list[Issue]
     missing: list[Missing]
-    failed: list[UUID]
+    failed: list[tuple[UUID, str]]
 
 
 def preview(pool: Pool, packages: Packages, run: Run) -> Previewed:
     """What a run would come to, without the append."""
-    issues, missing, failed = list[Issue](), list[Missing](), list[UUID]()
+    issues, missing, failed = list[Issue](), list[Missing](), list[tuple[UUID, str]]()
     for bucket in billable_buckets(pool, run):
         snapshot = basis.read(pool, [bucket])
         rated = list(rate(snapshot, run, packages))
-        found = [license for one in rated for license in one.found]
-        issues.extend(Issue(*one) for one in documents(found, snapshot.accounts, run.issued_on))
+        issues.extend(Issue(*one) for one in documents(billable(rated), snapshot.accounts, run.issued_on))
         missing.extend(lack for one in rated for lack in one.missing)
-        failed.extend(one.account for one in rated if one.failed)
+        failed.extend((one.account, one.failed) for one in rated if one.failed)
     return Previewed(issues, missing, failed)
 
 

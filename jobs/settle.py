@@ -21,7 +21,9 @@ SELECT i.account, i.currency, array_agg(i.invoice ORDER BY i.due_on, i.number) F
 JOIN (SELECT bucket, account, currency FROM receipt_v1 GROUP BY 1, 2, 3 HAVING sum(credit) > 0) c
 ON c.bucket = i.bucket AND c.account = i.account AND c.currency = i.currency
 LEFT JOIN live_instrument l ON l.bucket = i.bucket AND l.invoice = i.invoice
-WHERE i.left_open > 0 AND l.invoice IS NULL GROUP BY i.bucket, i.account, i.currency ORDER BY i.bucket, i.account"""
+LEFT JOIN hold_v1 h ON h.bucket = i.bucket AND h.invoice = i.invoice
+WHERE i.left_open > 0 AND l.invoice IS NULL AND h.invoice IS NULL
+GROUP BY i.bucket, i.account, i.currency ORDER BY i.bucket, i.account"""
 
 
 class Settled(NamedTuple):

@@ -49,8 +49,10 @@ def read_mapping(file: str) -> Mapping:
     """The mapping of a YAML file. Raises: BadFile."""
     try:
         return Mapping.model_validate(yaml.safe_load(Path(file).read_text("utf-8-sig")))
-    except (OSError, UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
-        raise BadFile([Fault(file, 0, "", f"it cannot be read: {error}", "unreadable")]) from None
+    except OSError as error:
+        raise BadFile.unreadable(file, error.strerror) from None
+    except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
+        raise BadFile.unreadable(file, str(error)) from None
     except ValidationError as error:
         found = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
         raise BadFile([Fault(file, 0, field, message, "mapping") for field, message in found]) from None

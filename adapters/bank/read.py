@@ -44,4 +44,4 @@ def _content(file: str) -> bytes:
             raise BadFile([Fault(file, 0, "", f"larger than {LARGEST >> 20} MiB", "too_large")])
         return path.read_bytes()
     except OSError as error:
-        raise BadFile([Fault(file, 0, "", f"it cannot be read: {error.strerror}", "unreadable")]) from None
+        raise BadFile.unreadable(file, error.strerror) from None

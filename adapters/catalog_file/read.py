@@ -14,7 +14,7 @@ from adapters.catalog_file.ladder import ladder_of
 from adapters.catalog_file.nodes import Branch, Twig, parse
 from adapters.catalog_file.sense import senseless
 from domain.credit_rule import CreditRule, PayOutWhen
-from domain.errors import BadFile, Fault, Unavailable
+from domain.errors import BadFile, Fault
 from domain.grid import Cadence
 from domain.ladder import Ladder, faults
 from domain.package_version import (
@@ -47,7 +47,7 @@ NAMES |= {"both ways": "reverse_and_rebill"}
 def read_catalog(path: Path) -> list[PackageVersion]:
     """The packages of a catalog file, all with version 0: publishing numbers them.
 
-    Raises: BadFile with every fault, its line and field; Unavailable when the file cannot be read.
+    Raises: BadFile with every fault, its line and field, or why the file cannot be read.
     """
     return catalog_of(_bytes(path), str(path))
 
@@ -56,7 +56,7 @@ def _bytes(path: Path) -> bytes:
     try:
         return path.read_bytes()
     except OSError as error:
-        raise Unavailable(f"{path}: {error.strerror}") from error
+        raise BadFile.unreadable(str(path), error.strerror) from None
 
 
 def read_ladder(path: Path) -> Ladder:

@@ -1,7 +1,8 @@
-"""`tally bill`, `preview`, `explain`, `limits`, `verify`, and `tally invoices`."""
+"""`tally bill`, `preview`, `explain`, `limits` and `verify`."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from datetime import date
 from typing import Annotated, Any
 from uuid import UUID
@@ -10,6 +11,7 @@ import typer
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
+from adapters.cli.invoices import lines_table
 from adapters.cli.session import (
     After,
     Limit,
@@ -26,8 +28,8 @@ from adapters.cli.session import (
     today,
 )
 from domain.application.accounts import account_named
+from domain.charge import Missing
 from domain.errors import NotFound
-from domain.events.documents import InvoiceIssued, Line
 from domain.identity import Kind
 from domain.money import written
 from jobs import bill
@@ -37,8 +39,6 @@ from jobs.issue import Issue
 from jobs.limits import standings
 from jobs.preview import preview
 from jobs.verify import verify
-
-invoices = typer.Typer(no_args_is_help=True, help="Issued invoices and credit notes.")
 
 Accounts = Annotated[list[str] | None, typer.Option("--account", help="only this account and those below; repeat it")]
 IssuedOn = Annotated[date | None, on_day("the date on the documents (default: today)")]
@@ -58,7 +58,8 @@ def bill_command(
 ) -> None:
     """Issues everything that is owed through a date and not yet billed.
 
-    It may be repeated, killed and run twice at once: the books come out the same. Ends with a completeness report.
+    It may be repeated, killed and run twice at once: the books come out the same. Ends with a completeness report,
+    and with status 1 when an account failed: the others are billed.
     """
     with opened() as tally:
         chosen = _accounts(tally, account)
@@ -72,6 +73,8 @@ def bill_command(
                 [run.run],
             ).fetchall()
     _show_report(run, report, exceptions, totals)
+    if report["failed"]:
+        raise typer.Exit(1)
 
 
 def _licenses(tally: Tally) -> int:
@@ -118,6 +121,10 @@ def _show_report(
     for currency, kind, count, gross in totals:
         name = kind.replace("_", " ") + ("s" if count > 1 else "")
         console.print(f"{count} {name}: {money(gross, currency)}")
+    _show_exceptions(exceptions)
+
+
+def _show_exceptions(exceptions: Sequence[tuple[str, str, str]]) -> None:
     if exceptions:
         show_table(table_of("Not (wholly) billed", ["account", "outcome", "reason"], exceptions))
 
@@ -128,31 +135,62 @@ def preview_command(
     account: Accounts = None,
     lines: Annotated[bool, typer.Option(help="show the lines too")] = True,
 ) -> None:
-    """Shows what `bill` would issue: the same function without the append."""
+    """Shows what `bill` would issue: the same function without the append.
+
+    Accounts that it could not rate are named, and make the status 1, as those of `bill` do.
+    """
     with opened() as tally:
         tally.follower().catch_up()
         close_counts(tally.log, tally.pool, tally.packages, through)
         tally.follower().catch_up()
         chosen = _accounts(tally, account)
         run = bill.Run("preview", through, issued_on or today(), frozenset(chosen) if chosen else None)
-        issues, missing, _ = preview(tally.pool, tally.packages, run)
-        tables = [_previewed(tally, issue, lines) for issue in issues]
-    answer = {
-        "through": through,
-        "documents": [_drafted(issue) for issue in issues],
-        "parked": [
-            {"component": m.stream.component, "counter": m.counter, "from": date.fromordinal(m.start)} for m in missing
-        ],
-    }
-    show(answer, "" if issues else "nothing is due")
+        found = preview(tally.pool, tally.packages, run)
+        tables = [_previewed(tally, issue, lines) for issue in found.issues]
+        parked, failed = _parked(tally, found.missing), _failed(tally, found.failed)
+    documents = [_drafted(issue) for issue in found.issues]
+    show({"through": through, "documents": documents, "parked": parked, "failed": failed})
     if not session.as_json:
-        for table in tables:
-            show_table(table)
+        _show_previewed(tables, parked, failed)
+    if failed:
+        raise typer.Exit(1)
+
+
+def _parked(tally: Tally, missing: Sequence[Missing]) -> list[dict[str, Any]]:
+    """Periods that cannot be billed yet, by who would pay for them."""
+    payers = tally.log.references(Kind.ACCOUNT, {lack.stream.payer for lack in missing})
+    licenses = tally.log.references(Kind.LICENSE, {lack.stream.license for lack in missing})
+    return [
+        {
+            "account": payers.get(lack.stream.payer, lack.stream.payer),
+            "license": licenses.get(lack.stream.license, lack.stream.license),
+            "component": lack.stream.component,
+            "counter": lack.counter,
+            "from": date.fromordinal(lack.start),
+            "until": date.fromordinal(lack.end),
+        }
+        for lack in missing
+    ]
+
+
+def _failed(tally: Tally, failed: Sequence[tuple[UUID, str]]) -> list[dict[str, Any]]:
+    names = tally.log.references(Kind.ACCOUNT, {account for account, _ in failed})
+    return [{"account": names.get(account, account), "reason": why} for account, why in failed]
+
+
+def _show_previewed(tables: list[Any], parked: list[dict[str, Any]], failed: list[dict[str, Any]]) -> None:
+    for table in tables:
+        show_table(table)
+    if not (tables or parked or failed):
+        console.print("nothing is due")
+    waits = "{license}, {component}: no reading of {counter} from {from} until {until}"
+    exceptions = [(one["account"], "failed", one["reason"]) for one in failed]
+    _show_exceptions([*exceptions, *((one["account"], "parked", waits.format_map(one)) for one in parked)])
 
 
 def _previewed(tally: Tally, issue: Issue, lines: bool) -> Any:
     title = f"{issue.payer.party.name}: {money(issue.draft.gross, issue.currency)}"
-    return _lines_table(tally, title, issue.draft.lines, issue.currency) if lines else title
+    return lines_table(tally, title, issue.draft.lines, issue.currency) if lines else title
 
 
 def _drafted(issue: Issue) -> dict[str, Any]:
@@ -165,32 +203,6 @@ def _drafted(issue: Issue) -> dict[str, Any]:
         "gross": written(issue.draft.gross, issue.currency),
         "lines": issue.draft.lines,
     }
-
-
-def _lines_table(tally: Tally, title: str, lines: tuple[Line, ...], currency: str) -> Any:
-    """The lines for people: those of zero are kept in the books and left out on paper."""
-    shown = [line for line in lines if line.amount or line.kind == "reversal"] or list(lines)
-    names = tally.log.references(Kind.LICENSE, {line.license for line in shown})
-    rows = [
-        (
-            line.number,
-            names.get(line.license, line.license),
-            line.text,
-            line.kind,
-            line.start,
-            line.end,
-            _short(line.quantity),
-            written(line.amount, currency),
-        )
-        for line in shown
-    ]
-    columns = ["", "license", "line", "kind", "from", "until", "quantity", "net"]
-    return table_of(title, columns, rows, right=["quantity", "net"])
-
-
-def _short(number: str) -> str:
-    numerator, slash, denominator = number.partition("/")
-    return f"{int(numerator) / int(denominator):.4f}" if slash else number
 
 
 def explain_command(
@@ -264,93 +276,3 @@ def verify_command() -> None:
     show([check._asdict() for check in checks], table_of("Books", ["check", "found", "what must hold"], rows))
     if any(check.found for check in checks):
         raise typer.Exit(3)
-
-
-LISTED = "number, kind, party, currency, issued_on, due_on, through, net, tax, gross, lines"
-
-
-@invoices.command("list")
-def list_invoices(
-    account: Annotated[str, typer.Option(help="of one account")] = "",
-    run: Annotated[str, typer.Option(help="of one billing run")] = "",
-    limit: Limit = 50,
-    after: After = "",
-) -> None:
-    """Lists documents by number."""
-    with opened() as tally:
-        tally.follower().catch_up()
-        payer = account_named(tally.billing, account).id if account else None
-        with tally.pool.connection() as connection:
-            rows = connection.execute(
-                f"SELECT {LISTED} FROM document_v1 WHERE number > %s AND (%s::uuid IS NULL OR account = %s) "
-                "AND (%s = '' OR run = %s) ORDER BY number LIMIT %s".encode(),
-                [after, payer, payer, run, run, limit],
-            ).fetchall()
-    names = LISTED.split(", ")
-    answers = [_listed(dict(zip(names, row, strict=True))) for row in rows]
-    columns = ["number", "kind", "party", "issued_on", "due_on", "gross", "currency", "lines"]
-    shown = [[answer[column] for column in columns] for answer in answers]
-    show(answers, table_of("Documents", columns, shown, right=["gross", "lines"]))
-
-
-def _listed(answer: dict[str, Any]) -> dict[str, Any]:
-    return answer | {name: written(answer[name], answer["currency"]) for name in ("net", "tax", "gross")}
-
-
-@invoices.command("show")
-def show_invoice(number: str) -> None:
-    """Shows a document as it was issued."""
-    with opened() as tally:
-        tally.follower().catch_up()
-        with tally.pool.connection() as connection:
-            _, issued = document(connection, number)
-        table = _lines_table(tally, "", issued.lines, issued.currency)
-    show(_shown(issued))
-    if session.as_json:
-        return
-    console.print(f"[bold]{issued.document}[/] to {issued.party.name}, issued {issued.issued_on}, due {issued.due_on}")
-    show_table(table)
-    for tax in issued.taxes:
-        console.print(
-            f"tax {tax.percent} % on {written(tax.net, issued.currency)}: {written(tax.tax, issued.currency)}"
-        )
-    console.print(f"[bold]total {money(issued.gross, issued.currency)}[/], reference {issued.document}")
-
-
-def _shown(issued: InvoiceIssued) -> dict[str, Any]:
-    currency = issued.currency
-    return {
-        "number": issued.document,
-        "kind": issued.TOPIC.partition(".")[0],
-        "party": issued.party,
-        "currency": currency,
-        "issued_on": issued.issued_on,
-        "due_on": issued.due_on,
-        "through": issued.through,
-        "net": written(issued.net, currency),
-        "tax": written(issued.tax, currency),
-        "gross": written(issued.gross, currency),
-        "taxes": [
-            {"percent": t.percent, "net": written(t.net, currency), "tax": written(t.tax, currency)}
-            for t in issued.taxes
-        ],
-        "lines": [_shown_line(line, currency) for line in issued.lines],
-        "run": issued.run,
-        "remittance": issued.remittance,
-    }
-
-
-def _shown_line(line: Line, currency: str) -> dict[str, Any]:
-    return {
-        "number": line.number,
-        "kind": line.kind,
-        "component": line.component,
-        "text": line.text,
-        "from": line.start,
-        "until": line.end,
-        "quantity": line.quantity,
-        "amount": written(line.amount, currency),
-        "tax": written(line.tax, currency),
-        "license": line.license,
-        "link": line.link,
-    }

@@ -16,7 +16,8 @@ from domain.application.payouts import FailPayout
 from domain.credit_rule import KEEP, WHEN, CreditRule
 from domain.errors import Conflict, Invalid
 from domain.money import minor
-from jobs.payout import Paid, credit_of, payout_named
+from jobs.credit import credit_of
+from jobs.payout import Paid, payout_named
 
 PAYOUTS = """SELECT p.reference, a.reference, a.name, p.currency, p.amount, p.opened_on, p.state, p.transfer, p.why,
 (SELECT string_agg(DISTINCT t.iban, ', ') FROM unnest(p.receipts) AS r(receipt)

@@ -62,11 +62,18 @@ def preview(
         letter = letters_of(tally).sample(template, _invoice(tally, number), datetime.now(UTC).date())
         words = render(letter._replace(language=language or letter.language), "")
     if html:
-        html.write_text(words.html)
+        _write(html, words.html)
     show(
         {**words._asdict(), "to": letter.address},
         f"To: {letter.name} <{letter.address}>\nSubject: {words.subject}\n\n{words.text}",
     )
+
+
+def _write(path: Path, page: str) -> None:
+    try:
+        path.write_text(page, "utf-8")
+    except OSError as error:
+        raise Invalid(f"--html {path} cannot be written: {error.strerror}") from None
 
 
 @app.command("test")

@@ -21,6 +21,7 @@ from adapters.cli import (
     counts,
     credit,
     dunning,
+    invoices,
     licenses,
     mail,
     operate,
@@ -50,7 +51,7 @@ app.add_typer(catalog.app, name="catalog")
 app.add_typer(accounts.app, name="accounts")
 app.add_typer(licenses.app, name="licenses")
 app.add_typer(counts.app, name="counts")
-app.add_typer(billing.invoices, name="invoices")
+app.add_typer(invoices.app, name="invoices")
 app.add_typer(payments.app, name="payments")
 app.add_typer(bank.app, name="bank")
 app.add_typer(providers.app, name="providers")

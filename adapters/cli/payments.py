@@ -13,7 +13,7 @@ from domain.application.accounts import account_named
 from domain.application.payments import issued, receivables
 from domain.errors import Conflict, NotFound
 from jobs.bank import owed_on
-from jobs.collect import charge, collect_open
+from jobs.collect_open import charge, collect_open
 from jobs.settle import settle
 
 app = typer.Typer(no_args_is_help=True, help="Money: open invoices, receipts, and the credit of accounts.")

@@ -23,8 +23,9 @@ from adapters.cli.session import (
     table_of,
     today,
 )
+from domain.application.holds import ReleaseHold
 from domain.application.payments import collection
-from domain.application.returns import OpenRefund, ReleaseHold
+from domain.application.returns import OpenRefund
 from domain.errors import Conflict, NotFound
 from domain.money import minor
 from jobs.bank import owed_on

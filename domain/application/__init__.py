@@ -21,7 +21,6 @@ from eventsourcing.persistence import Mapper, StoredEvent
 from domain.aggregate import Aggregate, Recorded, project
 from domain.errors import Conflict, DuplicateRequest, NotFound, Refusal, Stale
 from domain.events import decode, encode
-from domain.events.license import ChangeRefused
 from domain.identity import ALL_BUCKETS, Kind, bucket_of, digest
 from domain.ports import Rows
 
@@ -117,9 +116,8 @@ class Billing(Application[UUID]):
         said, topic, state = stored
         if said != body:
             raise DuplicateRequest(f"command {command_id} was used before with another body")
-        first = decode(topic, state)
-        if isinstance(first, ChangeRefused):
-            raise Conflict(first.reason)
+        if refusal := decode(topic, state).refusal:
+            raise Conflict(refusal)
         return True
 
     def save(self, *objs: Any, **kwargs: Any) -> list[Any]:

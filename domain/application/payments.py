@@ -214,7 +214,10 @@ class BookCreditNote(msgspec.Struct, frozen=True):
 
 
 class DrawCredit(msgspec.Struct, frozen=True):
-    """Pays invoices from the account's credit, the oldest credit first; the answer is how much, in minor units."""
+    """Pays invoices from the account's credit, the oldest credit first; the answer is how much, in minor units.
+
+    One that is on hold, or that a live attempt is to pay, is left as it is.
+    """
 
     account: UUID
     currency: str
@@ -224,9 +227,8 @@ class DrawCredit(msgspec.Struct, frozen=True):
     def handle(self, billing: Billing) -> Outcome:
         money = receivables(billing, self.account, self.currency)
         owed = [(one, _payable(billing, one, self.account, self.currency)) for one in self.invoices]
-        free = [(one, gross) for one, gross in owed if collection(billing, one).live is None]
-        drawn = money.draw(free, self.on)
-        return Outcome((money, *ended_by_payment(billing, money, free, self.on)), answer=drawn)
+        drawn = sum([pay_from_credit(money, collection(billing, one[0]), one, self.on) for one in owed])
+        return Outcome((money, *ended_by_payment(billing, money, owed, self.on)), answer=drawn)
 
 
 class Allocate(msgspec.Struct, frozen=True):

@@ -1,22 +1,19 @@
 """Commands on money that goes back: refunds, disputes, reversals. None of them asks a provider.
 
-What a refund or a dispute opens again is put on hold: nobody is charged a second time for it unless a person says so.
-Source: ADR-0018.
+What a refund or a dispute opens again is put on hold (`holds`). Source: ADR-0018.
 """
 
 from __future__ import annotations
 
-from collections.abc import Iterable
 from datetime import date, datetime
 from typing import ClassVar
 from uuid import UUID
 
 import msgspec
 
-from domain.aggregate import Aggregate
 from domain.application import Billing, Outcome
-from domain.application.chases import ended_by_payment
-from domain.application.payments import NAMES, collection, issued, receivables
+from domain.application.holds import pay_again, put_on_hold
+from domain.application.payments import NAMES, issued, receivables
 from domain.errors import Conflict, IntegrityError, Invalid
 from domain.events.receivables import DisputeLearned, MoneyReturned, RefundOpened, Return
 from domain.identity import Kind, bucket_of, make_id, name_bucket
@@ -50,7 +47,7 @@ class GiveBack(msgspec.Struct, frozen=True):
         )  # fmt: skip
         if not money.give_back(returned, _gross(billing, money, self.receipt)):
             return Outcome((), answer=False)
-        held = _hold(billing, money, self.return_id, self.on) if self.kind in HOLDING else ()
+        held = put_on_hold(billing, money, self.return_id, self.on) if self.kind in HOLDING else ()
         return Outcome((money, *held), {NAMES: [named(f"return:{self.return_id}", self.account)]}, answer=True)
 
 
@@ -68,7 +65,7 @@ class UndoReturn(msgspec.Struct, frozen=True):
         money = receivables(billing, self.account, self.currency)
         before = returns_of(money)
         undone = money.undo_return(self.receipt, self.return_id, self.on, self.why)
-        restored = _restored(billing, money, self.receipt, self.return_id, self.on, self.why) if undone else ()
+        restored = pay_again(billing, money, self.receipt, self.return_id, self.on, self.why) if undone else ()
         return Outcome((money, *restored), new_names(money, before, self.account), answer=undone)
 
 
@@ -91,7 +88,7 @@ class OpenRefund(msgspec.Struct, frozen=True):
         money = receivables(billing, self.account, self.currency)
         standing = self.open(billing, money)
         name = refund_name(standing.opened.refund)
-        held_back = _hold(billing, money, name, self.opened_at.date())
+        held_back = put_on_hold(billing, money, name, self.opened_at.date())
         return Outcome((money, *held_back), {NAMES: [named(name, self.account)]}, answer=standing)
 
     def open(self, billing: Billing, money: Receivables) -> RefundStanding:
@@ -132,7 +129,7 @@ class RecordRefund(msgspec.Struct, frozen=True):
         if not money.learn_refund(self.refund, self.reply, self.on):
             return Outcome((), answer=False)
         back = (receipt, refund_name(self.refund), self.on, self.reply.code)
-        restored = _restored(billing, money, *back) if self.reply.state == "failed" else ()
+        restored = pay_again(billing, money, *back) if self.reply.state == "failed" else ()
         return Outcome((money, *restored), new_names(money, before, self.account), answer=True)
 
     def _check(self, opened: RefundOpened) -> None:
@@ -163,65 +160,14 @@ class RecordDispute(msgspec.Struct, frozen=True):
             return Outcome((), answer=False)
         now = money.disputes[learned.dispute]
         if now.withdrawn <= now.given_back and (now.withdrawn or now.state == "won"):
-            changed = _restored(billing, money, self.receipt, name, self.on, now.state)
+            changed = pay_again(billing, money, self.receipt, name, self.on, now.state)
         else:  # one that is won before its money is back is not to be charged again either
-            changed = _hold(billing, money, name, self.on)
+            changed = put_on_hold(billing, money, name, self.on)
         return Outcome((money, *changed), new_names(money, before, self.account), answer=True)
-
-
-class ReleaseHold(msgspec.Struct, frozen=True):
-    """A person lets an invoice be collected again that a refund or a dispute had opened; the answer is the holds."""
-
-    invoice: UUID
-    on: date
-    why: str = ""
-
-    def handle(self, billing: Billing) -> Outcome:
-        attempts = collection(billing, self.invoice)
-        holds = sorted(attempts.holds)
-        if not holds:
-            raise Conflict(f"{issued(billing, self.invoice).document} is not on hold")
-        for hold in holds:
-            attempts.release(self.invoice, hold, self.on, self.why)
-        return Outcome((attempts,), answer=holds)
 
 
 def _gross(billing: Billing, money: Receivables, receipt: str) -> dict[UUID, int]:
     return {invoice: issued(billing, invoice).gross for invoice in money.receipt(receipt).paid}
-
-
-def _hold(billing: Billing, money: Receivables, return_id: str, on: date) -> Iterable[Aggregate]:
-    """The collections of what a return opened again, each with the hold."""
-    for invoice in sorted(money.reopened[return_id]):
-        attempts = collection(billing, invoice)
-        attempts.hold(invoice, return_id, on)
-        yield attempts
-
-
-def _restored(
-    billing: Billing, money: Receivables, receipt: str, return_id: str, on: date, why: str
-) -> Iterable[Aggregate]:
-    """Money that went back is here again: it pays what its going had opened, which is held for it no longer.
-
-    At once, for a refund of what would lie there as credit would leave the invoice open and not on hold. What other
-    returns opened and hold stays open for them. What a dispute has meanwhile is not here: what is open for it stays on
-    hold, until the end of the dispute restores it with its own.
-    """
-    undone = sorted(name for name, amount in money.receipt(receipt).returned.items() if not amount)
-    opened = {invoice for name in undone for invoice in money.reopened[name]}
-    owed = [(invoice, issued(billing, invoice).gross) for invoice in sorted(opened)]
-    for invoice, gross in owed:
-        attempts = collection(billing, invoice)
-        if invoice in money.reopened[return_id] or attempts.holds.intersection(undone):
-            held = sum(money.reopened[name][invoice] for name in attempts.holds.difference(undone))
-            part = min(money.receipt(receipt).credit, money.open_amount(invoice, gross) - held)
-            if part > 0 and attempts.live is None:
-                money.allocate(receipt, invoice, gross, part, on)
-        if money.open_amount(invoice, gross) <= 0 or not money.disputed(receipt):
-            for name in undone:
-                attempts.release(invoice, name, on, why)
-        yield attempts
-    yield from ended_by_payment(billing, money, owed, on)
 
 
 def returns_of(money: Receivables) -> set[str]:

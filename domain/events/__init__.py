@@ -43,6 +43,11 @@ class Event(msgspec.Struct, frozen=True, kw_only=True, metaclass=EventMeta):
         for version in range(1, cls.VERSION + 1):
             _STORED[stored_name(cls.TOPIC, version)] = (cls, version)
 
+    @property
+    def refusal(self) -> str:
+        """Why the command that recorded it was refused; "" for one that was carried out."""
+        return ""
+
 
 def stored_name(topic: str, version: int) -> str:
     """The name that a version of an event is stored under."""

@@ -58,6 +58,10 @@ class ChangeRefused(Event):
     reason: str
     on: date
 
+    @property
+    def refusal(self) -> str:
+        return self.reason
+
 
 class LicenseSuspended(Event):
     """Service stopped for one reason; reasons are kept apart and service returns when all are cleared.

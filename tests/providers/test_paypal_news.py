@@ -19,7 +19,8 @@ from domain.application.returns import OpenRefund
 from domain.errors import Invalid, Unavailable
 from domain.news import DisputeNews, Hint, MethodNews, PaymentNews, RefundNews, RevokedNews
 from domain.payment import Refund, SetUp
-from jobs.collect import Collector, collect_open
+from jobs.collect import Collector
+from jobs.collect_open import collect_open
 from jobs.news import Reader
 from jobs.refund import Refunder
 from tests.providers.stripe_world import FAULTS, order

@@ -1,16 +1,17 @@
-"""What the opponent does to a business: catalogs, accounts, licenses, counts and runs, as commands.
+"""What the opponent does to a business: catalogs, accounts, licenses and runs, as commands.
 
-The same words go to both worlds; what money does is in `opponent_money`.
+The same words go to both worlds; what is reported is in `opponent_counts`, what money does in `opponent_money`.
 """
 
 from __future__ import annotations
 
 import random
 from collections.abc import Iterator
-from datetime import date, datetime, timedelta
+from datetime import date, timedelta
 from pathlib import Path
 from uuid import UUID
 
+from tests.scenario.opponent_counts import Counts
 from tests.scenario.opponent_money import Money
 from tests.scenario.opponent_world import Step, Words
 
@@ -68,10 +69,9 @@ class Business:
 
     def __init__(self, seed: int, folder: Path) -> None:
         self.chance, self.folder = random.Random(seed), folder
-        self.money = Money(self.chance, folder)
+        self.money, self.counts = Money(self.chance, folder), Counts(self.chance, folder)
         self.accounts: list[str] = []
         self.licenses: list[str] = []
-        self.files: list[Path] = []
         self.today = self.chance.choice(BEGINS)
         self.sold_on = date(2013, 1, 1)
         self.said = 0
@@ -196,38 +196,13 @@ class Business:
         return ["licenses", "end-discount", self._license(), name, "--on", self._day(), *self._id()]
 
     def _count(self) -> Words:
-        """Readings of some days, some of them before anything was billed, some of licenses that nobody has."""
-        license, first = self._license(), self.today - timedelta(days=self.chance.randint(0, 90))
-        rows = [
-            f"{license},users,{first + timedelta(days=n)},{self.chance.randint(0, 40)},r{self.said}-{n}"
-            for n in range(self.chance.randint(1, 40))
-        ]
-        return self._imported("license,counter,day,quantity,report_id", rows)
+        return self.counts.readings(self._license(), self.today)
 
     def _observe(self) -> Words:
-        """Devices that are seen by the hour, also in the hours that clocks skip or go through twice."""
-        license, first = self._license(), datetime.combine(self.today, datetime.min.time())
-        first -= timedelta(days=self.chance.randint(0, 60))
-        rows = [
-            f"{license},devices,{first + timedelta(hours=self.chance.randint(0, 900)):%Y-%m-%dT%H:30:00Z},"
-            f"d{self.chance.randint(0, 9)},o{self.said}-{n}"
-            for n in range(self.chance.randint(1, 60))
-        ]
-        return self._imported("license,counter,observed_at,subject,report_id", rows)
-
-    def _imported(self, header: str, rows: list[str]) -> Words:
-        """A file of rows, and now and then of those of another file of its kind too."""
-        path = self.folder / f"counts{self.said}.csv"
-        self.said += 1
-        older = [one for one in self.files if one.read_text().startswith(header)]
-        if older and self.chance.random() < 0.3:
-            rows = [*self.chance.choice(older).read_text().splitlines()[1:], *rows]
-        path.write_text("\n".join([header, *rows]) + "\n")
-        self.files.append(path)
-        return ["counts", "import", str(path)]
+        return self.counts.observations(self._license(), self.today)
 
     def _again(self) -> Words:
-        return ["counts", "import", str(self.chance.choice(self.files))] if self.files else self._count()
+        return self.counts.again() if self.counts.files else self._count()
 
     def _bill(self) -> Words:
         """Mostly through today; now and then through a day long past, or of one account and those below."""

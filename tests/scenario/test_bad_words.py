@@ -104,6 +104,44 @@ def test_a_change_that_was_refused_is_refused_again_when_it_is_repeated(business
     assert _events(home) == before
 
 
+OF_A_MONTH = ["--license", "acme-1", "--counter", "c", "--month", "2025-06", "--file"]
+
+
+@pytest.mark.parametrize(
+    "words",
+    [
+        ["catalog", "apply"],
+        ["accounts", "dunning", "acme", "--ladder"],
+        ["counts", "import"],
+        ["counts", "measure", *OF_A_MONTH],
+        ["counts", "names", *OF_A_MONTH],
+        ["bank", "import"],
+        ["bank", "import", __file__, "--mapping"],
+    ],
+    ids=" ".join,
+)
+@pytest.mark.parametrize("name", ["gone.csv", "gone.parquet", "folder", "folder.parquet"])
+def test_a_file_that_cannot_be_read_is_refused_alike_by_every_command(business, home, tmp_path, words, name):
+    path = tmp_path / name
+    if path.stem == "folder":
+        path.mkdir()
+    before = _events(home)
+    status, answer = business(*words, str(path))
+    why = "Is a directory" if path.stem == "folder" else "No such file or directory"
+    message = f"cannot be read: {why}"
+    fault = {"file": str(path), "line": 0, "field": "", "code": "unreadable", "message": message}
+    assert (status, answer["error"]["code"], answer["error"]["faults"]) == (2, "bad_file", [fault])
+    assert _events(home) == before
+
+
+def test_a_page_that_cannot_be_written_is_refused(business, tmp_path):
+    business("bill", "--through", "2024-01-01", "--issued-on", "2024-01-01")
+    number = business("invoices", "list")[1][0]["number"]
+    status, answer = business("mail", "preview", number, "--html", str(tmp_path))
+    assert (status, answer["error"]["code"]) == (2, "invalid")
+    assert answer["error"]["message"] == f"--html {tmp_path} cannot be written: Is a directory"
+
+
 @pytest.mark.parametrize("address", ["nonsense", "postgresql://x:s3cret@[y/z", "postgresql://x:s3cret@y/z?no=such"])
 def test_an_address_that_is_none_is_refused_without_being_printed(capsys, monkeypatch, address):
     monkeypatch.setenv("DATABASE_URL", address)

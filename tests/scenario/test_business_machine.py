@@ -34,7 +34,8 @@ from domain.credit_rule import CreditRule
 from domain.errors import BadFile, Refusal
 from domain.statement import Statement, Transfer
 from jobs.bank import import_statements, settle_transfers
-from jobs.collect import Collector, collect_open
+from jobs.collect import Collector
+from jobs.collect_open import collect_open
 from jobs.news import Reader
 from jobs.payout import Payer
 from jobs.reconcile import reconcile

@@ -57,4 +57,5 @@ def test_every_row_is_on_one_page(business):
             read, after = [], ""
             while page := business(*words.split(), "--limit", limit, "--after", after)[1]:
                 read, after = [*read, *page], page[-1][key]
+                assert read == whole[: len(read)], (words, limit, after)
             assert read == whole, (words, limit)

@@ -19,7 +19,8 @@ from domain.application.payments import BookReceipt, collection, issued, receiva
 from domain.collection import Attempt
 from domain.errors import Conflict, Invalid
 from domain.payment import Reply
-from jobs.collect import Collector, collect_open
+from jobs.collect import Collector
+from jobs.collect_open import collect_open
 from jobs.verify import verify
 from tests.builders import declared_package, open_account, publish, start
 from tests.doors import Doors, Killed, at, behind, killed

@@ -17,16 +17,18 @@ from adapters.bootstrap import Tally
 from domain.application.accounts import AddPaymentMethod, RemovePaymentMethod, SetLadder
 from domain.application.chases import dunning
 from domain.application.dunning import ClaimTransfer, PauseDunning, ResumeDunning, WriteOff
+from domain.application.holds import ReleaseHold
 from domain.application.licensing import ChangeLicense, ReactivateLicense, ResumeLicense, SuspendLicense, license_named
 from domain.application.payments import BookReceipt, collection, issued
-from domain.application.returns import GiveBack, RecordDispute, ReleaseHold
+from domain.application.returns import GiveBack, RecordDispute
 from domain.errors import Conflict, Invalid, Unavailable
 from domain.ladder import Ladder, Step
 from domain.news import DisputeNews
 from domain.payment import Reply
 from domain.statement import Statement, Transfer
 from jobs.bank import import_statements, settle_transfers
-from jobs.collect import Collector, collect_open
+from jobs.collect import Collector
+from jobs.collect_open import collect_open
 from jobs.dun import Dunned, Dunner, Wanted, dun
 from jobs.limits import standings
 from jobs.verify import verify

@@ -12,17 +12,19 @@ import pytest
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
+from domain.application.holds import ReleaseHold
 from domain.application.licensing import CancelLicense
 from domain.application.payments import (
     BindObject,
     BookReceipt,
+    DrawCredit,
     OpenAttempt,
     RecordOutcome,
     collection,
     issued,
     receivables,
 )
-from domain.application.returns import GiveBack, OpenRefund, RecordDispute, RecordRefund, ReleaseHold, UndoReturn
+from domain.application.returns import GiveBack, OpenRefund, RecordDispute, RecordRefund, UndoReturn
 from domain.collection import Attempt
 from domain.errors import Conflict, IntegrityError, Refusal, Stale
 from domain.identity import Kind
@@ -213,6 +215,25 @@ def test_what_a_refund_opens_again_is_on_hold_until_a_person_says_so(tally):
     tally.billing.execute(OpenRefund(account, "EUR", "stripe:ch_1", NOW))
     assert len(tally.billing.execute(ReleaseHold(invoice, FEBRUARY, "it is owed after all"))) == 1
     opened(tally, invoice)
+
+
+def test_credit_does_not_pay_what_a_refund_or_a_dispute_opened_until_a_person_says_so(tally):
+    """It would take back what was given, or charge for a second time what is argued about."""
+    invoice = paid_invoice(tally)
+    account = issued(tally.billing, invoice).account
+    tally.billing.execute(OpenRefund(account, "EUR", "stripe:ch_1", NOW, 1000, "a favor"))
+    news = DisputeNews("dp_1", "ch_1", "open", 1380, 1380, 0, "EUR")
+    tally.billing.execute(RecordDispute(account, "stripe:ch_1", "stripe", news, FEBRUARY))
+    tally.billing.execute(BookReceipt(account, "EUR", "bank:1", "bank", 3000, FEBRUARY))
+
+    def credit_after_settling() -> int:
+        settle(tally.billing, tally.pool, FEBRUARY, tally.follower().catch_up)
+        return receivables(tally.billing, account, "EUR").credit
+
+    assert (credit_after_settling(), left(tally, invoice)) == (3000, 2380)
+    assert tally.billing.execute(DrawCredit(account, "EUR", (invoice,), FEBRUARY)) == 0
+    tally.billing.execute(ReleaseHold(invoice, FEBRUARY, "it is owed after all"))
+    assert (credit_after_settling(), left(tally, invoice)) == (620, 0)
 
 
 def test_a_refund_after_one_that_failed_is_not_charged_again_either(tally):

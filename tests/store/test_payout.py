@@ -14,17 +14,19 @@ import pytest
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
 from adapters.schedule import collect_day
-from domain.application.accounts import ChangeAccount, SetCreditRule
+from domain.application.accounts import ChangeAccount, SetCreditRule, account_named
 from domain.application.licensing import CancelLicense
 from domain.application.payments import BookReceipt, issued, receivables
 from domain.application.payouts import FailPayout
 from domain.application.returns import RecordDispute
 from domain.credit_rule import KEEP, CreditRule
 from domain.errors import Conflict, Unavailable
+from domain.identity import Kind
 from domain.news import DisputeNews
 from domain.payment import Refund, RefundReply
 from domain.statement import Statement, Transfer
 from jobs import bank
+from jobs.credit import credit_of
 from jobs.payout import Paid, Payer, payout_named
 from jobs.refund import Refunder, follow_refunds
 from jobs.settle import settle
@@ -218,6 +220,30 @@ def test_the_packages_say_it_where_the_account_does_not_and_the_most_keeping_one
     assert ways(payer(tally).preview(LATER)) == [("bank", 620, "would be proposed")]
     start(tally, "l2", "acme", "kept", date(2025, 3, 1), quantities={"seats": 1})
     assert list(payer(tally).preview(LATER).kept) == ["the rule keeps it"]
+
+
+def test_the_rule_of_the_packages_follows_who_pays_on_the_day(tally):
+    """Whoever is to pay from April on has no rule of the packages before, in whatever order that was recorded."""
+    publish(tally, declared_package("quick", credit=CreditRule("idle", 5)))
+    open_account(tally, "top")
+    open_account(tally, "acme", parent="top", payer="top")
+    start(tally, "l1", "acme", "quick", FEBRUARY, quantities={"seats": 10})
+    for account in tally.billing.resolve(Kind.ACCOUNT, ["top", "acme"]).values():
+        tally.billing.execute(BookReceipt(account, "EUR", f"bank:{account}", "bank", 10000, FEBRUARY))
+
+    def rules(on: date) -> dict[str, str]:
+        accounts = [account_named(tally.billing, name) for name in ("top", "acme")]
+        return {one.reference: credit_of(tally.billing, tally.pool, one, on).whose for one in accounts}
+
+    packages, nobody, april = "of its packages", "nobody said otherwise", date(2025, 4, 1)
+    for since, who in ((april, "self"), (FEBRUARY, "top")):
+        tally.billing.execute(ChangeAccount("acme", since, payer=who))
+        run_billing(tally, april, FEBRUARY)
+        settle(tally.billing, tally.pool, FEBRUARY, tally.follower().catch_up)
+        assert rules(LATER) == {"top": packages, "acme": nobody}
+        assert rules(april) == {"top": nobody, "acme": packages}
+        assert {way.account for way in payer(tally).preview(LATER).ways} == {"top"}
+        assert {way.account for way in payer(tally).preview(april).ways} == {"acme"}
 
 
 def test_the_scheduler_pays_out_once_in_the_zone_of_the_account_and_takes_up_what_a_crash_left(tally, invoice):
