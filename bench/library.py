@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import time
 from collections.abc import Iterable
+from decimal import Decimal
 from typing import Any
 from uuid import NAMESPACE_URL, UUID, uuid5
 
@@ -19,15 +20,20 @@ from psycopg.sql import SQL
 Row = tuple[object, ...]
 
 TABLES = (
-    "CREATE TABLE IF NOT EXISTS register (invoice uuid PRIMARY KEY, number text NOT NULL, account uuid NOT NULL, "
-    "currency text NOT NULL, issued_on date NOT NULL, net bigint NOT NULL, tax bigint NOT NULL)",
+    "CREATE TABLE IF NOT EXISTS register (invoice uuid PRIMARY KEY, number text NOT NULL, series text NOT NULL, "
+    "account uuid NOT NULL, party text NOT NULL, currency text NOT NULL, issued_on date NOT NULL, "
+    "due_on date NOT NULL, through date NOT NULL, net bigint NOT NULL, tax bigint NOT NULL, gross bigint NOT NULL, "
+    "lines integer NOT NULL, run text NOT NULL)",
+    "CREATE INDEX IF NOT EXISTS register_number ON register (number)",
+    "CREATE INDEX IF NOT EXISTS register_account ON register (account)",
     "CREATE TABLE IF NOT EXISTS register_line (invoice uuid, number integer, license uuid NOT NULL, "
     "component text NOT NULL, start date NOT NULL, until date NOT NULL, amount bigint NOT NULL, tax bigint NOT NULL, "
     "PRIMARY KEY (invoice, number))",
 )
-INVOICE = "INSERT INTO register VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
-LINE = "INSERT INTO register_line VALUES (%s, %s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
+COLUMNS = ("number", "series", "account", "party", "currency", "issued_on", "due_on", "through", "net", "tax", "gross")
 LINE_COLUMNS = ("number", "license", "component", "start", "until", "amount", "tax")
+INVOICE = f"INSERT INTO register VALUES ({', '.join(['%s'] * (len(COLUMNS) + 3))}) ON CONFLICT DO NOTHING"
+LINE = f"INSERT INTO register_line VALUES ({', '.join(['%s'] * (len(LINE_COLUMNS) + 1))}) ON CONFLICT DO NOTHING"
 
 
 def environment(dsn: str) -> dict[str, str]:
@@ -41,6 +47,20 @@ def environment(dsn: str) -> dict[str, str]:
         "POSTGRES_USER": str(place["user"]),
         "POSTGRES_PASSWORD": str(place.get("password", "")),
     }
+
+
+class Account(Aggregate):
+    """Who is billed, with what has to be printed of it."""
+
+    @event("Opened")
+    def __init__(self, reference: str, party: str, currency: str, tax_percent: Decimal, terms_days: int) -> None:
+        self.reference, self.party, self.currency = reference, party, currency
+        self.tax_percent, self.terms_days = tax_percent, terms_days
+
+    @staticmethod
+    def create_id(reference: str) -> UUID:
+        """The same account for the same reference."""
+        return uuid5(NAMESPACE_URL, f"/accounts/{reference}")
 
 
 class License(Aggregate):
@@ -76,25 +96,35 @@ class Counts(Aggregate):
 
 
 class Invoice(Aggregate):
-    """An invoice with its lines, in minor units."""
+    """An invoice as it is printed, in minor units."""
 
     class Issued(Aggregate.Created):
         """What is printed on it, and what the next bill needs to know of it."""
 
         number: str
+        series: str
         account: UUID
+        party: str
         currency: str
         issued_on: str
+        due_on: str
+        through: str
         lines: list[dict[str, Any]]
+        taxes: list[dict[str, Any]]
         net: int
         tax: int
+        gross: int
+        run: str
 
     @event(Issued)
     def __init__(
-        self, number: str, account: UUID, currency: str, issued_on: str, lines: list[dict[str, Any]], net: int, tax: int
-    ) -> None:
-        self.number, self.account, self.currency, self.issued_on = number, account, currency, issued_on
-        self.lines, self.net, self.tax = lines, net, tax
+        self, number: str, series: str, account: UUID, party: str, currency: str, issued_on: str, due_on: str,
+        through: str, lines: list[dict[str, Any]], taxes: list[dict[str, Any]], net: int, tax: int, gross: int,
+        run: str,
+    ) -> None:  # fmt: skip
+        self.number, self.series, self.account, self.party, self.currency = number, series, account, party, currency
+        self.issued_on, self.due_on, self.through, self.lines, self.taxes = issued_on, due_on, through, lines, taxes
+        self.net, self.tax, self.gross, self.run = net, tax, gross, run
 
 
 class Shop(Application[UUID]):
@@ -130,6 +160,6 @@ class Registering(Projection[Register]):
     def issued(self, domain_event: Invoice.Issued, tracking: Tracking) -> None:
         """An invoice was issued."""
         said = domain_event
-        row = (said.number, said.account, said.currency, said.issued_on, said.net, said.tax)
+        row = (*(getattr(said, column) for column in COLUMNS), len(said.lines), said.run)
         lines = [tuple(line[column] for column in LINE_COLUMNS) for line in said.lines]
         self.view.issue(said.originator_id, row, lines, tracking)
