@@ -9,11 +9,12 @@ from uuid import UUID
 import pytest
 
 from domain.billing import Found, documents, found
+from domain.counting import DayCounts
 from domain.events import account as account_events
 from domain.events import license as events
 from domain.events.documents import Line
-from domain.history import Located, history_of
-from domain.package_version import Component, Declared, PackageVersion
+from domain.history import History, Located, history_of
+from domain.package_version import Component, Counted, Counting, Declared, PackageVersion
 from domain.price import PerUnit
 from domain.standing import Standing
 from domain.terms import billed_to
@@ -22,25 +23,34 @@ SEATS = Component(id="seats", name="Seats", prices={"EUR": PerUnit(Decimal(2))},
 PACKAGE = PackageVersion(package="p", version=1, name="P", effective_on=date(2020, 1, 1), components=(SEATS,))
 FEBRUARY = date(2025, 2, 1)
 PARENT = UUID(int=99)
+USERS = Counted("users")
+
+
+def start(license: UUID, account: UUID, **quantities: int) -> History:
+    """The history of a license that was sold on the first of January."""
+    started = events.LicenseStarted(
+        reference=str(license), account=account, package="p", version=1, type="production",
+        start_on=date(2025, 1, 1), currency="EUR", quantities=quantities,
+    )  # fmt: skip
+    return history_of([Located((license, 1), started)])
+
+
+def opened(account: UUID) -> Located:
+    """An account's beginning."""
+    body = account_events.AccountOpened(
+        reference=str(account), party=account_events.Party(name="A"), parent=None, payer=None, currency="EUR",
+        billing_day=1, zone="UTC",
+    )  # fmt: skip
+    return Located((account, 1), body)
 
 
 def bills(license: UUID, account: UUID, payer: UUID | None) -> tuple[Found, list[tuple[UUID, Line]]]:
     """What a license comes to that somebody else pays for from February on, and its lines by who pays them."""
-    started = events.LicenseStarted(
-        reference=str(license), account=account, package="p", version=1, type="production",
-        start_on=date(2025, 1, 1), currency="EUR", quantities={"seats": 3},
-    )  # fmt: skip
-    opened = account_events.AccountOpened(
-        reference=str(account), party=account_events.Party(name="A"), parent=None, payer=None, currency="EUR",
-        billing_day=1, zone="UTC",
-    )  # fmt: skip
     changed = account_events.PayerChanged(payer=payer, effective_on=FEBRUARY)
-    history = history_of([Located((license, 1), started)])
-    facts = [Located((account, 1), opened), Located((account, 2), changed)]
-    standing = Standing(history, billed_to(facts, account), {}, ())
+    facts = [opened(account), Located((account, 2), changed)]
+    standing = Standing(start(license, account, seats=3), billed_to(facts, account), {}, ())
     came_to = found(standing, date(2025, 2, 10), lambda *_: PACKAGE)
-    accounts = {account: facts, PARENT: [Located((PARENT, 1), opened)]}
-    issued = documents([came_to], accounts, date(2025, 2, 10))
+    issued = documents([came_to], {account: facts, PARENT: [opened(PARENT)]}, date(2025, 2, 10))
     return came_to, [(payer.id, line) for payer, _, draft in issued for line in draft.lines]
 
 
@@ -55,3 +65,26 @@ def test_licenses_with_one_history_share_what_they_come_to_and_nothing_else():
 @pytest.mark.parametrize("payer", [None, UUID(int=6)])
 def test_an_account_that_is_named_as_its_own_payer_pays_as_if_it_were_not_named(payer):
     assert {by for by, _ in bills(UUID(int=5), UUID(int=6), payer)[1]} == {UUID(int=6)}
+
+
+def test_each_line_of_a_document_names_its_own_license_and_the_counts_of_its_own():
+    """Three licenses that owe the same, on one document in the order of their names, not of their coming."""
+    users = Component(id="users", name="Users", prices={"EUR": PerUnit(Decimal(2))}, mode="in_arrears", quantity=USERS)
+    package = PackageVersion("p", 1, "P", date(2020, 1, 1), (users,), countings=(Counting("users", "peak"),))
+    account, licenses = UUID(int=6), [UUID(int=9), UUID(int=5), UUID(int=7)]
+    began = date(2025, 1, 1).toordinal()
+    came_to = []
+    for license in licenses:
+        reasons = ((began, began + 30, (counts_of(license), 1)),)
+        counted = {"users": DayCounts({began: 4}, {}, reasons)}
+        standing = Standing(start(license, account), billed_to([opened(account)], account), counted, ())
+        came_to.append(found(standing, FEBRUARY, lambda *_: package))
+    ((_, _, document),) = documents(came_to, {account: [opened(account)]}, FEBRUARY)
+    assert [(line.number, line.license, line.reasons) for line in document.lines] == [
+        (number, license, ((license, 1), (counts_of(license), 1))) for number, license in enumerate(sorted(licenses), 1)
+    ]
+
+
+def counts_of(license: UUID) -> UUID:
+    """Where the counts of a license are."""
+    return UUID(int=license.int + 1000)
