@@ -67,7 +67,8 @@ def draft(bills: Iterable[Bill], tax_percent: Decimal) -> Draft:
     """
     in_order = sorted(bills, key=_license)
     parts = tuple([bill.lines for bill in in_order])
-    blank = (_shared if len(parts) == 1 and _is_new(parts[0]) else _blank)(parts, tax_percent)
+    shared = len(parts) == 1 and _is_new(parts[0])
+    blank = _shared(parts, str(tax_percent)) if shared else _blank(parts, tax_percent)
     owners = [bill.standing for bill in in_order for _ in bill.lines]
     return Draft(tuple(map(_named, blank.lines, blank.charges, owners)), blank.taxes, blank.net, blank.tax)
 
@@ -96,7 +97,10 @@ def _blank(parts: tuple[tuple[NewLine, ...], ...], tax_percent: Decimal) -> _Bla
     return _Blank(lines, [line.charge for line in new], totals, net, tax)
 
 
-_shared = lru_cache(maxsize=16384)(_blank)
+@lru_cache(maxsize=16384)
+def _shared(parts: tuple[tuple[NewLine, ...], ...], tax_percent: str) -> _Blank:
+    """By the rate as it is written: 19 and 19.00 are equal, and are printed as they are."""
+    return _blank(parts, Decimal(tax_percent))
 
 
 def _order(line: NewLine) -> tuple[object, ...]:

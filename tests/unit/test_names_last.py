@@ -35,11 +35,11 @@ def start(license: UUID, account: UUID, **quantities: int) -> History:
     return history_of([Located((license, 1), started)])
 
 
-def opened(account: UUID) -> Located:
+def opened(account: UUID, tax: str = "0") -> Located:
     """An account's beginning."""
     body = account_events.AccountOpened(
         reference=str(account), party=account_events.Party(name="A"), parent=None, payer=None, currency="EUR",
-        billing_day=1, zone="UTC",
+        billing_day=1, zone="UTC", tax_percent=Decimal(tax),
     )  # fmt: skip
     return Located((account, 1), body)
 
@@ -83,6 +83,16 @@ def test_each_line_of_a_document_names_its_own_license_and_the_counts_of_its_own
     assert [(line.number, line.license, line.reasons) for line in document.lines] == [
         (number, license, ((license, 1), (counts_of(license), 1))) for number, license in enumerate(sorted(licenses), 1)
     ]
+
+
+@pytest.mark.parametrize("rate", ["19", "19.00", "19.0"])
+def test_a_rate_of_tax_is_printed_as_it_is_written_whoever_else_has_an_equal_one(rate):
+    account = UUID(int=6)
+    facts = [opened(account, rate)]
+    standing = Standing(start(UUID(int=5), account, seats=3), billed_to(facts, account), {}, ())
+    ((_, _, document),) = documents([found(standing, FEBRUARY, lambda *_: PACKAGE)], {account: facts}, FEBRUARY)
+    assert {str(line.tax_percent) for line in document.lines} == {rate}
+    assert [str(total.percent) for total in document.taxes] == [rate]
 
 
 def counts_of(license: UUID) -> UUID:
