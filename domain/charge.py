@@ -146,9 +146,9 @@ def of_piece(terms: Terms, piece: Piece, counts: Counts) -> Charge | Missing | N
     quantity = _quantity(terms, piece.window, counts)
     if isinstance(quantity, Missing):
         return quantity if piece.due else None
-    by_day = terms.component.charge == "usage" and is_by_day(terms.component)
-    levels = _levels(terms, piece, counts) if by_day else None
-    return _charge(terms, piece, quantity.numerator, quantity.denominator, levels)
+    if terms.component.charge == "usage" and is_by_day(terms.component):
+        return _charge(terms, piece, quantity, _by_day(terms, counts, piece))
+    return _priced(terms, piece, quantity.numerator, quantity.denominator)
 
 
 def one_time(terms: Terms, target: int) -> Charge:
@@ -156,15 +156,14 @@ def one_time(terms: Terms, target: int) -> Charge:
     return Charge(terms.stream, _one_time(terms, target), terms.reasons)
 
 
-Levels = tuple[tuple[int, int], ...]
-"""The days of a piece on which there was another quantity than before, with it."""
-
-
-@lru_cache(maxsize=65536)
-def _charge(terms: Terms, piece: Piece, numerator: int, denominator: int, levels: Levels | None) -> Charge | None:
+@lru_cache(maxsize=32768)
+def _priced(terms: Terms, piece: Piece, numerator: int, denominator: int) -> Charge | None:
     """Found by two numbers, because a fraction is slow to find."""
     quantity = Fraction(numerator, denominator)
-    price = _price(terms, quantity) if levels is None else _by_day(terms, levels, piece)
+    return _charge(terms, piece, quantity, _price(terms, quantity))
+
+
+def _charge(terms: Terms, piece: Piece, quantity: Fraction, price: Fraction) -> Charge | None:
     rating = _rated(terms, piece, quantity, price)
     if rating is None:
         return None
@@ -268,13 +267,7 @@ def is_by_day(component: Component) -> bool:
     return isinstance(component.quantity, Counted) and component.quantity.by_day
 
 
-def _levels(terms: Terms, piece: Piece, counts: Counts) -> Levels:
-    rule = terms.component.quantity
-    assert isinstance(rule, Counted)
-    return tuple(levels(counts(rule.counter), *piece.service))
-
-
-def _by_day(terms: Terms, levels: Levels, piece: Piece) -> Fraction:
+def _by_day(terms: Terms, counts: Counts, piece: Piece) -> Fraction:
     """What the units of a period cost, each paid for the days that it was there."""
     rule, days = terms.component.quantity, terms.package.proration.month_days
     service, period = piece.service, piece.period
@@ -282,7 +275,7 @@ def _by_day(terms: Terms, levels: Levels, piece: Piece) -> Fraction:
     least = max(rule.minimum, terms.minimum)
     held = [
         (position(day, days), _free_of_nfr(terms, Fraction(max(level, least) if least else level)))
-        for day, level in levels
+        for day, level in levels(counts(rule.counter), *service)
     ]
     whole = position(period[1], days) - position(period[0], days)
     parts = prices.comings(held, position(service[1], days), whole)

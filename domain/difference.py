@@ -60,7 +60,7 @@ def difference(owed: Iterable[Charge], billed: Coverage, target: int) -> Differe
     return _difference(owed, billed, target) if billed else _from_nothing(tuple(owed), target)
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _from_nothing(owed: tuple[Charge, ...], target: int) -> Difference:
     """The first lines of all licenses that owe the same."""
     return _difference(owed, Coverage(), target)

@@ -97,7 +97,7 @@ def _blank(parts: tuple[tuple[NewLine, ...], ...], tax_percent: Decimal) -> _Bla
     return _Blank(lines, [line.charge for line in new], totals, net, tax)
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=4096)
 def _shared(parts: tuple[tuple[NewLine, ...], ...], tax_percent: str) -> _Blank:
     """By the rate as it is written: 19 and 19.00 are equal, and are printed as they are."""
     return _blank(parts, Decimal(tax_percent))
@@ -133,7 +133,7 @@ def _line(number: int, new: NewLine, tax: int, percent: Decimal) -> Line:
     )
 
 
-@lru_cache(maxsize=16384)
+@lru_cache(maxsize=8192)
 def _printed(rating: Rating, start: int, end: int) -> Line:
     """What all lines with a rating have in common."""
     return Line(
