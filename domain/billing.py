@@ -44,19 +44,18 @@ def by_payer(found: Iterable[Found]) -> Iterable[tuple[UUID, str, list[Bill]]]:
     """The lines of many licenses by who pays them, in which currency: one document each."""
     sorted_out: dict[tuple[int, str], tuple[UUID, str, list[Bill]]] = {}
     for standing, (lines, _), _ in found:
-        for stream, own in _by_payer(lines) if lines else ():
+        for stream, own in _by_payer(lines):
             payer, currency = standing.payer(stream), stream.currency
             sorted_out.setdefault((payer.int, currency), (payer, currency, []))[2].append(Bill(standing, own))
     return sorted_out.values()
 
 
-def _by_payer(lines: tuple[NewLine, ...]) -> Iterable[tuple[Stream, tuple[NewLine, ...]]]:
+def _by_payer(lines: Iterable[NewLine]) -> Iterable[tuple[Stream, tuple[NewLine, ...]]]:
     """The lines of one license by their payer; a stream of each."""
     parts: dict[tuple[int, str], list[NewLine]] = {}
-    if len(lines) > 1:
-        for line in lines:
-            parts.setdefault((line.stream.payer.int, line.stream.currency), []).append(line)
-    return [(own[0].stream, tuple(own)) for own in parts.values()] if len(parts) > 1 else [(lines[0].stream, lines)]
+    for line in lines:
+        parts.setdefault((line.stream.payer.int, line.stream.currency), []).append(line)
+    return [(own[0].stream, tuple(own)) for own in parts.values()]
 
 
 def documents(

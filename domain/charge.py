@@ -241,9 +241,10 @@ def _counters(terms: Terms) -> tuple[str, ...]:
 
 
 def _free_of_nfr(terms: Terms, quantity: Fraction) -> Fraction:
-    if terms.type != "nfr" or terms.package.nfr_included is None:
+    included = terms.package.nfr_included
+    if terms.type != "nfr" or included is None:
         return quantity
-    return max(quantity - terms.package.nfr_included, Fraction(0))
+    return max(quantity - included, Fraction(0))
 
 
 def _price(terms: Terms, quantity: Fraction) -> Fraction:

@@ -44,7 +44,7 @@ class Difference(NamedTuple):
     coming: tuple[NewLine, ...]
 
 
-class _Found(NamedTuple):
+class _Making(NamedTuple):
     """A difference while it is made."""
 
     lines: list[NewLine]
@@ -67,7 +67,7 @@ def _from_nothing(owed: tuple[Charge, ...], target: int) -> Difference:
 
 
 def _difference(owed: Iterable[Charge], billed: Coverage, target: int) -> Difference:
-    found = _Found([], [])
+    found = _Making([], [])
     all_given_back = billed.given_back()
     for charges, lines in _by_stream(owed, billed):
         policy = charges[-1].rating.package.proration if charges else UNKNOWN
@@ -122,7 +122,7 @@ _MATCH = {"days": _Match(by_period=False), "period": _Match(by_period=True)}
 
 
 def _divisible(
-    found: _Found,
+    found: _Making,
     charges: Sequence[Charge],
     lines: Sequence[Billed],
     given_back: Sequence[Billed],
@@ -139,7 +139,7 @@ def _divisible(
 
 
 def _kept(
-    found: _Found,
+    found: _Making,
     charges: Sequence[Charge],
     lines: Sequence[Billed],
     target: int,
@@ -202,7 +202,7 @@ def _fresh(charge: Charge, days: Span) -> NewLine:
 
 
 def _atomic(
-    found: _Found,
+    found: _Making,
     charges: Sequence[Charge],
     lines: Sequence[Billed],
     given_back: Sequence[Billed],

@@ -50,16 +50,13 @@ class Kind(IntEnum):
 def digest(*names: object, size: int = 16) -> bytes:
     """A stable hash of names, safe against moving a border between two of them (each is length-prefixed)."""
     hashed = _blank(size).copy()
-    hashed.update(b"".join([_word(name) if type(name) in WORDS else _framed(_as_bytes(name)) for name in names]))
+    hashed.update(b"".join([_word(name) if type(name) in (str, int) else _framed(_as_bytes(name)) for name in names]))
     return hashed.digest()
 
 
-WORDS = (str, int)
-
-
-@lru_cache(maxsize=4096, typed=True)
-def _word(name: object) -> bytes:
-    """What comes again and again."""
+@lru_cache(maxsize=4096)
+def _word(name: str | int) -> bytes:
+    """What comes again and again. Of these types only: what is equal is written alike."""
     return _framed(_as_bytes(name))
 
 

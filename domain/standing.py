@@ -10,14 +10,12 @@ from collections.abc import Mapping, Sequence
 from typing import NamedTuple
 from uuid import UUID
 
-from domain.charge import Charge
+from domain.charge import Charge, uncounted
 from domain.counting import DayCounts
 from domain.coverage import Coverage
 from domain.events.documents import Line, Ref
 from domain.history import LICENSE, OWNER, History
 from domain.terms import BilledTo, Stream, refs_of
-
-NOTHING = DayCounts()
 
 
 class Standing(NamedTuple):
@@ -30,7 +28,7 @@ class Standing(NamedTuple):
 
     def counted(self, counter: str) -> DayCounts:
         """What is known of a counter."""
-        return self.counts.get(counter, NOTHING)
+        return self.counts.get(counter) or uncounted(counter)
 
     def coverage(self) -> Coverage:
         """The lines as they stand, without names."""

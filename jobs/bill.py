@@ -261,8 +261,13 @@ def _exceptions(rated: Rated) -> Iterator[tuple[UUID, str, str]]:
     if rated.failed:
         yield rated.account, "failed", rated.failed[:500]
     for lack in rated.missing:
-        where = f"{lack.stream.component}: no reading of {lack.counter}"
-        yield rated.account, "parked", f"{where} from {day(lack.start)} to {day(lack.end - 1)}"
+        yield rated.account, "parked", why_parked(lack)
+
+
+def why_parked(lack: Missing) -> str:
+    """Which days of which component wait for whose reading."""
+    where = f"{lack.stream.component}: no reading of {lack.counter}"
+    return f"{where} from {day(lack.start)} to {day(lack.end - 1)}"
 
 
 def is_finished(connection: psycopg.Connection, run: Run) -> bool:

@@ -158,7 +158,7 @@ class Payer:
         """
         accounts = frozenset(below(self.pool, wanted.account))
         run = preview(self.pool, self.packages, Run("", wanted.on, wanted.on, accounts))
-        payers = {issue.payer.id for issue in run.issues} | {lack.stream.payer for lack in run.missing}
+        payers = {issue.payer.id for issue in run.issues} | {lack.stream.payer for _, lack in run.missing}
         return wanted.account in payers or bool(run.failed)
 
 

@@ -37,22 +37,22 @@ class Effect(NamedTuple):
 class Previewed(NamedTuple):
     """The documents that a run would issue, the periods that it would park, and the accounts that it could not rate.
 
-    Shapes: `failed` has each account with the reason.
+    Shapes: each account of licenses with what its periods lack, and with the reason.
     """
 
     issues: list[Issue]
-    missing: list[Missing]
+    missing: list[tuple[UUID, Missing]]
     failed: list[tuple[UUID, str]]
 
 
 def preview(pool: Pool, packages: Packages, run: Run) -> Previewed:
     """What a run would come to, without the append."""
-    issues, missing, failed = list[Issue](), list[Missing](), list[tuple[UUID, str]]()
+    issues, missing, failed = list[Issue](), list[tuple[UUID, Missing]](), list[tuple[UUID, str]]()
     for bucket in billable_buckets(pool, run):
         snapshot = basis.read(pool, [bucket])
         rated = list(rate(snapshot, run, packages))
         issues.extend(Issue(*one) for one in documents(billable(rated), snapshot.accounts, run.issued_on))
-        missing.extend(lack for one in rated for lack in one.missing)
+        missing.extend((one.account, lack) for one in rated for lack in one.missing)
         failed.extend((one.account, one.failed) for one in rated if one.failed)
     return Previewed(issues, missing, failed)
 

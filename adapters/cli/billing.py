@@ -156,20 +156,21 @@ def preview_command(
         raise typer.Exit(1)
 
 
-def _parked(tally: Tally, missing: Sequence[Missing]) -> list[dict[str, Any]]:
-    """Periods that cannot be billed yet, by who would pay for them."""
-    payers = tally.log.references(Kind.ACCOUNT, {lack.stream.payer for lack in missing})
-    licenses = tally.log.references(Kind.LICENSE, {lack.stream.license for lack in missing})
+def _parked(tally: Tally, missing: Sequence[tuple[UUID, Missing]]) -> list[dict[str, Any]]:
+    """Periods that cannot be billed yet, by the account of the license, as `bill` reports them."""
+    accounts = tally.log.references(Kind.ACCOUNT, {account for account, _ in missing})
+    licenses = tally.log.references(Kind.LICENSE, {lack.stream.license for _, lack in missing})
     return [
         {
-            "account": payers.get(lack.stream.payer, lack.stream.payer),
+            "account": accounts.get(account, account),
             "license": licenses.get(lack.stream.license, lack.stream.license),
             "component": lack.stream.component,
             "counter": lack.counter,
             "from": date.fromordinal(lack.start),
             "until": date.fromordinal(lack.end),
+            "reason": bill.why_parked(lack),
         }
-        for lack in missing
+        for account, lack in missing
     ]
 
 
@@ -183,9 +184,8 @@ def _show_previewed(tables: list[Any], parked: list[dict[str, Any]], failed: lis
         show_table(table)
     if not (tables or parked or failed):
         console.print("nothing is due")
-    waits = "{license}, {component}: no reading of {counter} from {from} until {until}"
     exceptions = [(one["account"], "failed", one["reason"]) for one in failed]
-    _show_exceptions([*exceptions, *((one["account"], "parked", waits.format_map(one)) for one in parked)])
+    _show_exceptions([*exceptions, *((one["account"], "parked", one["reason"]) for one in parked)])
 
 
 def _previewed(tally: Tally, issue: Issue, lines: bool) -> Any:

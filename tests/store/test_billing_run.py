@@ -237,9 +237,17 @@ def test_a_day_that_is_covered_already_is_refused_by_the_database_and_reported(t
     assert len(books(tally)) == 3
 
 
+def parked(tally: Tally, on: date) -> list[tuple[str, str]]:
+    """Whose licenses a preview says will wait, and for what."""
+    missing = preview(tally.pool, tally.packages, Run("preview", on, on)).missing
+    names = tally.log.references(Kind.ACCOUNT, {account for account, _ in missing})
+    return [(names[account], bill.why_parked(lack)) for account, lack in missing]
+
+
 def test_no_reading_is_parked_and_billed_when_it_comes(tally, tmp_path):
     publish(tally, counted_package())
-    open_account(tally, "acme")
+    open_account(tally, "group")
+    open_account(tally, "acme", parent="group", payer="group")
     start(tally, "l1", "acme", "counted")
     run = run_billing(tally, FEBRUARY, FEBRUARY)
     with tally.pool.connection() as connection:
@@ -247,6 +255,7 @@ def test_no_reading_is_parked_and_billed_when_it_comes(tally, tmp_path):
             ("acme", "parked", "counted/users: no reading of users from 2025-01-01 to 2025-01-31")
         ]
     assert books(tally) == []
+    assert parked(tally, FEBRUARY) == [("acme", "counted/users: no reading of users from 2025-01-01 to 2025-01-31")]
     take_in(tally, write_csv(tmp_path / "c.csv", READINGS, ["l1,users,2025-01-07,0,a", "l1,users,2025-01-09,12,b"]))
     run_billing(tally, FEBRUARY, FEBRUARY)
     assert [row[4] for row in books(tally)] == [1100]
