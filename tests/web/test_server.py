@@ -195,6 +195,6 @@ def test_while_the_database_is_away_a_webhook_is_not_acknowledged_and_comes_agai
         assert (answer.status, answer.code) == (503, "unavailable")
         assert deliver(app, [], b"", path="/healthz", method="GET").status == 503
         owner.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
-    statuses = [deliver(app, signed_in_process(body), body).status for _ in range(5)]
-    assert statuses[-1] == 200
+    again = (deliver(app, signed_in_process(body), body).status for _ in range(60))
+    assert 200 in again, "the pool waits longer after each try in vain, on a busy machine for some seconds"
     assert [one.event for one in inbox.listed(tally.pool)] == ["evt_1"]
