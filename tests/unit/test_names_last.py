@@ -68,14 +68,14 @@ def test_an_account_that_is_named_as_its_own_payer_pays_as_if_it_were_not_named(
 
 
 def test_each_line_of_a_document_names_its_own_license_and_the_counts_of_its_own():
-    """Three licenses that owe the same, on one document in the order of their names, not of their coming."""
+    """Three licenses that owe the same, on one document by name, not as they came; February's counts are no reason."""
     users = Component(id="users", name="Users", prices={"EUR": PerUnit(Decimal(2))}, mode="in_arrears", quantity=USERS)
     package = PackageVersion("p", 1, "P", date(2020, 1, 1), (users,), countings=(Counting("users", "peak"),))
     account, licenses = UUID(int=6), [UUID(int=9), UUID(int=5), UUID(int=7)]
     began = date(2025, 1, 1).toordinal()
     came_to = []
     for license in licenses:
-        reasons = ((began, began + 30, (counts_of(license), 1)),)
+        reasons = ((began, began + 30, (counts_of(license), 1)), (began + 31, began + 58, (counts_of(license), 2)))
         counted = {"users": DayCounts({began: 4}, {}, reasons)}
         standing = Standing(start(license, account), billed_to([opened(account)], account), counted, ())
         came_to.append(found(standing, FEBRUARY, lambda *_: package))

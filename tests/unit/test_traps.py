@@ -242,3 +242,25 @@ def test_nobody_is_counted_before_service_begins():
     books.counts = {date(2024, 1, 2).toordinal(): 99, date(2024, 1, 20).toordinal(): 3}
     owed, _ = books.owed(date(2024, 2, 1))
     assert [charge.rating.quantity for charge in owed] == [3]
+
+
+def test_days_that_fall_due_again_by_an_earlier_target_are_given_back_at_once_and_covered_once():
+    """What was billed ahead is reversed when it takes effect, unless its days are billed anew before."""
+    seats = Component(id="c1", name="seats", prices={"EUR": PerUnit(Decimal("31.00"))}, quantity=Declared())
+    books = license_of(sold(seats))
+    changed(books, "c1", date(2024, 1, 20), "p", c1=7)
+    books.run(date(2024, 1, 25))
+    books.record("license", events.ChangeWithdrawn(change="c1"))
+    lines = books.run(date(2024, 1, 15))
+    assert [(line.kind, line.start, line.end) for line in lines] == [
+        ("reversal", date(2024, 1, 20), date(2024, 2, 1)),
+        ("charge", date(2024, 1, 20), date(2024, 2, 1)),
+    ]
+    assert set(books.covered_days().values()) == {lines[1].key}
+
+
+def test_what_may_not_be_taken_back_stays_billed_when_the_license_ends():
+    books = license_of(sold(flat(reversible=False), flat(name="c2")))
+    books.run(START)
+    books.record("license", events.LicenseCancelled(notice_on=START, end_on=date(2024, 1, 20)))
+    assert {line.component for line in books.run(date(2024, 1, 20))} == {"p/c2"}
