@@ -82,7 +82,7 @@ class Coverage:
 
     def __bool__(self) -> bool:
         """Whether anything was ever billed."""
-        return bool(self.charges or self.reversals)
+        return bool(self.charges)
 
     def add(self, ref: Ref, stream: Stream, line: Line) -> None:
         """Takes one issued line in.

@@ -31,7 +31,7 @@ from jobs.payout import Paid, Payer, payout_named
 from jobs.refund import Refunder, follow_refunds
 from jobs.settle import settle
 from jobs.verify import verify
-from tests.builders import component, declared_package, open_account, package, publish, start
+from tests.builders import component, counted_package, declared_package, open_account, package, publish, start
 from tests.store.test_payments import an_invoice
 
 FEBRUARY, LATER = date(2025, 2, 1), date(2025, 2, 20)
@@ -304,6 +304,15 @@ def test_a_bill_for_what_the_payer_paid_until_others_took_over_is_due_too(tally,
     book(tally, invoice, "bank:t0", 3000)
     assert ways(payer(tally).preview(LATER)) == [("bank", 620, "would be proposed")]
     assert list(payer(tally).preview(date(2025, 3, 1)).kept) == ["a bill is due"]
+
+
+def test_what_waits_for_a_count_may_be_due(tally, invoice):
+    """A second license whose month nobody has counted: an empty preview says nothing yet."""
+    book(tally, invoice, "bank:t0", 3000)
+    assert payer(tally).preview(LATER).kept == {}
+    publish(tally, counted_package())
+    start(tally, "c1", "acme", "counted")
+    assert list(payer(tally).preview(LATER).kept) == ["a bill is due"]
 
 
 def test_what_could_not_be_rated_may_be_due(tally, invoice):

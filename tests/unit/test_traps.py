@@ -230,6 +230,7 @@ def test_the_larger_of_two_counters_is_billed(users, gigabytes, billed):
     counts = {"users": DayCounts({day: users}), "gb": DayCounts({day: gigabytes})}
     owed, _ = charges(books.terms(), counts.__getitem__, date(2024, 2, 1).toordinal(), 0)
     assert owed[0].rating.quantity == billed
+    assert [counter for counter, _, _ in owed[0].counted] == ["users", "gb"], "the counts of both are reasons"
 
 
 def test_nobody_is_counted_before_service_begins():
