@@ -1,6 +1,6 @@
 """The billing run: every license brought to "billed = owed", chunk by chunk, by any number of workers.
 
-A run is a row and its chunks, ranges of buckets of about 5,000 licenses. A worker claims a chunk, reads its basis in
+A run is a row and its chunks, ranges of buckets of at most about 5,000 licenses. A worker claims one, reads its basis in
 one snapshot, rates it in pure Python and issues in one transaction, which also marks the chunk done: killed at any
 moment it can be repeated. One account's fault is recorded and never stops the others. Source: ADR-0012.
 """
@@ -27,6 +27,9 @@ from jobs.issue import Context, Issue, Overtaken, issue
 from projections.calm import tidy
 
 LICENSES_PER_CHUNK = 5000
+LEFT_IN_CHUNKS = 8
+LEAST_PER_CHUNK = 500
+"""A chunk holds an eighth of what is left at most, so that nobody waits long for another's last one."""
 LINES_SANE = 20000
 
 DDL = (
@@ -105,13 +108,13 @@ def _cut_in_chunks(connection: psycopg.Connection, run: Run) -> None:
         connection.execute("INSERT INTO billing_chunk VALUES (%s, %s, %s)", [run.run, number, buckets])
 
 
-def _chunks(sizes: Iterable[tuple[int, int]]) -> Iterator[list[int]]:
+def _chunks(sizes: Sequence[tuple[int, int]]) -> Iterator[list[int]]:
     chunk: list[int] = []
-    held = 0
+    held, left = 0, sum([size for _, size in sizes])
     for bucket, size in sizes:
-        if chunk and held + size > LICENSES_PER_CHUNK:
+        if chunk and held + size > min(LICENSES_PER_CHUNK, max(left // LEFT_IN_CHUNKS, LEAST_PER_CHUNK)):
             yield chunk
-            chunk, held = [], 0
+            chunk, held, left = [], 0, left - held
         chunk.append(bucket)
         held += size
     if chunk:
