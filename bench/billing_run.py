@@ -74,6 +74,7 @@ def measured(ground: Ground, licenses: int) -> Measured:
 def _billed(dsn: str, workers: int) -> tuple[float, float]:
     """Seconds of the run, and the peak memory in MB of this process, which is one of the workers, and of the others."""
     with Tally(dsn) as tally:
+        checkpoint(dsn)
         begun = time.perf_counter()
         run_billing(tally, FEBRUARY, FEBRUARY, workers=workers)
         seconds = time.perf_counter() - begun
