@@ -18,8 +18,7 @@ from domain import price as prices
 from domain.counting import DayCounts, levels, measure, units
 from domain.errors import Invalid
 from domain.events.documents import Ref
-from domain.grid import Cadence, position
-from domain.identity import digest
+from domain.grid import position
 from domain.money import rounded, scale, share
 from domain.package_version import Component, Counted, Fixed, Mode, PackageVersion
 from domain.period import Span, intersection
@@ -30,6 +29,8 @@ Counts = Callable[[str], DayCounts]
 
 
 UNDISCOUNTED = Fraction(1)
+ONCE = "once"
+"""The rule and the occurrence of what is charged a single time."""
 
 
 def uncounted(_: str) -> DayCounts:
@@ -177,8 +178,9 @@ def _rated(terms: Terms, piece: Piece, quantity: Fraction, price: Fraction) -> R
         return None
     factor = _discount_factor(terms, piece.k, piece.period) if terms.discounts else UNDISCOUNTED
     price = price if factor is UNDISCOUNTED else price * factor
+    rule = _rule(terms, factor)
     return Rating(
-        key=key(terms, quantity, factor, price if usage else None),
+        key=key(price, quantity, rule),
         start=service[0],
         end=service[1],
         price=price,
@@ -188,7 +190,7 @@ def _rated(terms: Terms, piece: Piece, quantity: Fraction, price: Fraction) -> R
         quantity=quantity,
         due=piece.due,
         text=terms.component.name,
-        rule=_rule(terms, factor),
+        rule=rule,
         package=terms.package,
         occurrence=f"{service[0]}" if usage else "",
         reversible=terms.component.reversible,
@@ -320,20 +322,18 @@ def holds(terms: Terms, discount: Discount, k: int, period: Span) -> bool:
     return not discount.periods or k < first + discount.periods
 
 
-@lru_cache(maxsize=16384)
-def _key(price: prices.Price, quantity: Fraction, cadence: Cadence, factor: Fraction, free: bool, extra: str) -> str:
-    content = msgspec.json.encode(price, enc_hook=str, order="deterministic")
-    return digest(content, quantity, cadence, factor, free, extra, size=6).hex()
+def key(price: Fraction | str, quantity: Fraction | str, rule: str) -> str:
+    """What makes days the same to bill: the price of their whole base, for which quantity, by which model, how often.
 
-
-def key(terms: Terms, quantity: Fraction, factor: Fraction, amount: Fraction | None = None) -> str:
-    """What makes days the same to bill: the content of the price with its quantity; an atomic charge's amount too."""
-    free = terms.type == "nfr" and terms.package.nfr_included is None
-    price = terms.component.prices[terms.stream.currency]
-    return _key(price, quantity, terms.component.cadence, factor, free, "" if amount is None else str(amount))
+    Shapes: as printed on a line, so that a line has its key in itself, whenever it was issued and however a catalog
+    spells the price; of `rule` what comes before the comma, since when a charge falls due, and what a discount made of
+    the price, leaves the days the same. Source: ADR-0040.
+    """
+    return f"{price} for {quantity}, {rule.partition(',')[0]}"
 
 
 def _rule(terms: Terms, factor: Fraction) -> str:
+    """How a price came about; lines are matched by what it says before the comma, so that this stays as it is."""
     name = type(terms.component.prices[terms.stream.currency]).__name__
     off = "" if factor is UNDISCOUNTED else f", {as_percent(1 - factor)} % off"
     return f"{name} per {terms.component.cadence}, {terms.component.mode}{off}"
@@ -352,7 +352,7 @@ def _one_time(terms: Terms, target: int) -> Rating:
     assert isinstance(quantity, Fraction)
     price = _price(terms, quantity)
     return Rating(
-        key=key(terms, quantity, UNDISCOUNTED, price),
+        key=key(price, quantity, ONCE),
         start=terms.start,
         end=terms.start + 1,
         price=price,
@@ -362,8 +362,8 @@ def _one_time(terms: Terms, target: int) -> Rating:
         quantity=quantity,
         due=is_due("in_advance", (terms.start, terms.start + 1), target),
         text=terms.component.name,
-        rule="once",
+        rule=ONCE,
         package=terms.package,
-        occurrence="once",
+        occurrence=ONCE,
         reversible=terms.component.reversible,
     )
