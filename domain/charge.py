@@ -18,7 +18,7 @@ from domain import price as prices
 from domain.counting import DayCounts, levels, measure, units
 from domain.errors import Invalid
 from domain.events.documents import Ref
-from domain.grid import position
+from domain.grid import axis, position
 from domain.money import rounded, scale, share
 from domain.package_version import Component, Counted, Fixed, Mode, PackageVersion
 from domain.period import Span, intersection
@@ -96,13 +96,9 @@ class Missing(msgspec.Struct, frozen=True):
 
 def part(price: Fraction, base_start: int, base_end: int, month_days: int, start: int, end: int) -> int:
     """The share of a full period's price that belongs to some of its days, rounded at the borders (ADR-0005)."""
-    zero = position(base_start, month_days)
-    return share(
-        price,
-        position(start, month_days) - zero,
-        position(end, month_days) - zero,
-        position(base_end, month_days) - zero,
-    )
+    on = axis(base_start, base_end, month_days)
+    zero = position(base_start, on)
+    return share(price, position(start, on) - zero, position(end, on) - zero, position(base_end, on) - zero)
 
 
 class Piece(msgspec.Struct, frozen=True, eq=False):
@@ -272,8 +268,8 @@ def is_by_day(component: Component) -> bool:
 
 def _by_day(terms: Terms, counts: Counts, piece: Piece) -> Fraction:
     """What the units of a period cost, each paid for the days that it was there."""
-    rule, days = terms.component.quantity, terms.package.proration.month_days
-    service, period = piece.service, piece.period
+    rule, service, period = terms.component.quantity, piece.service, piece.period
+    days = axis(*period, terms.package.proration.month_days)
     assert isinstance(rule, Counted)
     least = max(rule.minimum, terms.minimum)
     held = [
@@ -287,20 +283,19 @@ def _by_day(terms: Terms, counts: Counts, piece: Piece) -> Fraction:
 
 
 def _base(terms: Terms, service: Span, period: Span) -> Span | None:
-    """The days that the full price is for: the period, unless a policy gives a begun one whole or free."""
+    """The days that the full price is for: the period, unless a policy gives a begun one whole or free.
+
+    All pieces of a begun period have one base, so that a change inside it divides its price and adds nothing.
+    """
     policy = terms.package.proration
-    leading = service[0] == terms.first and service[0] > period[0]
-    for begun, rule in (
-        (leading, policy.leading),
-        (service[1] == terms.last and service[1] < period[1], policy.trailing),
-    ):
-        if begun and rule == "free":
-            return None
-        if begun and rule == "full":
-            return service
-    if leading and policy.leading_base == "shifted":
-        return min(terms.grid.back(service[1]), service[0]), service[1]
-    return period
+    (start, end), (served, left) = period, intersection(period, (terms.first, terms.last)) or service
+    leading = policy.leading if served > start else "prorate"
+    trailing = policy.trailing if left < end else "prorate"
+    if "free" in (leading, trailing):
+        return None
+    if leading == "prorate" and served > start and policy.leading_base == "shifted":
+        return min(terms.grid.back(left), served), left
+    return served if leading == "full" else start, left if trailing == "full" else end
 
 
 def _discount_factor(terms: Terms, k: int, period: Span) -> Fraction:
