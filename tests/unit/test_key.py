@@ -13,7 +13,7 @@ import pytest
 
 from domain.events import license as events
 from domain.events.documents import Line
-from domain.grid import QUARTERLY
+from domain.grid import MONTHLY, QUARTERLY, YEARLY
 from domain.package_version import Component, Counted, Counting, Declared, Fixed, PackageVersion
 from domain.price import Allowance, Block, Flat, Graduated, PerUnit, Price, Stairstep, Tier, Volume
 from domain.terms import Stream
@@ -166,3 +166,36 @@ def test_another_amount_or_another_model_takes_back_what_was_charged_and_bills_a
     assert [(line.kind, line.start) for line in lines] == [("reversal", FEBRUARY), ("charge", FEBRUARY)]
     assert lines[0].amount == -charged[1].amount
     assert sum(line.amount for _, _, line in books.lines if line.end > FEBRUARY) == lines[1].amount
+
+
+@pytest.mark.parametrize(("cadence", "quantity"), [(YEARLY, 5), (MONTHLY, 6)])
+def test_the_same_amount_a_year_or_for_more_is_another_price(cadence, quantity):
+    """A fee of 10.00 whatever the quantity: a line says for how many, and how often."""
+    books = seats(Flat(Decimal("10.00")), Flat(Decimal("10.00")))
+    version = books.packages["p", 2]
+    fee = msgspec.structs.replace(version.components[0], cadence=cadence)
+    books.packages["p", 2] = msgspec.structs.replace(version, components=(fee,))
+    books.run(FEBRUARY)
+    moved(books, FEBRUARY, quantity)
+    lines = books.run(FEBRUARY)
+    assert [(line.kind, line.amount, line.quantity) for line in lines] == [
+        ("reversal", -1000, "5"),
+        ("charge", 1000, f"{quantity}"),
+    ]
+
+
+def test_when_a_price_falls_due_and_what_was_taken_off_it_leave_the_days_the_same():
+    """From 20.00 in advance, half of it off, to 10.00 in arrears."""
+    books = seats(Flat(Decimal("20.00")), Flat(Decimal("10.00")))
+    version = books.packages["p", 2]
+    fee = msgspec.structs.replace(version.components[0], mode="in_arrears")
+    books.packages["p", 2] = msgspec.structs.replace(version, components=(fee,))
+    half = events.DiscountGranted(
+        discount="d", component="", percent=Decimal(50), amount=None, from_on=books.start, periods=0
+    )
+    books.record("license", half)
+    assert [line.amount for line in books.run(FEBRUARY)] == [710, 1000]
+    books.record("license", events.DiscountWithdrawn(discount="d", on=FEBRUARY))
+    moved(books, FEBRUARY, 5)
+    assert books.run(FEBRUARY) == []
+    assert [(line.start, line.amount) for line in books.run(date(2024, 4, 1))] == [(date(2024, 3, 1), 1000)]
