@@ -10,7 +10,7 @@ from collections import defaultdict
 from collections.abc import Iterable
 from fractions import Fraction
 
-from domain.charge import part
+from domain.charge import key, part
 from domain.errors import IntegrityError
 from domain.events.documents import Line, Ref
 from domain.money import share
@@ -32,6 +32,11 @@ class Billed:
         self.base = (line.base_start.toordinal(), line.base_end.toordinal())
         self.spans: list[Span] = [(self.start, self.end)]
         self.left, self.tax_left = line.amount, line.tax
+
+    @property
+    def key(self) -> str:
+        """What makes its days the same as owed ones."""
+        return key(self.line.price, self.line.quantity, self.line.rule)
 
     @property
     def price(self) -> Fraction:
