@@ -6,7 +6,7 @@ window that ends on it. *No reading is not zero*: a period without any has no qu
 
 from __future__ import annotations
 
-from bisect import bisect_left
+from bisect import bisect_left, bisect_right
 from calendar import monthrange
 from collections import defaultdict
 from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
@@ -35,17 +35,20 @@ Run = tuple[int, Sequence[int | None]]
 class Days(Mapping[int, int]):
     """Quantities by day as they were recorded: runs of days in a row, of which a later one supersedes an earlier one.
 
-    It costs nothing to make and finds the days of a period by a slice: a run asks each license for one period or two.
+    It costs little to make and finds the days of a period by slices. Runs mostly come month after month: those that
+    can touch a period are found by the days that all runs up to one end by, and all from one on begin at.
     """
 
-    __slots__ = ("_runs",)
+    __slots__ = ("_begun", "_ended", "_runs")
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self._runs = runs
+        self._ended = list(accumulate([first + len(quantities) for first, quantities in runs], max))
+        self._begun = list(accumulate([first for first, _ in reversed(runs)], min))[::-1]
 
     def between(self, start: int, end: int) -> Sequence[int]:
         """The quantities of the days [start, end) that have one, in order."""
-        touching = self._runs if len(self._runs) == 1 else self._touching(start, end)
+        touching = self._touching(start, end)
         if len(touching) != 1:
             return list(self.during(start, end).values())
         first, quantities = touching[0]
@@ -58,7 +61,7 @@ class Days(Mapping[int, int]):
         return {day: days[day] for day in range(start, end) if day in days}
 
     def _touching(self, start: int, end: int) -> Sequence[Run]:
-        return [run for run in self._runs if run[0] < end and run[0] + len(run[1]) > start]
+        return self._runs[bisect_right(self._ended, start) : bisect_left(self._begun, end)]
 
     def items(self) -> ItemsView[int, int]:
         return _laid(self._runs).items()
