@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left, bisect_right
 from calendar import monthrange
 from collections import defaultdict
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 from functools import lru_cache
@@ -300,19 +300,18 @@ def measure(counting: Counting, counts: DayCounts, start: int, end: int) -> Frac
 
     Units: users (an average may be a fraction). `sum` adds the readings; `average` divides it by the days read.
     """
+    return measures(counting, counts, [(start, end)])[0]
+
+
+def measures(counting: Counting, counts: DayCounts, periods: Sequence[Span]) -> Sequence[Fraction | None]:
+    """The quantities of many periods, each by itself."""
     if counting.measure == "distinct":
-        whole = counts.distinct.get((start, end))
-        return None if whole is None else Fraction(whole)
+        wholes = (counts.distinct.get(period) for period in periods)
+        return [None if whole is None else Fraction(whole) for whole in wholes]
     if counting.measure == "snapshot":
-        return _snapshot(counting.snapshot_day, counts, start, end)
-    readings = _between(counts.days, start, end)
-    if not readings:
-        return None
-    if counting.measure == "peak":
-        return units(max(readings))
-    if counting.measure == "average":
-        return Fraction(sum(readings), len(readings))
-    return Fraction(sum(readings) if counting.measure == "sum" else readings[-1])
+        return [_snapshot(counting.snapshot_day, counts, *period) for period in periods]
+    quantity, days = _OF_READINGS[counting.measure], counts.days
+    return [quantity(read) if (read := _between(days, *period)) else None for period in periods]
 
 
 def _between(days: Mapping[int, int], start: int, end: int) -> Sequence[int]:
@@ -326,6 +325,15 @@ def _between(days: Mapping[int, int], start: int, end: int) -> Sequence[int]:
 def units(number: int) -> Fraction:
     """A whole quantity; the same few come again and again."""
     return Fraction(number)
+
+
+_OF_READINGS: Mapping[str, Callable[[Sequence[int]], Fraction]] = {
+    "peak": lambda readings: units(max(readings)),
+    "average": lambda readings: Fraction(sum(readings), len(readings)),
+    "sum": lambda readings: Fraction(sum(readings)),
+    "last": lambda readings: Fraction(readings[-1]),
+    "declared": lambda readings: Fraction(readings[-1]),
+}
 
 
 def levels(counts: DayCounts, start: int, end: int) -> Iterator[tuple[int, int]]:

@@ -57,19 +57,20 @@ def gist(body: bytes) -> Gist:
     return found
 
 
-class Billed:
+class Billed(msgspec.Struct, eq=False):
     """A line as it stands: the days that it still covers (a reversal: still takes back), and what is left of it.
 
     Units: `left` and `tax_left` in minor units, with the sign of the line.
     """
 
-    __slots__ = ("end", "left", "line", "ref", "spans", "start", "stream", "tax_left")
-
-    def __init__(self, ref: Ref, line: Gist | Line, stream: Stream) -> None:
-        self.ref, self.line, self.stream = ref, line, stream
-        self.start, self.end = line.start.toordinal(), line.end.toordinal()
-        self.spans: list[Span] = [(self.start, self.end)]
-        self.left, self.tax_left = line.amount, line.tax
+    ref: Ref
+    line: Gist | Line
+    stream: Stream
+    start: int
+    end: int
+    spans: list[Span]
+    left: int
+    tax_left: int
 
     @property
     def whole(self) -> Line:
@@ -116,6 +117,12 @@ def _length(spans: Iterable[Span]) -> int:
     return sum(end - start for start, end in spans)
 
 
+def _billed(ref: Ref, line: Gist | Line, stream: Stream) -> Billed:
+    """A line that nothing was done to yet."""
+    start, end = line.start.toordinal(), line.end.toordinal()
+    return Billed(ref, line, stream, start, end, [(start, end)], line.amount, line.tax)
+
+
 class Coverage:
     """All lines of one license as they stand.
 
@@ -137,7 +144,7 @@ class Coverage:
 
         Raises: IntegrityError when it names a line that was never issued.
         """
-        billed = Billed(ref, line, stream)
+        billed = _billed(ref, line, stream)
         if line.kind == "charge":
             self.charges[ref] = billed
             if line.link:

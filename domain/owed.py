@@ -21,7 +21,7 @@ from domain.charge import (
     Rating,
     holds,
     is_due,
-    of_piece,
+    of_pieces,
     one_time,
     part,
     pieces,
@@ -49,11 +49,14 @@ def charges(terms: Iterable[Terms], counts: Counts, target: int, horizon: int) -
     missing: list[Missing] = []
     plan = _planned(tuple(terms), target, horizon)
     for planned in plan.plain:
-        found = planned if isinstance(planned, Charge) else of_piece(*planned, counts)
-        if isinstance(found, Charge):
-            owed.append(found)
-        elif found:
-            missing.append(found)
+        if isinstance(planned, Charge):
+            owed.append(planned)
+        else:
+            for found in of_pieces(*planned, counts):
+                if isinstance(found, Charge):
+                    owed.append(found)
+                else:
+                    missing.append(found)
     if plan.bounds or plan.discounted:
         blocked = {(lack.stream.license, lack.start, lack.end) for lack in missing}
         for bound in plan.bounds:
@@ -65,10 +68,10 @@ def charges(terms: Iterable[Terms], counts: Counts, target: int, horizon: int) -
 class _Plan(NamedTuple):
     """What is charged up to a day, in order: each by itself, then what needs all others, then fixed amounts off.
 
-    Shapes: `plain` holds pieces of terms that are to be counted, and charges that need no count.
+    Shapes: `plain` holds terms with their pieces that are to be counted, and charges that need no count.
     """
 
-    plain: Sequence[Charge | tuple[Terms, Piece]]
+    plain: Sequence[Charge | tuple[Terms, Sequence[Piece]]]
     bounds: Sequence[Terms]
     discounted: Sequence[Terms]
 
@@ -83,14 +86,15 @@ def _planned(terms: tuple[Terms, ...], target: int, horizon: int) -> _Plan:
     )
 
 
-def _plain(terms: Terms, target: int, horizon: int) -> Iterator[Charge | tuple[Terms, Piece]]:
+def _plain(terms: Terms, target: int, horizon: int) -> Iterator[Charge | tuple[Terms, Sequence[Piece]]]:
     if terms.component.charge == "one_time":
         if terms.start < max(horizon, target + 1):
             yield one_time(terms, target)
     elif isinstance(terms.component.quantity, Counted):
-        yield from ((terms, piece) for piece in pieces(terms, target, horizon))
+        if counted := pieces(terms, target, horizon):
+            yield terms, counted
     else:
-        found = (of_piece(terms, piece, uncounted) for piece in pieces(terms, target, horizon))
+        found = of_pieces(terms, pieces(terms, target, horizon), uncounted)
         yield from (charge for charge in found if isinstance(charge, Charge))
 
 

@@ -6,7 +6,6 @@ transaction that finds another generation starts again.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
 from itertools import groupby
 from operator import itemgetter
@@ -75,7 +74,8 @@ def _of_license(license: bytes, rows: Sequence[LineRow]) -> BilledLines:
     """Its lines are of few streams, which are made once."""
     found: list[tuple[Ref, Stream, Gist]] = []
     streams: dict[tuple[str, bytes, str], Stream] = {}
-    for (_, _, _, number, payer, currency, body), document in zip(rows, uuids_from([row[2] for row in rows]), strict=True):
+    documents = uuids_from([row[2] for row in rows])
+    for document, (_, _, _, number, payer, currency, body) in zip(documents, rows, strict=True):
         line = gist(body)
         of = (line.component, payer, currency)
         stream = streams.get(of) or streams.setdefault(of, Stream(uuid_from(license), of[0], uuid_from(payer), of[2]))
