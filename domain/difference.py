@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Sequence
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -87,26 +89,12 @@ def _by_stream(owed: Iterable[Charge], billed: Coverage) -> Iterable[tuple[list[
     The number of an identifier is found faster than itself, and what comes in a row is mostly of one stream.
     """
     streams: dict[tuple[str, int, str], tuple[list[Charge], list[Billed]]] = {}
-    last: Stream | None = None
-    for charge in owed:
-        if charge.stream is not last:
-            last = charge.stream
-            charges, _ = _place(streams, last)
-        charges.append(charge)
-    last = None
-    for line in billed.live():
-        if line.stream is not last:
-            last = line.stream
-            _, lines = _place(streams, last)
-        lines.append(line)
+    of_stream = attrgetter("stream")
+    for (_, component, payer, currency), charges in groupby(owed, of_stream):
+        streams.setdefault((component, payer.int, currency), ([], []))[0].extend(charges)
+    for (_, component, payer, currency), lines in groupby(billed.live(), of_stream):
+        streams.setdefault((component, payer.int, currency), ([], []))[1].extend(lines)
     return streams.values()
-
-
-def _place(
-    streams: dict[tuple[str, int, str], tuple[list[Charge], list[Billed]]], stream: Stream
-) -> tuple[list[Charge], list[Billed]]:
-    _, component, payer, currency = stream
-    return streams.setdefault((component, payer.int, currency), ([], []))
 
 
 def _is_atomic(charges: Sequence[Charge], lines: Sequence[Billed]) -> bool:

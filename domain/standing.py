@@ -7,6 +7,8 @@ Source: ADR-0020, ADR-0038.
 from __future__ import annotations
 
 from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 from uuid import UUID
 
@@ -36,11 +38,10 @@ class Standing(NamedTuple):
 
     def _nameless_lines(self) -> Iterator[tuple[Ref, Stream, Gist | Line]]:
         """Lines that come one after the other are mostly of one stream."""
-        last = nameless = None
-        for ref, stream, line in self.lines:
-            if nameless is None or stream is not last:
-                last, nameless = stream, self._nameless(stream)
-            yield ref, nameless, line
+        for stream, lines in groupby(self.lines, itemgetter(1)):
+            nameless = self._nameless(stream)
+            for ref, _, line in lines:
+                yield ref, nameless, line
 
     def _nameless(self, stream: Stream) -> Stream:
         _, component, payer, currency = stream
