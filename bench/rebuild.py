@@ -60,7 +60,7 @@ def _document_id(n: int) -> UUID:
 
 def _issued(n: int) -> InvoiceIssued:
     line = Line(
-        number=1, kind="charge", license=license_id(n), component="users", text="Users", key="users", start=JANUARY,
+        number=1, kind="charge", license=license_id(n), component="users", text="Users", start=JANUARY,
         end=FEBRUARY, amount=5000, tax=950, tax_percent=VAT, price="5000", base_start=JANUARY, base_end=FEBRUARY,
     )  # fmt: skip
     return InvoiceIssued(

@@ -18,8 +18,7 @@ from domain import price as prices
 from domain.counting import DayCounts, levels, measures, units
 from domain.errors import Invalid
 from domain.events.documents import Ref
-from domain.grid import Cadence, position
-from domain.identity import digest
+from domain.grid import axis, position
 from domain.money import rounded, scale, share
 from domain.package_version import Component, Counted, Fixed, Mode, PackageVersion
 from domain.period import Span, intersection
@@ -30,6 +29,8 @@ Counts = Callable[[str], DayCounts]
 
 
 UNDISCOUNTED = Fraction(1)
+ONCE = "once"
+"""The rule and the occurrence of what is charged a single time."""
 
 
 def uncounted(_: str) -> DayCounts:
@@ -95,13 +96,9 @@ class Missing(msgspec.Struct, frozen=True):
 
 def part(price: Fraction, base_start: int, base_end: int, month_days: int, start: int, end: int) -> int:
     """The share of a full period's price that belongs to some of its days, rounded at the borders (ADR-0005)."""
-    zero = position(base_start, month_days)
-    return share(
-        price,
-        position(start, month_days) - zero,
-        position(end, month_days) - zero,
-        position(base_end, month_days) - zero,
-    )
+    on = axis(base_start, base_end, month_days)
+    zero = position(base_start, on)
+    return share(price, position(start, on) - zero, position(end, on) - zero, position(base_end, on) - zero)
 
 
 class Piece(msgspec.Struct, frozen=True, eq=False):
@@ -185,8 +182,9 @@ def _rated(terms: Terms, piece: Piece, quantity: Fraction, price: Fraction) -> R
         return None
     factor = _discount_factor(terms, piece.k, piece.period) if terms.discounts else UNDISCOUNTED
     price = price if factor is UNDISCOUNTED else price * factor
+    rule = _rule(terms, factor)
     return Rating(
-        key=key(terms, quantity, factor, price if usage else None),
+        key=key(price, quantity, rule),
         start=service[0],
         end=service[1],
         price=price,
@@ -196,7 +194,7 @@ def _rated(terms: Terms, piece: Piece, quantity: Fraction, price: Fraction) -> R
         quantity=quantity,
         due=piece.due,
         text=terms.component.name,
-        rule=_rule(terms, factor),
+        rule=rule,
         package=terms.package,
         occurrence=f"{service[0]}" if usage else "",
         reversible=terms.component.reversible,
@@ -285,8 +283,8 @@ def is_by_day(component: Component) -> bool:
 
 def _by_day(terms: Terms, counts: Counts, piece: Piece) -> Fraction:
     """What the units of a period cost, each paid for the days that it was there."""
-    rule, days = terms.component.quantity, terms.package.proration.month_days
-    service, period = piece.service, piece.period
+    rule, service, period = terms.component.quantity, piece.service, piece.period
+    days = axis(*period, terms.package.proration.month_days)
     assert isinstance(rule, Counted)
     least = max(rule.minimum, terms.minimum)
     held = [
@@ -300,20 +298,19 @@ def _by_day(terms: Terms, counts: Counts, piece: Piece) -> Fraction:
 
 
 def _base(terms: Terms, service: Span, period: Span) -> Span | None:
-    """The days that the full price is for: the period, unless a policy gives a begun one whole or free."""
+    """The days that the full price is for: the period, unless a policy gives a begun one whole or free.
+
+    All pieces of a begun period have one base, so that a change inside it divides its price and adds nothing.
+    """
     policy = terms.package.proration
-    leading = service[0] == terms.first and service[0] > period[0]
-    for begun, rule in (
-        (leading, policy.leading),
-        (service[1] == terms.last and service[1] < period[1], policy.trailing),
-    ):
-        if begun and rule == "free":
-            return None
-        if begun and rule == "full":
-            return service
-    if leading and policy.leading_base == "shifted":
-        return min(terms.grid.back(service[1]), service[0]), service[1]
-    return period
+    (start, end), (served, left) = period, intersection(period, (terms.first, terms.last)) or service
+    leading = policy.leading if served > start else "prorate"
+    trailing = policy.trailing if left < end else "prorate"
+    if "free" in (leading, trailing):
+        return None
+    if leading == "prorate" and served > start and policy.leading_base == "shifted":
+        return min(terms.grid.back(left), served), left
+    return served if leading == "full" else start, left if trailing == "full" else end
 
 
 def _discount_factor(terms: Terms, k: int, period: Span) -> Fraction:
@@ -335,20 +332,18 @@ def holds(terms: Terms, discount: Discount, k: int, period: Span) -> bool:
     return not discount.periods or k < first + discount.periods
 
 
-@lru_cache(maxsize=16384)
-def _key(price: prices.Price, quantity: Fraction, cadence: Cadence, factor: Fraction, free: bool, extra: str) -> str:
-    content = msgspec.json.encode(price, enc_hook=str, order="deterministic")
-    return digest(content, quantity, cadence, factor, free, extra, size=6).hex()
+def key(price: Fraction | str, quantity: Fraction | str, rule: str) -> str:
+    """What makes days the same to bill: the price of their whole base, for which quantity, by which model, how often.
 
-
-def key(terms: Terms, quantity: Fraction, factor: Fraction, amount: Fraction | None = None) -> str:
-    """What makes days the same to bill: the content of the price with its quantity; an atomic charge's amount too."""
-    free = terms.type == "nfr" and terms.package.nfr_included is None
-    price = terms.component.prices[terms.stream.currency]
-    return _key(price, quantity, terms.component.cadence, factor, free, "" if amount is None else str(amount))
+    Shapes: as printed on a line, so that a line has its key in itself, whenever it was issued and however a catalog
+    spells the price; of `rule` what comes before the comma, since when a charge falls due, and what a discount made of
+    the price, leaves the days the same. Source: ADR-0040.
+    """
+    return f"{price} for {quantity}, {rule.partition(',')[0]}"
 
 
 def _rule(terms: Terms, factor: Fraction) -> str:
+    """How a price came about; lines are matched by what it says before the comma, so that this stays as it is."""
     name = type(terms.component.prices[terms.stream.currency]).__name__
     off = "" if factor is UNDISCOUNTED else f", {as_percent(1 - factor)} % off"
     return f"{name} per {terms.component.cadence}, {terms.component.mode}{off}"
@@ -367,7 +362,7 @@ def _one_time(terms: Terms, target: int) -> Rating:
     assert isinstance(quantity, Fraction)
     price = _price(terms, quantity)
     return Rating(
-        key=key(terms, quantity, UNDISCOUNTED, price),
+        key=key(price, quantity, ONCE),
         start=terms.start,
         end=terms.start + 1,
         price=price,
@@ -377,8 +372,8 @@ def _one_time(terms: Terms, target: int) -> Rating:
         quantity=quantity,
         due=is_due("in_advance", (terms.start, terms.start + 1), target),
         text=terms.component.name,
-        rule="once",
+        rule=ONCE,
         package=terms.package,
-        occurrence="once",
+        occurrence=ONCE,
         reversible=terms.component.reversible,
     )

@@ -15,7 +15,7 @@ from typing import Literal
 
 import msgspec
 
-from domain.charge import part
+from domain.charge import key, part
 from domain.errors import IntegrityError
 from domain.events.documents import Line, Ref
 from domain.money import share
@@ -32,7 +32,6 @@ class Gist(msgspec.Struct, gc=False):
     number: int
     kind: Literal["charge", "reversal", "adjustment"]
     component: str
-    key: str
     start: date
     end: date
     amount: int
@@ -40,10 +39,12 @@ class Gist(msgspec.Struct, gc=False):
     price: str
     base_start: date
     base_end: date
+    quantity: str = "1"
     month_days: int = 0
     occurrence: str = ""
     reversible: bool = True
     link: Ref | None = None
+    rule: str = ""
     body: bytes = b""
 
 
@@ -81,6 +82,11 @@ class Billed(msgspec.Struct, eq=False):
     def base(self) -> Span:
         """The days that its price is for."""
         return self.line.base_start.toordinal(), self.line.base_end.toordinal()
+
+    @property
+    def key(self) -> str:
+        """What makes its days the same as owed ones."""
+        return key(self.line.price, self.line.quantity, self.line.rule)
 
     @property
     def price(self) -> Fraction:

@@ -15,7 +15,7 @@ from typing import Literal, NamedTuple
 
 import msgspec
 
-from domain.charge import Charge, Rating
+from domain.charge import ONCE, Charge, Rating
 from domain.coverage import Billed, Coverage
 from domain.package_version import Proration
 from domain.period import Span, common, intersection, subtract, union
@@ -116,7 +116,7 @@ class _Match(NamedTuple):
         return (rating.key, rating.base_start, rating.base_end) if self.by_period else (rating.key, 0, 0)
 
     def billed(self, billed: Billed) -> Key:
-        return (billed.line.key, *billed.base) if self.by_period else (billed.line.key, 0, 0)
+        return (billed.key, *billed.base) if self.by_period else (billed.key, 0, 0)
 
 
 _MATCH = {"days": _Match(by_period=False), "period": _Match(by_period=True)}
@@ -236,7 +236,7 @@ def _atomic(
     owed = {(one.rating.occurrence, one.rating.key): one for one in charges}
     held: dict[str, Billed] = {}
     for line in lines:
-        same = (line.line.occurrence, line.line.key) in owed
+        same = (line.line.occurrence, line.key) in owed
         if same or _keeps(line, charges, policy):
             held[line.line.occurrence] = line
             continue
@@ -253,7 +253,7 @@ def _keeps(line: Billed, charges: Sequence[Charge], policy: Proration) -> bool:
     if not line.line.reversible:
         return True
     now = next((one.rating for one in charges if one.rating.occurrence == line.line.occurrence), None)
-    if line.line.occurrence == "once":
+    if line.line.occurrence == ONCE:
         return False
     if policy.usage_correction == "never":
         return True
@@ -264,7 +264,7 @@ def _whole(charge: Charge, given_back: Sequence[Billed]) -> NewLine:
     rating = charge.rating
     days = (rating.start, rating.end)
     for taken in given_back:
-        if (taken.line.occurrence, taken.line.key) == (rating.occurrence, rating.key):
+        if (taken.line.occurrence, taken.key) == (rating.occurrence, rating.key):
             amount, tax = -taken.left, -taken.tax_left
             taken.take(days, amount, tax)
             return NewLine("charge", charge.stream, *days, amount, tax, charge, taken)

@@ -142,7 +142,6 @@ def _printed(rating: Rating, start: int, end: int) -> Line:
         license=LICENSE,
         component="",
         text=rating.text,
-        key=rating.key,
         start=day(start),
         end=day(end),
         amount=0,

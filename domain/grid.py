@@ -106,3 +106,12 @@ def position(ordinal: int, month_days: int) -> int:
         return ordinal
     found = date.fromordinal(ordinal)
     return month_days * (12 * found.year + found.month - 1) + found.day
+
+
+def axis(start: int, end: int, month_days: int) -> int:
+    """The `month_days` by which the days of a base are divided.
+
+    Where months count 30 days, a 31st stands where the next month begins. A base that is nothing but a 31st would have
+    no length, though it has a price: it is divided by days as they are.
+    """
+    return month_days if month_days and position(start, month_days) < position(end, month_days) else 0

@@ -21,13 +21,13 @@ from domain.charge import (
     Rating,
     holds,
     is_due,
+    key,
     of_pieces,
     one_time,
     part,
     pieces,
     uncounted,
 )
-from domain.identity import digest
 from domain.money import scale
 from domain.package_version import Counted
 from domain.period import Span, Touching, intersection
@@ -157,7 +157,7 @@ def _inside(rating: Rating, service: Span) -> int:
 
 def _atomic(terms: Terms, service: Span, amount: int, target: int, rule: str, text: str) -> Rating:
     return Rating(
-        key=digest(rule, terms.component.cadence, amount, size=6).hex(),
+        key=key(Fraction(amount), Fraction(1), rule),
         start=service[0],
         end=service[1],
         price=Fraction(amount),

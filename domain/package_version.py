@@ -122,10 +122,10 @@ class Proration(msgspec.Struct, frozen=True):
     """How parts of periods are paid. Source: the settings of ADR-0009.
 
     Shapes: `month_days` 0 = actual days, 30 = every month counts 30; `leading`/`trailing` = the begun first and last
-    period; `leading_base` = what the begun first period is a part of: the period of the grid, or one cadence back from
-    its end whatever the cycle day (28 February − 1 month = 28 January); `match_on` = what makes a billed day the same
-    day: days, or days in the same period; `grid_on_change` = when periods are counted anew: never, when a change brings
-    another cadence, or always (at each change, return from a pause, or move of the billing day).
+    period, each as a whole; `leading_base` = what the begun first period is a part of: the period of the grid, or one
+    cadence back from its end whatever the cycle day (28 February − 1 month = 28 January); `match_on` = what makes a
+    billed day the same day: days, or days in the same period; `grid_on_change` = when periods are counted anew: never,
+    when a change brings another cadence, or always (at each change, return from a pause, or move of the billing day).
     """
 
     month_days: int = 0

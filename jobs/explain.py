@@ -16,7 +16,7 @@ from domain.errors import NotFound
 from domain.events import decode
 from domain.events.counted_users import CountEvent, CountsClosed
 from domain.events.documents import InvoiceIssued, Line, Ref
-from domain.grid import position
+from domain.grid import axis, position
 from domain.identity import bucket_of
 from domain.money import exact, written
 from domain.terms import Packages
@@ -75,10 +75,9 @@ def _computation(line: Line, currency: str, by_day: bool) -> str:
     full = f"{written(0, currency) if not price else written(round(price), currency)} for the period"
     if line.occurrence:
         return f"{full}, each unit for the days that it was there" if by_day else f"{full}, charged whole"
-    zero = position(line.base_start.toordinal(), line.month_days)
-    start, end, whole = (
-        position(on.toordinal(), line.month_days) - zero for on in (line.start, line.end, line.base_end)
-    )
+    month_days = axis(line.base_start.toordinal(), line.base_end.toordinal(), line.month_days)
+    zero = position(line.base_start.toordinal(), month_days)
+    start, end, whole = (position(on.toordinal(), month_days) - zero for on in (line.start, line.end, line.base_end))
     days = f"{end - start} of {whole} days"
     share = part(price, line.base_start.toordinal(), line.base_end.toordinal(), line.month_days,
                  line.start.toordinal(), line.end.toordinal())  # fmt: skip

@@ -112,5 +112,5 @@ class Books:
             for start, end in live.spans:
                 for day in range(start, end):
                     assert (live.stream, day) not in days, f"{live.stream} is covered twice on {date.fromordinal(day)}"
-                    days[live.stream, day] = live.line.key
+                    days[live.stream, day] = live.key
         return days

@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.rule import Rule
 
 from adapters.bootstrap import open_tally
 from adapters.cli import demo_money
@@ -29,6 +30,8 @@ READING_COLUMNS = ("license", "counter", "day", "quantity", "report_id")
 OBSERVATION_COLUMNS = ("license", "counter", "observed_at", "subject", "report_id")
 CATALOG = Path(__file__).resolve().parents[2] / "examples"
 HOME = Path(".tally") / "demo"
+RULED = 80
+"""Characters of a line between two parts, where lines have no other end."""
 
 # customer, package, users on 1 January, growth in users per ten days
 CUSTOMERS = (
@@ -58,13 +61,13 @@ def demo(
     files.mkdir(parents=True)
     try:
         for title, commands in _story(files):
-            console.rule(f"[bold]{title}", align="left")
+            console.print(Rule(f"[bold]{title}", align="left"), width=RULED)
             for command in commands:
                 _run(command, home)
     finally:
         if not keep:
             Embedded(home).stop()
-    console.rule("[bold]That was Tallystick", align="left")
+    console.print(Rule("[bold]That was Tallystick", align="left"), width=RULED)
     console.print(f"The books stay in {home}: go on with any command and --home {home}, such as")
     for words in ("tally invoices list", "tally licenses show school", "tally limits", "tally --help"):
         console.print(f"  {words} --home {home}" if "help" not in words else f"  {words}", highlight=False)

@@ -28,8 +28,19 @@ from domain.errors import Invalid
 from domain.money import written
 from domain.payment import way_back
 
-console = Console()
-errors = Console(stderr=True)
+UNBROKEN = 1_000_000
+"""Characters of a line: more than any row has."""
+
+
+def _console(stderr: bool = False) -> Console:
+    """Breaks lines where a terminal ends; in a pipe or a file a row stays one line, however long."""
+    made = Console(stderr=stderr)
+    if not made.is_terminal:
+        made.width = UNBROKEN
+    return made
+
+
+console, errors = _console(), _console(stderr=True)
 
 
 PROSE = {"line", "reason", "party", "what must hold", "found", "name", "error", "scheduled", "field", "before", "after"}

@@ -21,7 +21,8 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
 
     Shapes: `kind` charge | reversal | adjustment; service [start, end); `price` is the exact price of the whole period
     [base_start, base_end) in minor units ("n" or "n/d"); `quantity` as price; `occurrence` names an atomic charge and
-    is empty where days divide it; `link` is the line reversed, adjusted or reinstated.
+    is empty where days divide it; `link` is the line reversed, adjusted or reinstated; `key` stands on lines issued
+    before ADR-0040, and nothing reads it.
     Units: `amount` and `tax` in minor units, net of tax.
     """
 
@@ -30,7 +31,6 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     license: UUID
     component: str
     text: str
-    key: str
     start: date
     end: date
     amount: int
@@ -39,6 +39,7 @@ class Line(msgspec.Struct, frozen=True, omit_defaults=True):
     price: str
     base_start: date
     base_end: date
+    key: str = ""
     quantity: str = "1"
     month_days: int = 0
     occurrence: str = ""

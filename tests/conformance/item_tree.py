@@ -9,7 +9,7 @@ from fractions import Fraction
 from typing import Any, NamedTuple
 from uuid import uuid5
 
-from domain.charge import Charge, Rating, part
+from domain.charge import Charge, Rating, key, part
 from domain.coverage import Coverage
 from domain.difference import NewLine, difference
 from domain.errors import IntegrityError
@@ -48,7 +48,7 @@ def play(case: Case, forgiven: Forgiven) -> None:
 
 
 class Row(NamedTuple):
-    """An item as the peer writes it: a plan is a component, the full price and the plan are the key."""
+    """An item as the peer writes it: a plan is a component, the full price is the key."""
 
     row: dict[str, Any]
     currency: str
@@ -65,8 +65,17 @@ class Row(NamedTuple):
         return start.toordinal(), end.toordinal()
 
     @property
-    def key(self) -> str:
-        return f"{self.row['plan']} {Decimal(self.row.get('rate', self.row['amount']))}"
+    def price(self) -> int:
+        """The full price, where the row tells a rate; else what it came to is the price of its own days."""
+        return cents(self.row.get("rate", self.row["amount"]), self.currency)
+
+    @property
+    def base(self) -> tuple[int, int]:
+        """The days that the full price is for: as many more than its own as the full price is more than its amount."""
+        start, end = self.days
+        amount = cents(self.row["amount"], self.currency)
+        whole = round(Fraction((end - start) * self.price, amount)) if amount else 0
+        return start, max(start + whole, end)
 
     @property
     def occurrence(self) -> str:
@@ -81,25 +90,24 @@ class Row(NamedTuple):
         return Stream(LICENSE, self.linked(rows).row["plan"], ACCOUNT, self.currency)
 
     def line(self, rows: Sequence[Row]) -> Line:
-        """The line that it is: its own rounded amount is the price of its own days."""
+        """The line that it is."""
         if self.row["type"] not in KINDS:
             raise NotExpressible(f"no item of type {self.row['type']}")
         of = self.linked(rows)
         start, end = self.days
         return Line(
-            number=1, kind=KINDS[self.row["type"]], license=LICENSE, component=of.row["plan"], text="", key=of.key,  # type: ignore[arg-type]
+            number=1, kind=KINDS[self.row["type"]], license=LICENSE, component=of.row["plan"], text="",  # type: ignore[arg-type]
             start=date_of(start), end=date_of(end), amount=cents(self.row["amount"], self.currency), tax=0,
-            tax_percent=Decimal(0), price=str(cents(of.row["amount"], self.currency)), base_start=date_of(of.days[0]),
-            base_end=date_of(of.days[1]), occurrence=of.occurrence, link=of.ref if of is not self else None,
+            tax_percent=Decimal(0), price=str(of.price), base_start=date_of(of.base[0]), base_end=date_of(of.base[1]),
+            occurrence=of.occurrence, link=of.ref if of is not self else None,
         )  # fmt: skip
 
     def charge(self) -> Charge:
         """The charge that it proposes."""
-        start, end = self.days
+        (start, end), base, price, quantity = self.days, self.base, Fraction(self.price), Fraction(1)
         rating = Rating(
-            key=self.key, start=start, end=end,
-            price=Fraction(cents(self.row["amount"], self.currency)), base_start=start, base_end=end, month_days=0,
-            quantity=Fraction(1), due=True, text="", rule="", package=POLICY, occurrence=self.occurrence,
+            key=key(price, quantity, ""), start=start, end=end, price=price, base_start=base[0], base_end=base[1],
+            month_days=0, quantity=quantity, due=True, text="", rule="", package=POLICY, occurrence=self.occurrence,
         )  # fmt: skip
         return Charge(self.stream([self]), rating)
 

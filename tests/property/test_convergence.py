@@ -68,7 +68,7 @@ def _money_of_closed(books: Books) -> dict[object, int]:
     billed: dict[object, int] = {}
     for live in books.coverage().live():
         if live.base[1] <= END.toordinal():
-            place = (live.stream, live.line.key, live.base)
+            place = (live.stream, live.key, live.base)
             billed[place] = billed.get(place, 0) + live.left
     return {place: amount for place, amount in billed.items() if amount}
 

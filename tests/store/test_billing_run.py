@@ -17,10 +17,11 @@ from domain.application.licensing import ChangeLicense, StartLicense
 from domain.document import Draft
 from domain.errors import TallyError
 from domain.identity import Kind
+from domain.package_version import Proration
 from domain.price import Flat
 from jobs import basis, bill, issue
 from jobs.bill import Run
-from jobs.explain import document
+from jobs.explain import document, explain
 from jobs.preview import preview
 from jobs.verify import verify
 from tests.builders import (
@@ -299,6 +300,19 @@ def test_ten_years_are_billed_at_once_as_month_by_month(tally):
             "FROM billed_line GROUP BY license"
         ).fetchall()
     assert len({(count, total) for _, count, total in rows}) == 1
+
+
+def test_who_begins_on_a_thirty_first_that_is_charged_in_full_is_billed_and_told_why(tally):
+    """Months of thirty days have no such day, and its full price was divided by nothing."""
+    publish(tally, package("filter", proration=Proration(month_days=30, leading="full")))
+    open_account(tally, "acme")
+    start(tally, "l1", "acme", "filter", date(2025, 1, 31))
+    run_billing(tally, FEBRUARY, FEBRUARY)
+    with tally.pool.connection() as connection:
+        _, issued = document(connection, "INV-000001")
+        told = [explain(connection, tally.packages, issued, line)["computation"] for line in issued.lines]
+    assert told == ["30.00 for the period, all 1 days", "30.00 for the period, all 30 days"]
+    assert found(tally) == []
 
 
 @pytest.mark.parametrize("corrected", [5, 40])

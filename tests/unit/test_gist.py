@@ -17,7 +17,7 @@ from domain.standing import Standing
 from domain.terms import Stream, billed_to
 
 ISSUED = Line(
-    number=3, kind="charge", license=UUID(int=5), component="p/seats", text="Seats", key="k", start=date(2025, 1, 1),
+    number=3, kind="charge", license=UUID(int=5), component="p/seats", text="Seats", start=date(2025, 1, 1),
     end=date(2025, 2, 1), amount=3100, tax=589, tax_percent=Decimal("19.0"), price="6200/2",
     base_start=date(2025, 1, 1), base_end=date(2025, 2, 1), quantity="31", month_days=30, package="p", version=2,
     rule="PerUnit per 1m, in_advance", reasons=((UUID(int=5), 1),),

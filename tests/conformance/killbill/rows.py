@@ -6,6 +6,7 @@ from collections.abc import Iterable, Iterator
 from datetime import date
 from typing import Any
 
+from domain.charge import key
 from domain.events.documents import Line
 from tests.conformance.items import Item
 from tests.conformance.killbill.ledger import Row
@@ -63,11 +64,9 @@ def _goes_on(before: Line, line: Line) -> bool:
         return False
     if _kind(line) == "usage":
         return before.start == line.start
-    return not line.occurrence and (before.key, before.base_start, before.end) == (
-        line.key,
-        line.base_start,
-        line.start,
-    )
+    if line.occurrence or (before.base_start, before.end) != (line.base_start, line.start):
+        return False
+    return key(before.price, before.quantity, before.rule) == key(line.price, line.quantity, line.rule)
 
 
 def _kind(line: Line) -> str:
