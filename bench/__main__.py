@@ -6,12 +6,13 @@ import argparse
 import os
 from collections.abc import Callable
 
-from bench import append, billing_run, collect, documented_path, ingest, limit_query, rebuild, webhooks
+from bench import append, billing_run, collect, documented_path, ingest, later_month, limit_query, rebuild, webhooks
 from bench.figure import Figure, keep, show
 from bench.ground import Ground, server
 
 BENCHMARKS: dict[str, Callable[[Ground], list[Figure]]] = {
     "billing_run": billing_run.figures,
+    "later_month": later_month.figures,
     "documented_path": documented_path.figures,
     "append": append.figures,
     "limit_query": limit_query.figures,

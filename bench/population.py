@@ -8,7 +8,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
-from datetime import date
+from datetime import date, timedelta
 from decimal import Decimal
 from functools import lru_cache
 from itertools import islice
@@ -33,7 +33,6 @@ JANUARY, FEBRUARY = date(2025, 1, 1), date(2025, 2, 1)
 TIERS = Graduated((Tier(10, Decimal("1.20")), Tier(50, Decimal("0.90")), Tier(None, Decimal("0.60"))))
 MORE = Graduated((Tier(10, Decimal("1.80")), Tier(None, Decimal("1.10"))))
 UPGRADED_ON = date(2025, 1, 16)
-DAYS = [date(2025, 1, day) for day in range(1, 31)]
 BATCH = 15_000
 FILLED = """
 SELECT sum(position) + (SELECT sum(position) / greatest(count(DISTINCT projection), 1) FROM tracking)
@@ -62,10 +61,10 @@ def license_id(n: int) -> UUID:
     return make_id(Kind.LICENSE, n % ACCOUNT_BUCKETS, JANUARY, n)
 
 
-def quantities(n: int) -> list[int]:
+def quantities(n: int, month: date = JANUARY) -> list[int]:
     """The users of the nth license on thirty days: about as many, coming and going by a twentieth."""
     size = 3 + (n * 617 % 1000) ** 3 // 1_000_000
-    return [size + (n + d) % (2 + size // 20) for d in range(1, 31)]
+    return [size + (n + d * month.month) % (2 + size // 20) for d in range(1, 31)]
 
 
 def stored(stream: UUID, event: Event, version: int = 1) -> StoredEvent:
@@ -97,12 +96,19 @@ def upgraded() -> LicenseChanged:
     )  # fmt: skip
 
 
-def counted(n: int) -> ReadingsRecorded:
-    """The month of the nth license is read."""
-    readings = tuple(
-        Reading(day, quantity, f"{n}-{day.day}") for day, quantity in zip(DAYS, quantities(n), strict=True)
-    )
-    return ReadingsRecorded(license=license_id(n), counter="users", month=JANUARY, readings=readings)
+def counted(n: int, month: date = JANUARY) -> StoredEvent:
+    """The month of the nth license is read, on thirty days where it has as many."""
+    license = license_id(n)
+    read = zip(_days(month), quantities(n, month), strict=False)
+    readings = tuple([Reading(day, quantity, f"{n}-{day.day}") for day, quantity in read])
+    recorded = ReadingsRecorded(license=license, counter="users", month=month, readings=readings)
+    return stored(counted_users_id(license, "users", month), recorded)
+
+
+@lru_cache
+def _days(month: date) -> list[date]:
+    days = [month + timedelta(days) for days in range(30)]
+    return [day for day in days if day.month == month.month]
 
 
 def population(licenses: Iterable[int]) -> Iterator[StoredEvent]:
@@ -113,7 +119,7 @@ def population(licenses: Iterable[int]) -> Iterator[StoredEvent]:
         yield stored(license, started(n))
         if n % 10 == 0:
             yield stored(license, upgraded(), 2)
-        yield stored(counted_users_id(license, "users", JANUARY), counted(n))
+        yield counted(n)
 
 
 def append(tally: Tally, events: Iterable[StoredEvent]) -> None:

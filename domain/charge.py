@@ -7,7 +7,7 @@ not say whose it is, so that licenses with the same terms and quantity share it.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from decimal import Decimal
 from fractions import Fraction
 from functools import lru_cache
@@ -15,7 +15,7 @@ from functools import lru_cache
 import msgspec
 
 from domain import price as prices
-from domain.counting import DayCounts, levels, measure, units
+from domain.counting import DayCounts, levels, measures, units
 from domain.errors import Invalid
 from domain.events.documents import Ref
 from domain.grid import axis, position
@@ -138,14 +138,22 @@ def _window(terms: Terms, days: Span) -> Span:
     return intersection(days, (terms.first, terms.last)) or days
 
 
-def of_piece(terms: Terms, piece: Piece, counts: Counts) -> Charge | Missing | None:
-    """What a component is charged for a piece by itself; bounds and fixed amounts off need those of a whole period."""
-    quantity = _quantity(terms, piece.window, counts)
-    if isinstance(quantity, Missing):
-        return quantity if piece.due else None
-    if terms.component.charge == "usage" and is_by_day(terms.component):
-        return _charge(terms, piece, quantity, _by_day(terms, counts, piece))
-    return _priced(terms, piece, quantity.numerator, quantity.denominator)
+def of_pieces(terms: Terms, pieces: Sequence[Piece], counts: Counts) -> Iterator[Charge | Missing]:
+    """What a component is charged for pieces by themselves, or that nobody counted what one is charged by.
+
+    Bounds and fixed amounts off need the charges of a whole period.
+    """
+    by_day = terms.component.charge == "usage" and is_by_day(terms.component)
+    for piece, quantity in zip(pieces, _quantities(terms, [piece.window for piece in pieces], counts), strict=True):
+        charge: Charge | Missing | None
+        if isinstance(quantity, Missing):
+            charge = quantity if piece.due else None
+        elif by_day:
+            charge = _charge(terms, piece, quantity, _by_day(terms, counts, piece))
+        else:
+            charge = _priced(terms, piece, quantity.numerator, quantity.denominator)
+        if charge is not None:
+            yield charge
 
 
 def one_time(terms: Terms, target: int) -> Charge:
@@ -200,34 +208,41 @@ def is_due(mode: Mode, service: Span, target: int) -> bool:
     return service[1] <= target if mode == "in_arrears" else service[0] < target
 
 
-def _quantity(terms: Terms, window: Span, counts: Counts) -> Fraction | Missing:
-    """The quantity of a component in a period: sold, counted, or at least what was committed."""
+def _quantities(terms: Terms, windows: Sequence[Span], counts: Counts) -> Sequence[Fraction | Missing]:
+    """The quantity of a component in each period: sold, counted, or at least what was committed."""
     rule = terms.component.quantity
     if isinstance(rule, Counted):
-        return _counted(terms, rule, window, counts)
+        return _counted(terms, rule, windows, counts)
     if isinstance(rule, Fixed):
-        return units(rule.quantity)
-    return _free_of_nfr(terms, units(max(terms.declared, rule.minimum, terms.minimum)))
+        return [units(rule.quantity)] * len(windows)
+    return [_free_of_nfr(terms, units(max(terms.declared, rule.minimum, terms.minimum)))] * len(windows)
 
 
-def _counted(terms: Terms, rule: Counted, window: Span, counts: Counts) -> Fraction | Missing:
-    found = _measured(terms, rule.counter, window, counts)
-    if found is None:
-        return Missing(terms.stream, rule.counter, *window)
+def _counted(terms: Terms, rule: Counted, windows: Sequence[Span], counts: Counts) -> Sequence[Fraction | Missing]:
+    found = _measured(terms, rule.counter, windows, counts)
     if rule.or_counter:
-        other = _measured(terms, rule.or_counter, window, counts)
-        if other is None:
-            return Missing(terms.stream, rule.or_counter, *window)
-        found = max(found, Fraction(prices.ceiling(other / rule.per)))
+        others = _measured(terms, rule.or_counter, windows, counts)
+        found = [_larger(one, other, rule.per) for one, other in zip(found, others, strict=True)]
     least = max(rule.minimum, terms.minimum)
-    return _free_of_nfr(terms, max(found, units(least)) if least else found)
+    if least:
+        found = [one if isinstance(one, Missing) else max(one, units(least)) for one in found]
+    if terms.type == "nfr":
+        found = [one if isinstance(one, Missing) else _free_of_nfr(terms, one) for one in found]
+    return found
 
 
-def _measured(terms: Terms, counter: str, window: Span, counts: Counts) -> Fraction | None:
+def _larger(one: Fraction | Missing, other: Fraction | Missing, per: int) -> Fraction | Missing:
+    if isinstance(one, Missing) or isinstance(other, Missing):
+        return one if isinstance(one, Missing) else other
+    return max(one, Fraction(prices.ceiling(other / per)))
+
+
+def _measured(terms: Terms, counter: str, windows: Sequence[Span], counts: Counts) -> Sequence[Fraction | Missing]:
     counting = terms.package.counting(counter)
     if counting is None:
         raise Invalid(f"{terms.package.package} does not say how {counter} is counted")
-    return measure(counting, counts(counter), *window)
+    found = zip(windows, measures(counting, counts(counter), windows), strict=True)
+    return [Missing(terms.stream, counter, *days) if quantity is None else quantity for days, quantity in found]
 
 
 def _counters(terms: Terms) -> tuple[str, ...]:
@@ -343,7 +358,7 @@ def as_percent(factor: Fraction) -> str:
 
 @lru_cache(maxsize=2048)
 def _one_time(terms: Terms, target: int) -> Rating:
-    quantity = _quantity(terms, (terms.start, terms.start + 1), uncounted)
+    (quantity,) = _quantities(terms, [(terms.start, terms.start + 1)], uncounted)
     assert isinstance(quantity, Fraction)
     price = _price(terms, quantity)
     return Rating(

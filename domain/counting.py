@@ -9,7 +9,7 @@ from __future__ import annotations
 from bisect import bisect_left
 from calendar import monthrange
 from collections import defaultdict
-from collections.abc import ItemsView, Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, ItemsView, Iterable, Iterator, Mapping, Sequence
 from datetime import date
 from fractions import Fraction
 from functools import lru_cache
@@ -22,7 +22,7 @@ from domain.errors import Invalid
 from domain.grid import day_in_month, month_of
 from domain.identity import digest
 from domain.package_version import Counting
-from domain.period import OPEN_END, Span, intersection
+from domain.period import OPEN_END, Span, Touching, intersection
 
 Observation = tuple[int, str]
 """A subject seen on a day: (ordinal of the local day, subject)."""
@@ -35,17 +35,18 @@ Run = tuple[int, Sequence[int | None]]
 class Days(Mapping[int, int]):
     """Quantities by day as they were recorded: runs of days in a row, of which a later one supersedes an earlier one.
 
-    It costs nothing to make and finds the days of a period by a slice: a run asks each license for one period or two.
+    It costs little to make and finds the days of a period by slices; the runs mostly come month after month.
     """
 
-    __slots__ = ("_runs",)
+    __slots__ = ("_runs", "_touching")
 
     def __init__(self, runs: Sequence[Run]) -> None:
         self._runs = runs
+        self._touching = Touching([first for first, _ in runs], [first + len(found) for first, found in runs])
 
     def between(self, start: int, end: int) -> Sequence[int]:
         """The quantities of the days [start, end) that have one, in order."""
-        touching = self._runs if len(self._runs) == 1 else self._touching(start, end)
+        touching = self._runs[self._touching.among(start, end)]
         if len(touching) != 1:
             return list(self.during(start, end).values())
         first, quantities = touching[0]
@@ -54,17 +55,14 @@ class Days(Mapping[int, int]):
 
     def during(self, start: int, end: int) -> dict[int, int]:
         """The days [start, end) that have a quantity, in order, with it."""
-        days = _laid(self._touching(start, end))
+        days = _laid(self._runs[self._touching.among(start, end)])
         return {day: days[day] for day in range(start, end) if day in days}
-
-    def _touching(self, start: int, end: int) -> Sequence[Run]:
-        return [run for run in self._runs if run[0] < end and run[0] + len(run[1]) > start]
 
     def items(self) -> ItemsView[int, int]:
         return _laid(self._runs).items()
 
     def __getitem__(self, day: int) -> int:
-        return _laid(self._touching(day, day + 1))[day]
+        return _laid(self._runs[self._touching.among(day, day + 1)])[day]
 
     def __iter__(self) -> Iterator[int]:
         return iter(_laid(self._runs))
@@ -289,7 +287,7 @@ def deciding_day(counting: Counting, counts: DayCounts, start: int, end: int) ->
         return max(read, key=lambda ordinal: (counts.days[ordinal], -ordinal))
     if counting.measure == "last":
         return read[-1]
-    return _snapshot_day(counting.snapshot_day, counts, start, end) if counting.measure == "snapshot" else None
+    return _snapshot_day(counting.snapshot_day, counts.days, start, end) if counting.measure == "snapshot" else None
 
 
 def measure(counting: Counting, counts: DayCounts, start: int, end: int) -> Fraction | None:
@@ -297,19 +295,18 @@ def measure(counting: Counting, counts: DayCounts, start: int, end: int) -> Frac
 
     Units: users (an average may be a fraction). `sum` adds the readings; `average` divides it by the days read.
     """
+    return measures(counting, counts, [(start, end)])[0]
+
+
+def measures(counting: Counting, counts: DayCounts, periods: Sequence[Span]) -> Sequence[Fraction | None]:
+    """The quantities of many periods, each by itself."""
     if counting.measure == "distinct":
-        whole = counts.distinct.get((start, end))
-        return None if whole is None else Fraction(whole)
+        wholes = (counts.distinct.get(period) for period in periods)
+        return [None if whole is None else Fraction(whole) for whole in wholes]
     if counting.measure == "snapshot":
-        return _snapshot(counting.snapshot_day, counts, start, end)
-    readings = _between(counts.days, start, end)
-    if not readings:
-        return None
-    if counting.measure == "peak":
-        return units(max(readings))
-    if counting.measure == "average":
-        return Fraction(sum(readings), len(readings))
-    return Fraction(sum(readings) if counting.measure == "sum" else readings[-1])
+        return [_snapshot(counting.snapshot_day, counts, *period) for period in periods]
+    quantity, days = _OF_READINGS[counting.measure], counts.days
+    return [quantity(read) if (read := _between(days, *period)) else None for period in periods]
 
 
 def _between(days: Mapping[int, int], start: int, end: int) -> Sequence[int]:
@@ -325,20 +322,38 @@ def units(number: int) -> Fraction:
     return Fraction(number)
 
 
+_OF_READINGS: Mapping[str, Callable[[Sequence[int]], Fraction]] = {
+    "peak": lambda readings: units(max(readings)),
+    "average": lambda readings: Fraction(sum(readings), len(readings)),
+    "sum": lambda readings: Fraction(sum(readings)),
+    "last": lambda readings: Fraction(readings[-1]),
+    "declared": lambda readings: Fraction(readings[-1]),
+}
+
+
 def levels(counts: DayCounts, start: int, end: int) -> Iterator[tuple[int, int]]:
     """The days of a period on which something was read, and what: it holds until the next."""
-    days = counts.days.during(start, end) if isinstance(counts.days, Days) else counts.days
+    days = _during(counts.days, start, end)
     return ((ordinal, days[ordinal]) for ordinal in range(start, end) if ordinal in days)
 
 
+def _during(days: Mapping[int, int], start: int, end: int) -> Mapping[int, int]:
+    """The days of a period, perhaps among others: runs are laid over each other once, not for each day."""
+    return days.during(start, end) if isinstance(days, Days) else days
+
+
 def _snapshot(day_of_month: int, counts: DayCounts, start: int, end: int) -> Fraction | None:
-    on = _snapshot_day(day_of_month, counts, start, end)
-    return None if on is None else Fraction(counts.days[on])
+    days = _during(counts.days, start, end)
+    on = _snapshot_day(day_of_month, days, start, end)
+    return None if on is None else Fraction(days[on])
 
 
-def _snapshot_day(day_of_month: int, counts: DayCounts, start: int, end: int) -> int | None:
-    for ordinal in range(start, end):
-        on = date.fromordinal(ordinal)
-        if on.day == min(day_of_month, monthrange(on.year, on.month)[1]) and ordinal in counts.days:
-            return ordinal
-    return None
+def _snapshot_day(day_of_month: int, days: Mapping[int, int], start: int, end: int) -> int | None:
+    return next((ordinal for ordinal in _snapshot_days(day_of_month, start, end) if ordinal in days), None)
+
+
+@lru_cache(maxsize=4096)
+def _snapshot_days(day_of_month: int, start: int, end: int) -> Sequence[int]:
+    """The days of a period that are this day of a month, or its last where it has fewer."""
+    days = map(date.fromordinal, range(start, end))
+    return [on.toordinal() for on in days if on.day == min(day_of_month, monthrange(on.year, on.month)[1])]

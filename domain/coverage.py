@@ -1,14 +1,19 @@
 """What is billed: the lines issued so far, folded into the days still covered and what is left of each line.
 
 A reversal is the mirror of a charge: it takes days back and remembers what it gave for them, so that days which come
-back come back at that. Adjustments change money, never days. Source: ADR-0009.
+back come back at that. Adjustments change money, never days. Most lines stay as they are for ever, so that only what is
+asked of every line is read of it. Source: ADR-0009, ADR-0041.
 """
 
 from __future__ import annotations
 
 from collections import defaultdict
 from collections.abc import Iterable
+from datetime import date
 from fractions import Fraction
+from typing import Literal
+
+import msgspec
 
 from domain.charge import key, part
 from domain.errors import IntegrityError
@@ -18,20 +23,65 @@ from domain.period import Span, subtract, union
 from domain.terms import Stream
 
 
-class Billed:
+class Gist(msgspec.Struct, gc=False):
+    """What is asked of every line; the rest is read when it is taken back.
+
+    Shapes: the fields of a `Line`; `body` is the whole line as it is stored.
+    """
+
+    number: int
+    kind: Literal["charge", "reversal", "adjustment"]
+    component: str
+    start: date
+    end: date
+    amount: int
+    tax: int
+    price: str
+    base_start: date
+    base_end: date
+    quantity: str = "1"
+    month_days: int = 0
+    occurrence: str = ""
+    reversible: bool = True
+    link: Ref | None = None
+    rule: str = ""
+    body: bytes = b""
+
+
+_GIST, _LINE = msgspec.json.Decoder(Gist), msgspec.json.Decoder(Line)
+
+
+def gist(body: bytes) -> Gist:
+    """The gist of a line as it is stored."""
+    found = _GIST.decode(body)
+    found.body = body
+    return found
+
+
+class Billed(msgspec.Struct, eq=False):
     """A line as it stands: the days that it still covers (a reversal: still takes back), and what is left of it.
 
     Units: `left` and `tax_left` in minor units, with the sign of the line.
     """
 
-    __slots__ = ("base", "end", "left", "line", "ref", "spans", "start", "stream", "tax_left")
+    ref: Ref
+    line: Gist | Line
+    stream: Stream
+    start: int
+    end: int
+    spans: list[Span]
+    left: int
+    tax_left: int
 
-    def __init__(self, ref: Ref, line: Line, stream: Stream) -> None:
-        self.ref, self.line, self.stream = ref, line, stream
-        self.start, self.end = line.start.toordinal(), line.end.toordinal()
-        self.base = (line.base_start.toordinal(), line.base_end.toordinal())
-        self.spans: list[Span] = [(self.start, self.end)]
-        self.left, self.tax_left = line.amount, line.tax
+    @property
+    def whole(self) -> Line:
+        """The line with all that was printed."""
+        return self.line if isinstance(self.line, Line) else _LINE.decode(self.line.body)
+
+    @property
+    def base(self) -> Span:
+        """The days that its price is for."""
+        return self.line.base_start.toordinal(), self.line.base_end.toordinal()
 
     @property
     def key(self) -> str:
@@ -73,13 +123,19 @@ def _length(spans: Iterable[Span]) -> int:
     return sum(end - start for start, end in spans)
 
 
+def _billed(ref: Ref, line: Gist | Line, stream: Stream) -> Billed:
+    """A line that nothing was done to yet."""
+    start, end = line.start.toordinal(), line.end.toordinal()
+    return Billed(ref, line, stream, start, end, [(start, end)], line.amount, line.tax)
+
+
 class Coverage:
     """All lines of one license as they stand.
 
     Shapes: `charges` by their reference, `reversals` too; `by_stream` the charges of a stream in order.
     """
 
-    def __init__(self, lines: Iterable[tuple[Ref, Stream, Line]] = ()) -> None:
+    def __init__(self, lines: Iterable[tuple[Ref, Stream, Gist | Line]] = ()) -> None:
         self.charges: dict[Ref, Billed] = {}
         self.reversals: dict[Ref, Billed] = {}
         for ref, stream, line in lines:
@@ -89,12 +145,12 @@ class Coverage:
         """Whether anything was ever billed."""
         return bool(self.charges)
 
-    def add(self, ref: Ref, stream: Stream, line: Line) -> None:
+    def add(self, ref: Ref, stream: Stream, line: Gist | Line) -> None:
         """Takes one issued line in.
 
         Raises: IntegrityError when it names a line that was never issued.
         """
-        billed = Billed(ref, line, stream)
+        billed = _billed(ref, line, stream)
         if line.kind == "charge":
             self.charges[ref] = billed
             if line.link:
@@ -105,7 +161,7 @@ class Coverage:
         else:
             self._linked(self.charges, line).take((0, 0), line.amount, line.tax)
 
-    def _linked(self, among: dict[Ref, Billed], line: Line) -> Billed:
+    def _linked(self, among: dict[Ref, Billed], line: Gist | Line) -> Billed:
         try:
             return among[line.link]  # type: ignore[index]
         except KeyError:

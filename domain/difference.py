@@ -9,6 +9,8 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Generator, Iterable, Sequence
 from functools import lru_cache
+from itertools import groupby
+from operator import attrgetter
 from typing import Literal, NamedTuple
 
 import msgspec
@@ -84,15 +86,14 @@ def _of(given_back: Sequence[Billed], stream: Stream) -> Sequence[Billed]:
 def _by_stream(owed: Iterable[Charge], billed: Coverage) -> Iterable[tuple[list[Charge], list[Billed]]]:
     """What is owed and what is billed of each stream of the one license.
 
-    The number of an identifier is found faster than itself.
+    The number of an identifier is found faster than itself, and what comes in a row is mostly of one stream.
     """
     streams: dict[tuple[str, int, str], tuple[list[Charge], list[Billed]]] = {}
-    for charge in owed:
-        _, component, payer, currency = charge.stream
-        streams.setdefault((component, payer.int, currency), ([], []))[0].append(charge)
-    for line in billed.live():
-        _, component, payer, currency = line.stream
-        streams.setdefault((component, payer.int, currency), ([], []))[1].append(line)
+    of_stream = attrgetter("stream")
+    for (_, component, payer, currency), charges in groupby(owed, of_stream):
+        streams.setdefault((component, payer.int, currency), ([], []))[0].extend(charges)
+    for (_, component, payer, currency), lines in groupby(billed.live(), of_stream):
+        streams.setdefault((component, payer.int, currency), ([], []))[1].extend(lines)
     return streams.values()
 
 
@@ -147,18 +148,39 @@ def _kept(
     match: _Match,
 ) -> list[Span]:
     """The days that stay billed; the reversals of all others are added to what was found."""
+    owed = {(charge.rating.start, charge.rating.end): charge.rating for charge in charges}
+    kept: list[Span] = []
+    other: list[Billed] = []
+    for line in lines:
+        rating = owed.get(line.spans[0]) if len(line.spans) == 1 else None
+        if rating is not None and match.owed(rating) == match.billed(line):
+            kept.append(line.spans[0])
+        else:
+            other.append(line)
+    return sorted(kept + _kept_in_part(found, charges, other, target, policy, match) if other else kept)
+
+
+def _kept_in_part(
+    found: _Making,
+    charges: Sequence[Charge],
+    lines: Sequence[Billed],
+    target: int,
+    policy: Proration,
+    match: _Match,
+) -> list[Span]:
+    """The days that stay billed of lines whose own days are not owed as they are."""
     entitled: dict[Key, list[Span]] = defaultdict(list)
     for charge in charges:
         entitled[match.owed(charge.rating)].append((charge.rating.start, charge.rating.end))
+    joined = {key: union(days) for key, days in entitled.items()}
     kept: list[Span] = []
     for line in lines:
-        owed = entitled.get(match.billed(line), [])
-        gone = subtract(line.spans, union(owed)) if line.line.reversible and line.spans != owed else []
+        gone = subtract(line.spans, joined.get(match.billed(line), [])) if line.line.reversible else []
         for days in gone:
             now = policy.reverse_on == "known" or days[0] <= target or _is_due(days, charges)
             (found.lines if now else found.coming).append(_reversal(line, days))
         kept.extend(subtract(line.spans, gone) if gone else line.spans)
-    return sorted(kept)
+    return kept
 
 
 def _is_due(days: Span, charges: Iterable[Charge]) -> bool:

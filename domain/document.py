@@ -128,7 +128,7 @@ def _line(number: int, new: NewLine, tax: int, percent: Decimal) -> Line:
         component=new.stream.component,
         amount=new.amount,
         tax=tax,
-        tax_percent=link.line.tax_percent if link else percent,
+        tax_percent=link.whole.tax_percent if link else percent,
         link=link.ref if link else None,
     )
 
@@ -164,7 +164,7 @@ def _mirrored(number: int, new: NewLine, tax: int) -> Line:
     """A reversal: the line that it takes back, with its own days and amount."""
     assert new.link is not None
     return msgspec.structs.replace(
-        new.link.line,
+        new.link.whole,
         number=number,
         kind="reversal",
         start=day(new.start),

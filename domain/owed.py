@@ -22,7 +22,7 @@ from domain.charge import (
     holds,
     is_due,
     key,
-    of_piece,
+    of_pieces,
     one_time,
     part,
     pieces,
@@ -30,7 +30,7 @@ from domain.charge import (
 )
 from domain.money import scale
 from domain.package_version import Counted
-from domain.period import Span, intersection
+from domain.period import Span, Touching, intersection
 from domain.terms import Discount, Terms
 
 BOUNDS = ("minimum", "maximum")
@@ -49,11 +49,14 @@ def charges(terms: Iterable[Terms], counts: Counts, target: int, horizon: int) -
     missing: list[Missing] = []
     plan = _planned(tuple(terms), target, horizon)
     for planned in plan.plain:
-        found = planned if isinstance(planned, Charge) else of_piece(*planned, counts)
-        if isinstance(found, Charge):
-            owed.append(found)
-        elif found:
-            missing.append(found)
+        if isinstance(planned, Charge):
+            owed.append(planned)
+        else:
+            for found in of_pieces(*planned, counts):
+                if isinstance(found, Charge):
+                    owed.append(found)
+                else:
+                    missing.append(found)
     if plan.bounds or plan.discounted:
         blocked = {(lack.stream.license, lack.start, lack.end) for lack in missing}
         for bound in plan.bounds:
@@ -65,10 +68,10 @@ def charges(terms: Iterable[Terms], counts: Counts, target: int, horizon: int) -
 class _Plan(NamedTuple):
     """What is charged up to a day, in order: each by itself, then what needs all others, then fixed amounts off.
 
-    Shapes: `plain` holds pieces of terms that are to be counted, and charges that need no count.
+    Shapes: `plain` holds terms with their pieces that are to be counted, and charges that need no count.
     """
 
-    plain: Sequence[Charge | tuple[Terms, Piece]]
+    plain: Sequence[Charge | tuple[Terms, Sequence[Piece]]]
     bounds: Sequence[Terms]
     discounted: Sequence[Terms]
 
@@ -83,14 +86,15 @@ def _planned(terms: tuple[Terms, ...], target: int, horizon: int) -> _Plan:
     )
 
 
-def _plain(terms: Terms, target: int, horizon: int) -> Iterator[Charge | tuple[Terms, Piece]]:
+def _plain(terms: Terms, target: int, horizon: int) -> Iterator[Charge | tuple[Terms, Sequence[Piece]]]:
     if terms.component.charge == "one_time":
         if terms.start < max(horizon, target + 1):
             yield one_time(terms, target)
     elif isinstance(terms.component.quantity, Counted):
-        yield from ((terms, piece) for piece in pieces(terms, target, horizon))
+        if counted := pieces(terms, target, horizon):
+            yield terms, counted
     else:
-        found = (of_piece(terms, piece, uncounted) for piece in pieces(terms, target, horizon))
+        found = of_pieces(terms, pieces(terms, target, horizon), uncounted)
         yield from (charge for charge in found if isinstance(charge, Charge))
 
 
@@ -112,13 +116,15 @@ def _to_bounds(terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: i
     """What brings a package to its minimum or maximum, per period, once everything else of the period is known."""
     currency, bound = terms.stream.currency, terms.component.charge
     price = prices.amount(terms.component.prices[currency], Fraction(1), currency)
+    others = _Reached([charge.rating for charge in owed if _of_package(charge, terms)])
     for piece in pieces(terms, target, horizon):
         service, period = piece.service, piece.period
         if any(start < service[1] and service[0] < end for _, start, end in blocked):
             continue
         limit = part(price, *period, terms.package.proration.month_days, *service)
-        reached = sum(_inside(charge.rating, service) for charge in owed if _of_package(charge, terms))
-        rating = _atomic(terms, service, to_bound(bound, limit, reached), target, bound, terms.component.name)
+        rating = _atomic(
+            terms, service, to_bound(bound, limit, others.by(service)), target, bound, terms.component.name
+        )
         yield Charge(terms.stream, rating, terms.reasons)
 
 
@@ -129,6 +135,17 @@ def to_bound(bound: str, limit: int, reached: int) -> int:
 
 def _of_package(charge: Charge, terms: Terms) -> bool:
     return charge.stream.component.startswith(f"{terms.package.package}/") and charge.stream != terms.stream
+
+
+class _Reached:
+    """What charges come to in one period or another."""
+
+    def __init__(self, ratings: Iterable[Rating]) -> None:
+        self._ratings = sorted(ratings, key=lambda rating: rating.start)
+        self._touching = Touching([one.start for one in self._ratings], [one.end for one in self._ratings])
+
+    def by(self, service: Span) -> int:
+        return sum(_inside(rating, service) for rating in self._ratings[self._touching.among(*service)])
 
 
 def _inside(rating: Rating, service: Span) -> int:
@@ -169,13 +186,12 @@ def _amount_off(
     own = [charge.rating for charge in owed if charge.stream == terms.stream]
     stream = terms.stream._replace(component=f"{terms.stream.component}~{discount.id}")
     off = Fraction(discount.amount or 0) * scale(terms.stream.currency)
-    bounds = (own[0].start, own[-1].end) if own else (0, 0)
+    bounds, reached = (own[0].start, own[-1].end) if own else (0, 0), _Reached(own)
     for piece in pieces(terms, bounds[0], bounds[1]):
         service, period = piece.service, piece.period
         covered = any(start < service[1] and service[0] < end for _, start, end in blocked)
         if covered or not holds(terms, discount, piece.k, period):
             continue
         full = part(off, *period, terms.package.proration.month_days, *service)
-        reached = sum(_inside(rating, service) for rating in own)
-        rating = _atomic(terms, service, -min(full, max(reached, 0)), target, "amount off", "Discount")
+        rating = _atomic(terms, service, -min(full, max(reached.by(service), 0)), target, "amount off", "Discount")
         yield Charge(stream, rating, terms.reasons)

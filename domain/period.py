@@ -6,8 +6,10 @@ disjoint. Ordinals rather than dates because a run makes millions of them.
 
 from __future__ import annotations
 
+from bisect import bisect_left, bisect_right
 from collections.abc import Iterable, Sequence
 from datetime import date
+from itertools import accumulate
 
 Span = tuple[int, int]
 
@@ -63,6 +65,23 @@ def common(spans: Sequence[Span], others: Sequence[Span]) -> list[Span]:
     """The days that are in both, sorted, pieces kept apart."""
     found = [intersection(one, other) for one in spans for other in others]
     return sorted(piece for piece in found if piece)
+
+
+class Touching:
+    """Finds which of many spans can touch some days: by two searches, where they mostly come one after the other.
+
+    Up to a span all others have ended, from one on all have yet to begin; what lies between may touch.
+    """
+
+    __slots__ = ("_begun", "_ended")
+
+    def __init__(self, starts: Sequence[int], ends: Sequence[int]) -> None:
+        self._ended = list(accumulate(ends, max))
+        self._begun = list(accumulate(reversed(starts), min))[::-1]
+
+    def among(self, start: int, end: int) -> slice:
+        """Where those stand that may touch [start, end); all others do not."""
+        return slice(bisect_right(self._ended, start), bisect_left(self._begun, end))
 
 
 def day(ordinal: int) -> date:

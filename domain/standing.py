@@ -6,13 +6,15 @@ Source: ADR-0020, ADR-0038.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 from uuid import UUID
 
 from domain.charge import Charge, uncounted
 from domain.counting import DayCounts
-from domain.coverage import Coverage
+from domain.coverage import Coverage, Gist
 from domain.events.documents import Line, Ref
 from domain.history import LICENSE, OWNER, History
 from domain.terms import BilledTo, Stream, refs_of
@@ -24,7 +26,7 @@ class Standing(NamedTuple):
     history: History
     account: BilledTo
     counts: Mapping[str, DayCounts]
-    lines: Sequence[tuple[Ref, Stream, Line]]
+    lines: Sequence[tuple[Ref, Stream, Gist | Line]]
 
     def counted(self, counter: str) -> DayCounts:
         """What is known of a counter."""
@@ -32,7 +34,14 @@ class Standing(NamedTuple):
 
     def coverage(self) -> Coverage:
         """The lines as they stand, without names."""
-        return Coverage([(ref, self._nameless(stream), line) for ref, stream, line in self.lines])
+        return Coverage(self._nameless_lines())
+
+    def _nameless_lines(self) -> Iterator[tuple[Ref, Stream, Gist | Line]]:
+        """Lines that come one after the other are mostly of one stream."""
+        for stream, lines in groupby(self.lines, itemgetter(1)):
+            nameless = self._nameless(stream)
+            for ref, _, line in lines:
+                yield ref, nameless, line
 
     def _nameless(self, stream: Stream) -> Stream:
         _, component, payer, currency = stream

@@ -6,19 +6,20 @@ transaction that finds another generation starts again.
 
 from __future__ import annotations
 
-from collections import defaultdict
 from collections.abc import Sequence
+from itertools import groupby
+from operator import itemgetter
 from typing import NamedTuple
 from uuid import UUID
 
-import msgspec
 import psycopg
 from psycopg.types.string import ByteaBinaryLoader
 from psycopg_pool import ConnectionPool
 
 from domain.counted_users import day_counts, unpack_counts
 from domain.counting import DayCounts
-from domain.events.documents import Line, Ref
+from domain.coverage import Gist, gist
+from domain.events.documents import Ref
 from domain.history import History, Located, unpack
 from domain.identity import Kind, uuid_from, uuids_from
 from domain.standing import Standing
@@ -27,16 +28,16 @@ from domain.terms import BilledTo, Stream, billed_to
 STREAMS = "SELECT stream, kind, owner, facts FROM basis_v2 WHERE bucket = ANY(%s::smallint[])"
 """In whatever order they lie: sorting would cost more than reading."""
 LINES = """
-SELECT license, document, line, payer, currency, body FROM billed_line WHERE bucket = ANY(%s::smallint[])
-ORDER BY license, generation, document, line"""
+SELECT license, generation, document, line, payer, currency, body FROM billed_line WHERE bucket = ANY(%s::smallint[])"""
 CUT = "SELECT bucket, position FROM tracking WHERE projection = 'basis_v2' AND bucket = ANY(%s::smallint[])"
 GENERATION = "SELECT bucket, generation FROM billing_generation WHERE bucket = ANY(%s::smallint[])"
 
 COUNTED_USERS, LICENSE = int(Kind.COUNTED_USERS), int(Kind.LICENSE)
 
-_LINE = msgspec.json.Decoder(Line)
+LineRow = tuple[bytes, int, bytes, int, bytes, str, bytes]
+"""License, generation, document, number, payer, currency, body; so sorted, a line stands behind those it links to."""
 
-BilledLines = Sequence[tuple[Ref, Stream, Line]]
+BilledLines = Sequence[tuple[Ref, Stream, Gist]]
 
 
 class Snapshot(NamedTuple):
@@ -58,25 +59,35 @@ def read(pool: ConnectionPool[psycopg.Connection], buckets: Sequence[int]) -> Sn
         wanted = [list(buckets)]
         cut: dict[int, int] = dict(cursor.execute(CUT, wanted).fetchall())
         generation: dict[int, int] = dict(cursor.execute(GENERATION, wanted).fetchall())
-        lines = cursor.execute(LINES, wanted).fetchall()
         cursor.adapters.register_loader("uuid", ByteaBinaryLoader)
+        lines = cursor.execute(LINES, wanted).fetchall()
         streams = cursor.execute(STREAMS, wanted).fetchall()
     return _arranged(cut, generation, streams, _lines(lines))
 
 
-def _lines(rows: Sequence[tuple[UUID, UUID, int, UUID, str, bytes]]) -> dict[UUID, BilledLines]:
-    found: dict[UUID, list[tuple[Ref, Stream, Line]]] = defaultdict(list)
-    for license, document, number, payer, currency, body in rows:
-        line = _LINE.decode(body)
-        found[license].append(((document, number), Stream(license, line.component, payer, currency), line))
-    return dict(found)
+def _lines(rows: Sequence[LineRow]) -> dict[bytes, BilledLines]:
+    """The lines of each license in the order in which they were issued."""
+    return {license: _of_license(license, list(own)) for license, own in groupby(sorted(rows), itemgetter(0))}
+
+
+def _of_license(license: bytes, rows: Sequence[LineRow]) -> BilledLines:
+    """Its lines are of few streams, which are made once."""
+    found: list[tuple[Ref, Stream, Gist]] = []
+    streams: dict[tuple[str, bytes, str], Stream] = {}
+    documents = uuids_from([row[2] for row in rows])
+    for document, (_, _, _, number, payer, currency, body) in zip(documents, rows, strict=True):
+        line = gist(body)
+        of = (line.component, payer, currency)
+        stream = streams.get(of) or streams.setdefault(of, Stream(uuid_from(license), of[0], uuid_from(payer), of[2]))
+        found.append(((document, number), stream, line))
+    return found
 
 
 def _arranged(
     cut: dict[int, int],
     generation: dict[int, int],
     streams: Sequence[tuple[bytes, int, bytes, bytes]],
-    lines: dict[UUID, BilledLines],
+    lines: dict[bytes, BilledLines],
 ) -> Snapshot:
     """Puts together what belongs to one license; owners stay bytes, which are faster to look up and to sort."""
     accounts: dict[UUID, Sequence[Located]] = {}
@@ -96,7 +107,7 @@ def _arranged(
             owners[owner] = (uuid_from(owner), billed_to((), uuid_from(owner)), [])
         account, billed, standings = owners[owner]
         counted = _counts(counts[stream]) if stream in counts else {}
-        standings.append(Standing(History(license, account, facts), billed, counted, lines.get(license, ())))
+        standings.append(Standing(History(license, account, facts), billed, counted, lines.get(stream, ())))
     in_order = (owners[owner] for owner in sorted(owners))
     return Snapshot(cut, generation, accounts, {account: found for account, _, found in in_order if found})
 

@@ -9,9 +9,11 @@ from decimal import Decimal
 from typing import Any
 from uuid import UUID, uuid5
 
+import msgspec
+
 from domain.billing import found
 from domain.counting import DayCounts
-from domain.coverage import Coverage
+from domain.coverage import Coverage, gist
 from domain.difference import Difference
 from domain.document import Bill, Draft, draft
 from domain.events import account as account_events
@@ -93,7 +95,7 @@ class Books:
         self.documents.append(drafted)
         streams = {line.stream.component: stream_of(standing.history, line.stream) for line in lines}
         for line in drafted.lines:
-            self.lines.append(((document, line.number), streams[line.component], line))
+            self.lines.append(((document, line.number), streams[line.component], gist(msgspec.json.encode(line))))
         return list(drafted.lines)
 
     def money(self, key: Callable[[Any], Any]) -> dict[Any, int]:

@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from domain.errors import Invalid
 from domain.grid import Cadence, Grid, position
 from domain.money import allocate, exact, minor, rounded, share, written
-from domain.period import subtract, union
+from domain.period import Touching, subtract, union
 
 CADENCES = [Cadence(months=n) for n in (1, 2, 3, 5, 6, 12, 24, 36)] + [Cadence(days=n) for n in (1, 7, 14, 30)]
 
@@ -96,3 +96,13 @@ def test_span_arithmetic_is_that_of_sets_of_days(one, other):
 
     assert days(subtract(one, other)) == days(one) - days(other)
     assert days(union([*one, *other])) == days(one) | days(other)
+
+
+@given(st.lists(st.tuples(st.integers(0, 40), st.integers(0, 9))), st.integers(0, 50), st.integers(0, 50))
+def test_what_touches_some_days_is_found_in_whatever_order_it_comes(found, start, end):
+    spans = [(first, first + length) for first, length in found]
+    among = spans[Touching([first for first, _ in spans], [last for _, last in spans]).among(start, end)]
+    touching = [span for span in spans if span[0] < end and span[1] > start]
+    assert [span for span in among if span in touching] == touching
+    if spans == sorted(spans) and union(spans) == spans:
+        assert among == touching or start >= end
