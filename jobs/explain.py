@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,7 @@ from domain.events.counted_users import CountEvent, CountsClosed
 from domain.events.documents import InvoiceIssued, Line, Ref
 from domain.grid import position
 from domain.identity import bucket_of
-from domain.money import exact, written
+from domain.money import rounded, written
 from domain.terms import Packages
 from jobs.observed import observations
 
@@ -61,7 +62,7 @@ def explain(connection: psycopg.Connection, packages: Packages, issued: InvoiceI
             "of_the_period": line.price,
             "period": {"from": line.base_start, "until": line.base_end},
         },
-        "computation": _computation(line, issued.currency, component is not None and is_by_day(component)),
+        "computation": computation(line, issued.currency, component is not None and is_by_day(component)),
         "undoes": _linked(connection, line.link),
         "events": [_told(connection, ref) for ref in line.reasons],
         "counted": counted,
@@ -70,9 +71,10 @@ def explain(connection: psycopg.Connection, packages: Packages, issued: InvoiceI
     }
 
 
-def _computation(line: Line, currency: str, by_day: bool) -> str:
-    price = exact_fraction(line.price)
-    full = f"{written(0, currency) if not price else written(round(price), currency)} for the period"
+def computation(line: Line, currency: str, by_day: bool) -> str:
+    """How the amount of a line follows from its price, in words."""
+    price = Fraction(line.price)
+    full = f"{written(rounded(price.numerator, price.denominator), currency)} for the period"
     if line.occurrence:
         return f"{full}, each unit for the days that it was there" if by_day else f"{full}, charged whole"
     zero = position(line.base_start.toordinal(), line.month_days)
@@ -87,12 +89,6 @@ def _computation(line: Line, currency: str, by_day: bool) -> str:
     if (start, end) == (0, whole):
         return f"{full}, all {whole} days"
     return f"{full}, {days}, rounded at the borders of day {start} and day {end}"
-
-
-def exact_fraction(text: str) -> Any:
-    """A stored exact number: n or n/d."""
-    numerator, _, denominator = text.partition("/")
-    return exact(numerator) / exact(denominator or "1")
 
 
 def _linked(connection: psycopg.Connection, link: Ref | None) -> str | None:
