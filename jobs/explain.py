@@ -20,6 +20,7 @@ from domain.events.documents import InvoiceIssued, Line, Ref
 from domain.grid import position
 from domain.identity import bucket_of
 from domain.money import rounded, written
+from domain.price import in_words
 from domain.terms import Packages
 from jobs.observed import observations
 
@@ -42,6 +43,7 @@ def explain(connection: psycopg.Connection, packages: Packages, issued: InvoiceI
     """
     version = packages(line.package, line.version)
     component = version.component(line.component.partition("/")[2].partition("~")[0])
+    price = component.prices[issued.currency] if component else None
     counted, excluded = _names(connection, packages, line)
     return {
         "document": issued.document,
@@ -58,7 +60,8 @@ def explain(connection: psycopg.Connection, packages: Packages, issued: InvoiceI
             "package": line.package,
             "version": line.version,
             "effective_on": version.effective_on,
-            "model": msgspec.to_builtins(component.prices[issued.currency], enc_hook=str) if component else None,
+            "model": msgspec.to_builtins(price, enc_hook=str),
+            "in_words": in_words(price) if price else "",
             "of_the_period": line.price,
             "period": {"from": line.base_start, "until": line.base_end},
         },

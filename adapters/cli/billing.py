@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -224,25 +225,25 @@ def explain_command(
 
 
 def _print_explained(told: dict[str, Any], whole: bool) -> None:
-    console.print(f"[bold]{told['document']} line {told['line']}[/] {told['text']} ({told['kind']}): ", end="")
-    console.print(f"[bold]{told['amount']} {told['currency']}[/] net, {told['tax']} tax")
-    console.print(f"  service    {told['service']['from']} until {told['service']['until']}")
-    console.print(f"  quantity   {told['quantity']}   rule {told['rule']}", highlight=False)
-    price = told["price"]
-    console.print(
-        f"  price      {price['package']} v{price['version']} {price['model']}", markup=False, highlight=False
-    )
-    console.print(f"  computed   {told['computation']}", highlight=False)
+    say, price = partial(console.print, highlight=False, soft_wrap=True), told["price"]
+    say(f"{told['document']} line {told['line']}", style="bold", end=" ")
+    say(f"{told['text']} ({told['kind']}):", end=" ")
+    say(f"{told['amount']} {told['currency']}", style="bold", end=" ")
+    say(f"net, {told['tax']} tax")
+    say(f"  service    {told['service']['from']} until {told['service']['until']}")
+    say(f"  quantity   {told['quantity']}   rule {told['rule']}")
+    say(f"  price      {price['package']} v{price['version']}, {price['in_words']}")
+    say(f"  computed   {told['computation']}")
     if told["undoes"]:
-        console.print(f"  undoes     {told['undoes']}")
+        say(f"  undoes     {told['undoes']}")
     if not whole:
         return
     for event in told["events"]:
-        console.print(f"  event      {event['event']} v{event['version']} of {event['stream']}, {event['recorded_at']}")
+        say(f"  event      {event['event']} v{event['version']} of {event['stream']}, {event['recorded_at']}")
     if told["counted"]:
-        console.print(f"  counted    {len(told['counted'])}: {', '.join(told['counted'])}", highlight=False)
+        say(f"  counted    {len(told['counted'])}: {', '.join(told['counted'])}")
     for one in told["excluded"]:
-        console.print(f"  excluded   {one['subject']}: {one['reason']}", highlight=False)
+        say(f"  excluded   {one['subject']}: {one['reason']}")
 
 
 def limits_command(
