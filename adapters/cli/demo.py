@@ -15,6 +15,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from rich.text import Text
 
 from adapters.bootstrap import open_tally
 from adapters.cli import demo_money
@@ -26,7 +27,6 @@ from domain.money import written
 from jobs.bank import listed, owed
 
 READING_COLUMNS = ("license", "counter", "day", "quantity", "report_id")
-OBSERVATION_COLUMNS = ("license", "counter", "observed_at", "subject", "report_id")
 CATALOG = Path(__file__).resolve().parents[2] / "examples"
 HOME = Path(".tally") / "demo"
 
@@ -58,13 +58,13 @@ def demo(
     files.mkdir(parents=True)
     try:
         for title, commands in _story(files):
-            console.rule(f"[bold]{title}", align="left")
+            console.rule(Text(title, style="bold"), align="left")
             for command in commands:
                 _run(command, home)
     finally:
         if not keep:
             Embedded(home).stop()
-    console.rule("[bold]That was Tallystick", align="left")
+    console.rule(Text("That was Tallystick", style="bold"), align="left")
     console.print(f"The books stay in {home}: go on with any command and --home {home}, such as")
     for words in ("tally invoices list", "tally licenses show school", "tally limits", "tally --help"):
         console.print(f"  {words} --home {home}" if "help" not in words else f"  {words}", highlight=False)
@@ -73,7 +73,7 @@ def demo(
 def _run(command: Sequence[str], home: Path) -> None:
     from adapters.cli.main import main
 
-    console.print(f"[bold cyan]$ tally {shlex.join(command)}[/]", highlight=False)
+    console.print(f"$ tally {shlex.join(command)}", style="bold cyan", highlight=False)
     status = main([*command, "--home", str(home)])
     refused_on_purpose = "--when" in command and "now" in command
     if status and not refused_on_purpose:

@@ -58,13 +58,15 @@ def show_invoice(number: str) -> None:
     show(_shown(issued))
     if session.as_json:
         return
-    console.print(f"[bold]{issued.document}[/] to {issued.party.name}, issued {issued.issued_on}, due {issued.due_on}")
+    console.print(issued.document, style="bold", end=" ")
+    console.print(f"to {issued.party.name}, issued {issued.issued_on}, due {issued.due_on}")
     show_table(table)
     for tax in issued.taxes:
         console.print(
             f"tax {tax.percent} % on {written(tax.net, issued.currency)}: {written(tax.tax, issued.currency)}"
         )
-    console.print(f"[bold]total {money(issued.gross, issued.currency)}[/], reference {issued.document}")
+    console.print(f"total {money(issued.gross, issued.currency)}", style="bold", end=", ")
+    console.print(f"reference {issued.document}")
 
 
 def _shown(issued: InvoiceIssued) -> dict[str, Any]:

@@ -83,7 +83,8 @@ def _show_secret(key: str, made: Destination) -> None:
 def _warn(tally: Tally) -> None:
     if tally.outgoing.loopback:
         errors.print(
-            "[bold red]TALLY_OUTGOING_LOOPBACK is set: endpoints on this machine are allowed. Never in production.[/]"
+            "TALLY_OUTGOING_LOOPBACK is set: endpoints on this machine are allowed. Never in production.",
+            style="bold red",
         )
 
 

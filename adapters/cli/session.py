@@ -28,8 +28,9 @@ from domain.errors import Invalid
 from domain.money import written
 from domain.payment import way_back
 
-console = Console()
-errors = Console(stderr=True)
+# What is printed was often written by others: nothing in it is an instruction to the terminal.
+console = Console(markup=False, emoji=False)
+errors = Console(stderr=True, markup=False, emoji=False)
 
 
 PROSE = {"line", "reason", "party", "what must hold", "found", "name", "error", "scheduled", "field", "before", "after"}
@@ -104,7 +105,7 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Any]:
     """A progress bar on a terminal (on standard error, so that output can be piped); silent elsewhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors, disable=not errors.is_terminal or session.as_json) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, advance=done)

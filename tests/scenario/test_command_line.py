@@ -156,6 +156,22 @@ def test_a_number_is_never_cut_short_however_narrow_the_terminal(capsys, monkeyp
     assert "1000000.65" in capsys.readouterr().out
 
 
+def test_what_others_wrote_is_printed_as_they_wrote_it(sold, home, capsys, monkeypatch):
+    monkeypatch.setattr(session.console, "_width", 300)
+    name = "Odd [/b] :id: [EU]"
+    sold("accounts", "open", "odd", "--name", name)
+    for words in (["accounts", "list"], ["accounts", "show", "odd"]):
+        assert main([*words, "--home", str(home)]) == 0
+        assert name in capsys.readouterr().out
+
+
+def test_a_fault_is_one_line_however_long_it_is(capsys, tmp_path):
+    path = write_csv(tmp_path / ("a" * 100), READINGS, ["l,c,2025-13-01,1,r1"])
+    assert main(["counts", "measure", "--license", "l", "--counter", "c", "--month", "2025-01", "--file", path]) == 2
+    said = capsys.readouterr().err
+    assert said == f"bad_file: {path}:2: day: '2025-13-01' is not a day such as 2025-01-31\n"
+
+
 def test_units_that_come_and_go_are_billed_and_explained_by_their_days(tally, tmp_path):
     catalog = tmp_path / "seats.yaml"
     catalog.write_text(
