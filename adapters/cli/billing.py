@@ -12,7 +12,7 @@ import typer
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
-from adapters.cli.invoices import lines_table
+from adapters.cli.invoices import lines_table, shown_line
 from adapters.cli.session import (
     After,
     Limit,
@@ -202,7 +202,7 @@ def _drafted(issue: Issue) -> dict[str, Any]:
         "net": written(issue.draft.net, issue.currency),
         "tax": written(issue.draft.tax, issue.currency),
         "gross": written(issue.draft.gross, issue.currency),
-        "lines": issue.draft.lines,
+        "lines": [shown_line(line, issue.currency) for line in issue.draft.lines],
     }
 
 

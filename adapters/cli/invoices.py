@@ -86,13 +86,14 @@ def _shown(issued: InvoiceIssued) -> dict[str, Any]:
             {"percent": t.percent, "net": written(t.net, currency), "tax": written(t.tax, currency)}
             for t in issued.taxes
         ],
-        "lines": [_shown_line(line, currency) for line in issued.lines],
+        "lines": [shown_line(line, currency) for line in issued.lines],
         "run": issued.run,
         "remittance": issued.remittance,
     }
 
 
-def _shown_line(line: Line, currency: str) -> dict[str, Any]:
+def shown_line(line: Line, currency: str) -> dict[str, Any]:
+    """A line as JSON has it, issued or not yet."""
     return {
         "number": line.number,
         "kind": line.kind,

@@ -45,6 +45,7 @@ def test_from_a_catalog_to_an_explained_invoice(tally, tmp_path):
     number = tally("invoices", "list")[1][0]["number"]
     shown = tally("invoices", "show", number)[1]
     assert shown["gross"] == preview["documents"][0]["gross"]
+    assert shown["lines"] == preview["documents"][0]["lines"]
     # base 10 Jan–31 Jan: 22 of 31 days of 20.00; February whole; 91 mailboxes for 22 of 31 days of 60.00 + 36.90
     assert [line["amount"] for line in shown["lines"]] == ["14.19", "20.00", "68.77"]
     told = tally("explain", number, "3")[1]
@@ -104,7 +105,11 @@ def test_a_change_shows_its_money_first_and_a_refusal_says_why(sold):
     assert (status, refused["error"]["code"]) == (2, "conflict")
     assert "2025-02-01" in refused["error"]["message"]
     preview = sold(*down, "--preview")[1]
-    assert preview["effective_on"] == "2025-02-01"
+    assert (preview["effective_on"], preview["net"]) == ("2025-02-01", "-15.00")
+    assert [line["amount"] for line in preview["lines"]] == ["20.00"]
+    assert [line["amount"] for line in preview["instead_of"]] == ["35.00"]
+    same = sold("licenses", "change", "beta-1", "--on", "2025-01-11", "--preview")[1]
+    assert (same["net"], same["lines"]) == ("0.00", []), "nothing is due by then that was not billed"
     assert sold(*down)[1] == {"license": "beta-1", "change": "c1", "effective_on": "2025-02-01"}
     changes = sold("licenses", "show", "beta-1", "--on", "2025-01-12")[1]["changes"]
     assert sorted(change["state"] for change in changes) == ["current", "refused", "scheduled"]
