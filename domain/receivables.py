@@ -19,6 +19,7 @@ from domain.events import Event
 from domain.events import receivables as events
 from domain.events.receivables import DisputeLearned, ReceiptBooked, RefundOpened
 from domain.identity import Kind, bucket_of, make_id
+from domain.money import with_currency
 from domain.payment import RefundReply
 from domain.receipt import REFUND_ORDER, Receipt, RefundStanding
 
@@ -63,12 +64,13 @@ class Receivables(Aggregate):
         Raises: Invalid for nothing; DuplicateRequest when the same name came with another amount.
         """
         if booked.amount <= 0:
-            raise Invalid(f"a receipt is above zero, not {booked.amount}")
+            raise Invalid(f"a receipt is above zero, not {with_currency(booked.amount, booked.currency)}")
         known = self.receipts.get(booked.receipt)
         if known is None:
             self.trigger(booked)
         elif (known.booked.amount, known.booked.currency) != (booked.amount, booked.currency):
-            raise DuplicateRequest(f"{booked.receipt} is booked with {known.booked.amount}, not {booked.amount}")
+            before, now = (with_currency(one.amount, one.currency) for one in (known.booked, booked))
+            raise DuplicateRequest(f"{booked.receipt} is booked with {before}, not {now}")
         return known is None
 
     def allocate(self, receipt: str, invoice: UUID, gross: int, amount: int, on: date) -> None:
@@ -78,9 +80,9 @@ class Receivables(Aggregate):
         """
         held, left = self.receipt(receipt), self.open_amount(invoice, gross) - amount
         if amount <= 0 or amount > held.credit:
-            raise Conflict(f"{receipt} has {held.credit} left, not {amount}")
+            raise Conflict(f"{receipt} has {held.told(held.credit)} left, not {held.told(amount)}")
         if left < 0:
-            raise Conflict(f"the invoice is owed {left + amount}, not {amount}")
+            raise Conflict(f"the invoice is owed {held.told(left + amount)}, not {held.told(amount)}")
         self.trigger(events.Allocated(receipt=receipt, invoice=invoice, amount=amount, left=left, on=on))
 
     def draw(self, invoices: Iterable[tuple[UUID, int]], on: date) -> int:
@@ -112,7 +114,9 @@ class Receivables(Aggregate):
     def _give_back(self, returned: events.MoneyReturned, gross: dict[UUID, int]) -> None:
         held = self.receipt(returned.receipt)
         if not 0 < returned.amount <= held.kept:
-            raise Conflict(f"{returned.receipt} has {held.kept} to give back, not {returned.amount}")
+            raise Conflict(
+                f"{returned.receipt} has {held.told(held.kept)} to give back, not {held.told(returned.amount)}"
+            )
         short = returned.amount - held.credit
         for invoice, paid in reversed(list(held.paid.items())):
             if short > 0:
@@ -221,9 +225,10 @@ class Receivables(Aggregate):
 
         Raises: Conflict when the one has not so much left, or the other does not pay so much.
         """
-        held, paid = self.receipt(receipt).credit, self.receipt(instead_of).paid.get(invoice, 0)
-        if not 0 < amount <= min(held, paid):
-            raise Conflict(f"{receipt} has {held} left and {instead_of} pays {paid}: neither can be {amount}")
+        held, paid = self.receipt(receipt), self.receipt(instead_of).paid.get(invoice, 0)
+        if not 0 < amount <= min(held.credit, paid):
+            has, pays, asked = map(held.told, (held.credit, paid, amount))
+            raise Conflict(f"{receipt} has {has} left and {instead_of} pays {pays}: {asked} is not in both")
         self.trigger(events.PaidInstead(receipt=receipt, instead_of=instead_of, invoice=invoice, amount=amount, on=on))
 
     def receipt(self, name: str) -> Receipt:

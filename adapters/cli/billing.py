@@ -18,7 +18,6 @@ from adapters.cli.session import (
     Limit,
     OptionalDay,
     console,
-    money,
     on_day,
     opened,
     progress,
@@ -32,7 +31,7 @@ from domain.application.accounts import account_named
 from domain.charge import Missing
 from domain.errors import NotFound
 from domain.identity import Kind
-from domain.money import written
+from domain.money import with_currency, written
 from jobs import bill
 from jobs.close_counts import close_counts
 from jobs.explain import document, explain
@@ -121,7 +120,7 @@ def _show_report(
         return
     for currency, kind, count, gross in totals:
         name = kind.replace("_", " ") + ("s" if count > 1 else "")
-        console.print(f"{count} {name}: {money(gross, currency)}")
+        console.print(f"{count} {name}: {with_currency(gross, currency)}")
     _show_exceptions(exceptions)
 
 
@@ -190,7 +189,7 @@ def _show_previewed(tables: list[Any], parked: list[dict[str, Any]], failed: lis
 
 
 def _previewed(tally: Tally, issue: Issue, lines: bool) -> Any:
-    title = f"{issue.payer.party.name}: {money(issue.draft.gross, issue.currency)}"
+    title = f"{issue.payer.party.name}: {with_currency(issue.draft.gross, issue.currency)}"
     return lines_table(tally, title, issue.draft.lines, issue.currency) if lines else title
 
 

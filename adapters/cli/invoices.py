@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from adapters.bootstrap import Tally
-from adapters.cli.session import After, Limit, console, money, opened, session, show, show_table, table_of
+from adapters.cli.session import After, Limit, console, opened, session, show, show_table, table_of
 from domain.application.accounts import account_named
 from domain.events.documents import InvoiceIssued, Line
 from domain.identity import Kind
-from domain.money import written
+from domain.money import with_currency, written
 from jobs.explain import document
 
 app = typer.Typer(no_args_is_help=True, help="Issued invoices and credit notes.")
@@ -65,7 +65,7 @@ def show_invoice(number: str) -> None:
         console.print(
             f"tax {tax.percent} % on {written(tax.net, issued.currency)}: {written(tax.tax, issued.currency)}"
         )
-    console.print(f"total {money(issued.gross, issued.currency)}", style="bold", end=", ")
+    console.print(f"total {with_currency(issued.gross, issued.currency)}", style="bold", end=", ")
     console.print(f"reference {issued.document}")
 
 

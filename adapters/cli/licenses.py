@@ -21,7 +21,6 @@ from adapters.cli.session import (
     OptionalDay,
     a_day,
     command_id,
-    money,
     on_day,
     opened,
     quantities_of,
@@ -49,7 +48,7 @@ from domain.application.licensing import (
 from domain.errors import Invalid
 from domain.history import Located
 from domain.identity import Kind, bucket_of
-from domain.money import written
+from domain.money import with_currency, written
 from jobs.preview import effect
 
 app = typer.Typer(no_args_is_help=True, help="Licenses: start, upgrade, downgrade, suspend, cancel, discount.")
@@ -149,7 +148,7 @@ def _preview(tally: Tally, command: ChangeLicense, reference: str, at: date) -> 
         "lines": [shown_line(line, currency) for line in found.lines],
         "instead_of": [shown_line(line, currency) for line in found.instead_of],
     }
-    title = f"From {effective_on}: {money(found.net, currency)} net"
+    title = f"From {effective_on}: {with_currency(found.net, currency)} net"
     show(answer, table_of(title, ["line", "kind", "from", "until", "net"], rows, right=["net"]))
 
 

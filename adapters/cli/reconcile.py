@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from adapters.cli.session import OptionalDay, money, opened, progress, show, table_of
+from adapters.cli.session import OptionalDay, opened, progress, show, table_of
 from domain.errors import Conflict
+from domain.money import with_currency
 from jobs.reconcile import Reconciled, reconcile
 
 COLUMNS = ["provider", "what", "name", "ours", "theirs", "currency", "says"]
@@ -53,7 +54,7 @@ def _print(found: dict[str, Reconciled]) -> None:
         for name, each in found.items()
     }  # fmt: skip
     printed = [
-        (name, what, of, *("" if a is None else money(a, c) for a in (ours, theirs)), says)
+        (name, what, of, *("" if a is None else with_currency(a, c) for a in (ours, theirs)), says)
         for name, what, of, ours, theirs, c, says in rows
     ]
     words = [

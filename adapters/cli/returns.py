@@ -16,7 +16,6 @@ from adapters.cli.session import (
     Limit,
     back_to,
     command_id,
-    money,
     opened,
     progress,
     show,
@@ -27,7 +26,7 @@ from domain.application.holds import ReleaseHold
 from domain.application.payments import collection
 from domain.application.returns import OpenRefund
 from domain.errors import Conflict, NotFound
-from domain.money import minor
+from domain.money import minor, with_currency
 from jobs.bank import owed_on
 from jobs.refund import follow_refunds
 
@@ -78,7 +77,7 @@ def refund(
         return
     answer = {"refund": given.opened.refund, "receipt": receipt, "amount": given.opened.amount, "state": given.state,
               "code": given.code}  # fmt: skip
-    show(answer, f"{money(given.opened.amount, row[1])} of {receipt}: {given.state} {given.code}".rstrip())
+    show(answer, f"{with_currency(given.opened.amount, row[1])} of {receipt}: {given.state} {given.code}".rstrip())
 
 
 def refunds(
@@ -153,7 +152,7 @@ def _list(title: str, statement: str, names: list[str], after: str, limit: int, 
     shown = [name for name in names if name != "currency"]
 
     def cell(row: dict[str, Any], name: str) -> object:
-        return money(row[name], row["currency"]) if name in amounts else row[name]
+        return with_currency(row[name], row["currency"]) if name in amounts else row[name]
 
     printed = [[cell(row, name) for name in shown] for row in answer]
     show(answer, table_of(title, shown, printed, right=sorted(amounts)))

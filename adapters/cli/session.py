@@ -25,7 +25,6 @@ from rich.table import Table
 from adapters.bootstrap import Tally, open_tally
 from adapters.settings import settings
 from domain.errors import Invalid
-from domain.money import written
 from domain.payment import way_back
 
 # What is printed was often written by others: nothing in it is an instruction to the terminal.
@@ -109,11 +108,6 @@ def progress(what: str, total: int | None) -> Iterator[Any]:
     with Progress(*columns, console=errors, disable=not errors.is_terminal or session.as_json) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, advance=done)
-
-
-def money(amount: int, currency: str) -> str:
-    """An amount for people: 1234.56 EUR."""
-    return f"{written(amount, currency)} {currency}"
 
 
 def back_to(return_url: str) -> str:
