@@ -213,13 +213,6 @@ class Receivables(Aggregate):
         except KeyError:
             raise NotFound(f"there is no refund {refund} of this account") from None
 
-    def deallocate(self, receipt: str, invoice: UUID, gross: int, on: date, why: str) -> None:
-        """Takes a receipt's money off an invoice: it is credit again. Raises: Conflict when it did not pay for it."""
-        amount = self.receipt(receipt).paid.get(invoice, 0)
-        if not amount:
-            raise Conflict(f"{receipt} does not pay for this invoice")
-        self._release(receipt, invoice, gross, amount, on, why, "")
-
     def pay_instead(self, receipt: str, instead_of: str, invoice: UUID, amount: int, on: date) -> None:
         """Lets a receipt pay for a part of an invoice in the place of another, whose money is credit then.
 
@@ -239,18 +232,13 @@ class Receivables(Aggregate):
             raise NotFound(f"there is no receipt {name}") from None
 
     def _open_again(self, returned: events.MoneyReturned, invoice: UUID, gross: int, amount: int) -> None:
-        name = returned.return_id
-        self._release(returned.receipt, invoice, gross, amount, returned.on, f"{returned.kind} {name}", name)
-
-    def _release(
-        self, receipt: str, invoice: UUID, gross: int, amount: int, on: date, why: str, return_id: str
-    ) -> None:
-        left = self.open_amount(invoice, gross) + amount
         self.trigger(
             events.Deallocated(
-                receipt=receipt, invoice=invoice, amount=amount, left=left, on=on, why=why, return_id=return_id
+                receipt=returned.receipt, invoice=invoice, amount=amount,
+                left=self.open_amount(invoice, gross) + amount, on=returned.on,
+                why=f"{returned.kind} {returned.return_id}", return_id=returned.return_id,
             )
-        )
+        )  # fmt: skip
 
     def when(self, event: Event) -> None:
         match event:
