@@ -7,8 +7,8 @@ from typing import Annotated
 
 import typer
 
+from adapters.bootstrap.payments import collector_of, provider_of
 from adapters.cli.session import OptionalDay, opened, progress, show, table_of
-from domain.errors import Conflict
 from domain.money import with_currency
 from jobs.reconcile import Reconciled, reconcile
 
@@ -32,9 +32,7 @@ def reconcile_all(
     begin = datetime.combine(since, time(), UTC) if since else until - timedelta(days=30)
     found: dict[str, Reconciled] = {}
     with opened() as tally:
-        asked = {name: one for name, one in tally.providers.items() if provider in ("", name)}
-        if not asked:
-            raise Conflict("no such provider of payments is set up: set its key (`tally sandbox` shows how to try it)")
+        asked = {provider: provider_of(tally, provider)} if provider else collector_of(tally).providers
         tally.follower().catch_up()
         for name, one in asked.items():
             with progress(f"reading {name}", None) as done:
