@@ -1,6 +1,6 @@
 """Checks the books: what must hold is asked of the database, with what was found where it does not.
 
-Each check is named by what it says; the letters are those of docs/invariants.md.
+docs/invariants.md lists the checks, with what else holds what they say.
 """
 
 from __future__ import annotations
