@@ -207,7 +207,7 @@ def _drafted(issue: Issue) -> dict[str, Any]:
 
 def explain_command(
     number: Annotated[str, typer.Argument(help="the number of an invoice or credit note")],
-    line: Annotated[int, typer.Argument(help="a line of it (default: every line, in short)")] = 0,
+    line: Annotated[int, typer.Argument(help="a line of it; 0: every line, in short")] = 0,
 ) -> None:
     """Tells where a number came from: rule, price version, events and counted names."""
     with opened() as tally, tally.pool.connection() as connection:
@@ -261,7 +261,8 @@ def limits_command(
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             found = standings(connection, tally.billing, tally.packages, license, on or today(), limit, after, adding)
-    rows = [(s.license, s.limit, s.value, s.used, s.state, s.since, s.pool, s.may_add, s.why) for s in found]
+    may = {True: "yes", False: "no"}
+    rows = [(s.license, s.limit, s.value, s.used, s.state, s.since, s.pool, may[s.may_add], s.why) for s in found]
     columns = ["license", "limit", "value", "used", "state", "since", "pool", "may add", "reason"]
     show([one._asdict() for one in found], table_of("Limits", columns, rows, right=["value", "used"]))
 

@@ -36,11 +36,11 @@ def list_invoices(
                 "AND (%s = '' OR run = %s) ORDER BY number LIMIT %s".encode(),
                 [after, payer, payer, run, run, limit],
             ).fetchall()
-    names = LISTED.split(", ")
-    answers = [_listed(dict(zip(names, row, strict=True))) for row in rows]
+    answers = [_listed(dict(zip(LISTED.split(", "), row, strict=True))) for row in rows]
     columns = ["number", "kind", "party", "issued_on", "due_on", "gross", "currency", "lines"]
     shown = [[answer[column] for column in columns] for answer in answers]
-    show(answers, table_of("Documents", columns, shown, right=["gross", "lines"]))
+    names = [column.replace("_", " ") for column in columns]
+    show(answers, table_of("Documents", names, shown, right=["gross", "lines"]))
 
 
 def _listed(answer: dict[str, Any]) -> dict[str, Any]:

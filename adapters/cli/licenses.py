@@ -258,7 +258,7 @@ def list_licenses(
     with opened() as tally:
         wanted = account_named(tally.billing, account).id if account else None
         rows = list(islice(_listed(tally, wanted, after), limit))
-    columns = list(rows[0]) if rows else ["license"]
+    columns = [name.replace("_", " ") for name in rows[0]] if rows else ["license"]
     show(rows, table_of("Licenses", columns, [list(row.values()) for row in rows]))
 
 
@@ -305,9 +305,13 @@ def show_license(reference: Reference, on: OptionalDay = None) -> None:
     changes = [_told(row, license.current(at), at) for row in found]
     title = f"{reference} of {owner}, from {license.start_on}{f' until {license.end_on}' if license.end_on else ''}"
     columns = ["change", "from", "package", "type", "quantities", "direction", "state", "reason"]
-    show(
-        {**_row(license, owner), "changes": changes}, table_of(title, columns, [list(one.values()) for one in changes])
-    )
+    rows = [list({**one, "quantities": _pairs(one["quantities"])}.values()) for one in changes]
+    show({**_row(license, owner), "changes": changes}, table_of(title, columns, rows))
+
+
+def _pairs(quantities: dict[str, int]) -> str:
+    """As they are given on the command line."""
+    return " ".join(f"{component}={number}" for component, number in quantities.items())
 
 
 def _told(row: Sequence[Any], current: Any, on: date) -> dict[str, Any]:

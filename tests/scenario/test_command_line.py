@@ -113,6 +113,7 @@ def test_a_change_shows_its_money_first_and_a_refusal_says_why(sold):
     assert sold(*down)[1] == {"license": "beta-1", "change": "c1", "effective_on": "2025-02-01"}
     changes = sold("licenses", "show", "beta-1", "--on", "2025-01-12")[1]["changes"]
     assert sorted(change["state"] for change in changes) == ["current", "refused", "scheduled"]
+    assert [change["package"] for change in changes if change["state"] == "refused"] == ["incoming-filter v1"]
     assert sold("licenses", "withdraw-change", "beta-1", "c1", "--on", "2025-01-12")[0] == 0
 
 
