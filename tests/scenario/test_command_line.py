@@ -26,7 +26,7 @@ def sold(tally):
     return tally
 
 
-def test_from_a_catalog_to_an_explained_invoice(tally, tmp_path):
+def test_from_a_catalog_to_an_explained_invoice(tally, home, capsys, tmp_path):
     status, changes = tally("catalog", "apply", str(EXAMPLES / "catalog.yaml"))
     assert (status, {change["kind"] for change in changes}) == (0, {"new"})
     status, changes = tally("catalog", "apply", str(EXAMPLES / "catalog.yaml"))
@@ -54,6 +54,10 @@ def test_from_a_catalog_to_an_explained_invoice(tally, tmp_path):
     limits = tally("limits", "acme-1", "--on", "2025-01-31")[1]
     assert [(one["limit"], one["state"]) for one in limits] == [("mailboxes", "warn"), ("custom_mx", "within")]
     assert all(not check["found"] for check in tally("verify")[1])
+    names = ["counts", "names", "--license", "acme-1", "--counter", "mailboxes", "--month", "2025-01"]
+    assert tally(*names) == (0, [])
+    assert main([*names, "--home", str(home)]) == 0
+    assert "readings are numbers without names" in capsys.readouterr().out, "they were billed, so not: 0 counted"
 
 
 def test_a_reseller_is_billed_with_everything_below_it(sold):
