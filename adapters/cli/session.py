@@ -73,13 +73,13 @@ def plain(value: Any) -> Any:
 
 
 def show(answer: Any, table: Table | str | None = None) -> None:
-    """Prints an answer: as JSON where it was asked for, else as the table or sentence."""
+    """Prints an answer: as JSON where it was asked for, else as the table or sentence; a page's address stays whole."""
     if session.as_json:
         print(json.dumps(answer, default=plain, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
     elif isinstance(table, Table):
         show_table(table)
     elif table is not None:
-        console.print(table)
+        console.print(table, soft_wrap=True)
 
 
 def show_table(table: Table) -> None:

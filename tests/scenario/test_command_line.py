@@ -166,6 +166,12 @@ def test_a_number_is_never_cut_short_however_narrow_the_terminal(capsys, monkeyp
     assert "1000000.65" in capsys.readouterr().out
 
 
+def test_an_address_is_never_broken_however_narrow_the_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(session.console, "_width", 20)
+    session.show({}, f"INV-000001: action_required https://pay.example/c/{'a' * 300}")
+    assert f"https://pay.example/c/{'a' * 300}\n" in capsys.readouterr().out
+
+
 def test_what_others_wrote_is_printed_as_they_wrote_it(sold, home, capsys, monkeypatch):
     monkeypatch.setattr(session.console, "_width", 300)
     name = "Odd [/b] :id: [EU]"
