@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from adapters.bootstrap import Tally
-from adapters.cli.session import After, Limit, OptionalDay, on_day, opened, progress, show, table_of, today
+from adapters.cli.session import After, Limit, OptionalDay, named, on_day, opened, progress, show, table_of, today
 from domain.application import Command
 from domain.application.dunning import ClaimTransfer, PauseDunning, ResumeDunning, WriteOff
 from domain.errors import Invalid, NotFound
@@ -49,7 +49,7 @@ def list_chases(
             rows = connection.execute(CHASES.encode(), [after, ended, limit]).fetchall()
     printed = [(number, who, with_currency(left, c), *rest) for number, who, c, left, *rest in rows]
     shown = [name for name in COLUMNS if name != "currency"]
-    answer = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    answer = [named(COLUMNS, row) for row in rows]
     show(answer, table_of("Overdue", shown, printed, right=["open"]))
 
 

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from adapters.bootstrap.payments import collector_of
-from adapters.cli.session import After, Limit, OptionalDay, opened, progress, show, table_of, today
+from adapters.cli.session import After, Limit, OptionalDay, named, opened, progress, show, table_of, today
 from domain.account import Account as Payer
 from domain.application.accounts import account_named
 from domain.application.payments import issued, receivables
@@ -50,7 +50,7 @@ def open_invoices(on: OptionalDay = None, account: Account = "", limit: Limit = 
     rows = _rows(OWED, [on or today()], after, account, limit)
     printed = [(n, a, with_currency(g, c), with_currency(left, c), *rest) for n, a, c, g, left, *rest in rows]  # type: ignore[arg-type]
     shown = [name for name in OPEN if name != "currency"]
-    answer = [dict(zip(OPEN, row, strict=True)) for row in rows]
+    answer = [named(OPEN, row) for row in rows]
     show(answer, table_of("Open invoices", shown, printed, right=["gross", "open", "days overdue"]))
 
 
@@ -63,7 +63,7 @@ def list_receipts(account: Account = "", limit: Limit = 50, after: After = "") -
         for name, who, day, c, amount, back, credit, _ in rows
     ]
     shown = [name for name in RECEIVED if name not in ("currency", "text")]
-    answer = [dict(zip(RECEIVED, row, strict=True)) for row in rows]
+    answer = [named(RECEIVED, row) for row in rows]
     show(answer, table_of("Receipts", shown, printed, right=["amount", "returned", "credit"]))
 
 
@@ -79,7 +79,7 @@ def show_receipt(receipt: Annotated[str, typer.Argument(help="its name, as `tall
         held = receivables(tally.billing, *row).receipt(receipt)
         paid = {issued(tally.billing, invoice).document: amount for invoice, amount in held.paid.items()}
     answer = {
-        "receipt": receipt, "source": held.booked.source, "received on": held.booked.received_on, "currency": row[1],
+        "receipt": receipt, "source": held.booked.source, "received_on": held.booked.received_on, "currency": row[1],
         "amount": held.booked.amount, "paid": paid, "returned": held.returned, "credit": held.credit,
     }  # fmt: skip
     parts = [*(("paid", *one) for one in paid.items()), *(("went back", *one) for one in held.returned.items())]
@@ -134,7 +134,7 @@ def attempts(limit: Limit = 50, after: After = "") -> None:
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             rows = connection.execute(ATTEMPTS.encode(), [after, limit]).fetchall()
-    answer = [dict(zip(TRIED, row, strict=True)) for row in rows]
+    answer = [named(TRIED, row) for row in rows]
     printed = [
         (number, provider, with_currency(amount, c), state, code, f"{at:%Y-%m-%d %H:%M}", name)
         for number, provider, c, amount, state, code, at, name in rows

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,6 +16,7 @@ from adapters.cli.session import (
     Limit,
     back_to,
     command_id,
+    named,
     opened,
     progress,
     show,
@@ -148,13 +149,16 @@ def _list(title: str, statement: str, names: list[str], after: str, limit: int, 
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             rows = connection.execute(statement.encode(), [after, limit]).fetchall()
-    answer = [dict(zip(names, row, strict=True)) for row in rows]
-    shown = [name for name in names if name != "currency"]
-
-    def cell(row: dict[str, Any], name: str) -> object:
-        return with_currency(row[name], row["currency"]) if name in amounts else row[name]
-
-    printed = [[cell(row, name) for name in shown] for row in answer]
+    answer = [named(names, row) for row in rows]
+    currency, shown = names.index("currency"), [name for name in names if name != "currency"]
+    printed = [
+        [
+            with_currency(value, row[currency]) if name in amounts else value
+            for name, value in zip(names, row, strict=True)
+            if name != "currency"
+        ]
+        for row in rows
+    ]
     show(answer, table_of(title, shown, printed, right=sorted(amounts)))
 
 

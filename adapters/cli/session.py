@@ -82,6 +82,11 @@ def show(answer: Any, table: Table | str | None = None) -> None:
         console.print(table, soft_wrap=True)
 
 
+def named(columns: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+    """A row as JSON has it: by the names of its columns, with underscores where people read spaces."""
+    return {column.replace(" ", "_"): value for column, value in zip(columns, row, strict=True)}
+
+
 def show_table(table: Table) -> None:
     """Prints a table; one that is wider than the terminal goes on beyond it."""
     console.print(table, crop=False)
