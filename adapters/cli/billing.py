@@ -224,7 +224,7 @@ def explain_command(
 
 
 def _print_explained(told: dict[str, Any], whole: bool) -> None:
-    say, price = partial(console.print, highlight=False, soft_wrap=True), told["price"]
+    say, price = partial(console.print, soft_wrap=True), told["price"]
     say(f"{told['document']} line {told['line']}", style="bold", end=" ")
     say(f"{told['text']} ({told['kind']}):", end=" ")
     say(f"{told['amount']} {told['currency']}", style="bold", end=" ")

@@ -67,13 +67,13 @@ def demo(
     console.rule(Text("That was Tallystick", style="bold"), align="left")
     console.print(f"The books stay in {home}: go on with any command and --home {home}, such as")
     for words in ("tally invoices list", "tally licenses show school", "tally limits", "tally --help"):
-        console.print(f"  {words} --home {home}" if "help" not in words else f"  {words}", highlight=False)
+        console.print(f"  {words} --home {home}" if "help" not in words else f"  {words}")
 
 
 def _run(command: Sequence[str], home: Path) -> None:
     from adapters.cli.main import main
 
-    console.print(f"$ tally {shlex.join(command)}", style="bold cyan", highlight=False)
+    console.print(f"$ tally {shlex.join(command)}", style="bold cyan")
     status = main([*command, "--home", str(home)])
     refused_on_purpose = "--when" in command and "now" in command
     if status and not refused_on_purpose:

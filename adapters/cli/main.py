@@ -140,5 +140,5 @@ def _failed(code: str, message: str, status: int, error: TallyError | None = Non
         print(json.dumps(answer, ensure_ascii=False), file=sys.stderr)
     else:
         errors.print(code, style="bold red", end=": ")
-        errors.print(message, highlight=False, soft_wrap=True)
+        errors.print(message, soft_wrap=True)
     return status

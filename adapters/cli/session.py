@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,15 +22,29 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from adapters.bootstrap import Tally, open_tally
 from adapters.settings import settings
 from domain.errors import Invalid
 from domain.payment import way_back
 
-# What is printed was often written by others: nothing in it is an instruction to the terminal.
-console = Console(markup=False, emoji=False)
-errors = Console(stderr=True, markup=False, emoji=False)
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
+
+
+class Plain(Console):
+    """What is printed was often written by others, such as a bank's text: nothing in it tells the terminal anything."""
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A text with the sign of what cannot be shown in the place of each control character."""
+        return super().render_str(CONTROL.sub("\ufffd", text), **options)
+
+
+console = Plain()
+errors = Plain(stderr=True)
 
 
 PROSE = {"line", "reason", "party", "what must hold", "found", "name", "error", "scheduled", "field", "before", "after"}

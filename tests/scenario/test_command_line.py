@@ -179,6 +179,9 @@ def test_what_others_wrote_is_printed_as_they_wrote_it(sold, home, capsys, monke
     for words in (["accounts", "list"], ["accounts", "show", "odd"]):
         assert main([*words, "--home", str(home)]) == 0
         assert name in capsys.readouterr().out
+    sold("accounts", "open", "loud", "--name", "\x1b[31mred\x07")
+    assert main(["accounts", "show", "loud", "--home", str(home)]) == 0
+    assert "\ufffd[31mred\ufffd" in capsys.readouterr().out, "what comes from outside turns no terminal red"
 
 
 def test_a_fault_is_one_line_however_long_it_is(capsys, tmp_path):
