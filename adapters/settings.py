@@ -75,7 +75,10 @@ class Settings(BaseModel):
 
 
 def settings(home: Path | None = None) -> Settings:
-    """The settings of this process: the option, then TALLY_HOME, then the user's data directory."""
+    """The settings of this process; the home of the option is embedded whatever DATABASE_URL says.
+
+    Shapes: without one it is TALLY_HOME, else in the user's data directory.
+    """
     data = Path(os.environ.get("XDG_DATA_HOME") or Path.home() / ".local" / "share")
     chosen = home or Path(os.environ.get("TALLY_HOME") or data / "tallystick")
     base = os.environ.get("TALLY_STRIPE_BASE") or STRIPE

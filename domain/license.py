@@ -29,9 +29,8 @@ LONGEST_TERM = 1200
 class License(Aggregate):
     """One license as it was agreed.
 
-    Shapes: `package`, `license_version`, `quantities` and `type` are those of the change with the latest effective
-    date that is not in the future of the last command; `scheduled` are changes by id, in order of their dates;
-    `demands` are who asks for a suspension, and for which effect: invoices, or None for a person.
+    Shapes: `changes` by id, in the order they were recorded, without those withdrawn; "start" is the license's own.
+    `suspended` since when, by reason; `demands` who asks for it and for which effect: invoices, or None for a person.
     """
 
     NAME = "license"
@@ -109,12 +108,15 @@ class License(Aggregate):
     ) -> str:
         """Changes package, quantities or type from a day on; an immediate change overtakes all scheduled ones.
 
-        Returns the id of the change. Raises: Conflict after the end, or while it is unpaid; Invalid before the start.
+        Returns the id of the change. Raises: Conflict after the end, while it is unpaid, or for a trial that would have
+        no end; Invalid before the start.
         """
         self._in_service(effective_on)
         self.check_paid()
         if any(quantity < 0 for quantity in quantities.values()):
             raise Invalid("a quantity cannot be below zero")
+        if kind == "trial" and self.current(today).type != "trial":
+            self._check_trial(effective_on)
         if effective_on <= today:
             for overtaken in self.scheduled_after(today):
                 self.withdraw_change(overtaken.change, "overtaken by an immediate change")
@@ -133,6 +135,11 @@ class License(Aggregate):
         if kind != "trial" and TRIAL_ENDED in self.suspended:
             self.resume(TRIAL_ENDED, max(effective_on, self.suspended[TRIAL_ENDED]))
         return change
+
+    def _check_trial(self, on: date) -> None:
+        """A trial is not billed and has an end, which only the start of a license gives it."""
+        if self.trial_ends_on is None or on >= self.trial_ends_on:
+            raise Conflict(f"{self.reference} has no trial on {on}: only a new license begins one")
 
     def check_paid(self) -> None:
         """Raises: Conflict while unpaid invoices stop the license: nothing more is sold to it then."""

@@ -122,3 +122,8 @@ def written(amount: int, currency: str) -> str:
     digits = str(abs(amount)).rjust(decimals + 1, "0")
     sign = "-" if amount < 0 else ""
     return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}" if decimals else f"{sign}{digits}"
+
+
+def with_currency(amount: int, currency: str) -> str:
+    """Minor units as people are told of them: 123456 of EUR is `1234.56 EUR`."""
+    return f"{written(amount, currency)} {currency}"

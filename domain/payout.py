@@ -10,6 +10,7 @@ from domain.aggregate import Aggregate
 from domain.errors import Conflict
 from domain.events import Event
 from domain.events import payout as events
+from domain.money import with_currency
 
 
 class Payout(Aggregate):
@@ -40,7 +41,8 @@ class Payout(Aggregate):
         """
         said = self.said
         if (amount, currency) != (said.amount, said.currency):
-            raise Conflict(f"{said.reference} is over {said.amount} {said.currency}, not {amount} {currency}")
+            over, moved = with_currency(said.amount, said.currency), with_currency(amount, currency)
+            raise Conflict(f"{said.reference} is over {over}, not {moved}")
         if self.transfer == transfer:
             return False
         if self.state != "open":

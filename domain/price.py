@@ -63,7 +63,7 @@ class PerUnit(msgspec.Struct, frozen=True, cache_hash=True, tag="per_unit"):
 
 
 class Tier(msgspec.Struct, frozen=True, cache_hash=True):
-    """One step of a ladder: from above the last step's `up_to`, up to and with this one's (None is open).
+    """A range of quantities: from above the `up_to` of the tier before, up to and with its own (None is open).
 
     Shapes: `unit` is the price of each unit in it, `flat` is due once when the tier is entered.
     """
@@ -213,8 +213,27 @@ def comings(levels: Iterable[tuple[int, Fraction]], end: int, whole: int) -> Ite
         before = level
 
 
+def in_words(price: Price) -> str:
+    """A price as the catalog writes it, without what may be left out there."""
+    match price:
+        case Flat():
+            said = str(price.amount)
+        case PerUnit():
+            said = str(price.unit)
+        case Block() | Allowance():
+            said = _fields(price)
+        case _:
+            said = ", ".join(map(_fields, price.tiers))
+    return f"{price.__struct_config__.tag}: {said}"
+
+
+def _fields(part: Block | Allowance | Tier) -> str:
+    named = ((name, getattr(part, name)) for name in part.__struct_fields__)
+    return "{" + (", ".join(f"{name}: {value}" for name, value in named if value) or "free") + "}"
+
+
 def check_tiers(tiers: Sequence[Tier]) -> str | None:
-    """What is wrong with a ladder of tiers, in words, or None: rising, the last open, nothing below zero."""
+    """What is wrong with tiers, in words, or None: they rise, and the last is open."""
     if not tiers:
         return "needs at least one tier"
     tops = [tier.up_to for tier in tiers]

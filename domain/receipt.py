@@ -7,6 +7,7 @@ from typing import Literal
 from uuid import UUID
 
 from domain.events.receivables import ReceiptBooked, RefundOpened
+from domain.money import with_currency
 from domain.payment import Refund
 
 REFUND_ORDER = {"open": 0, "pending": 1, "succeeded": 2, "failed": 3}
@@ -30,6 +31,10 @@ class Receipt:
     def credit(self) -> int:
         """What no invoice took yet."""
         return self.kept - sum(self.paid.values())
+
+    def told(self, amount: int) -> str:
+        """An amount of its currency, as people are told of it."""
+        return with_currency(amount, self.booked.currency)
 
 
 @dataclass

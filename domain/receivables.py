@@ -19,6 +19,7 @@ from domain.events import Event
 from domain.events import receivables as events
 from domain.events.receivables import DisputeLearned, ReceiptBooked, RefundOpened
 from domain.identity import Kind, bucket_of, make_id
+from domain.money import with_currency
 from domain.payment import RefundReply
 from domain.receipt import REFUND_ORDER, Receipt, RefundStanding
 
@@ -63,12 +64,13 @@ class Receivables(Aggregate):
         Raises: Invalid for nothing; DuplicateRequest when the same name came with another amount.
         """
         if booked.amount <= 0:
-            raise Invalid(f"a receipt is above zero, not {booked.amount}")
+            raise Invalid(f"a receipt is above zero, not {with_currency(booked.amount, booked.currency)}")
         known = self.receipts.get(booked.receipt)
         if known is None:
             self.trigger(booked)
         elif (known.booked.amount, known.booked.currency) != (booked.amount, booked.currency):
-            raise DuplicateRequest(f"{booked.receipt} is booked with {known.booked.amount}, not {booked.amount}")
+            before, now = (with_currency(one.amount, one.currency) for one in (known.booked, booked))
+            raise DuplicateRequest(f"{booked.receipt} is booked with {before}, not {now}")
         return known is None
 
     def allocate(self, receipt: str, invoice: UUID, gross: int, amount: int, on: date) -> None:
@@ -78,9 +80,9 @@ class Receivables(Aggregate):
         """
         held, left = self.receipt(receipt), self.open_amount(invoice, gross) - amount
         if amount <= 0 or amount > held.credit:
-            raise Conflict(f"{receipt} has {held.credit} left, not {amount}")
+            raise Conflict(f"{receipt} has {held.told(held.credit)} left, not {held.told(amount)}")
         if left < 0:
-            raise Conflict(f"the invoice is owed {left + amount}, not {amount}")
+            raise Conflict(f"the invoice is owed {held.told(left + amount)}, not {held.told(amount)}")
         self.trigger(events.Allocated(receipt=receipt, invoice=invoice, amount=amount, left=left, on=on))
 
     def draw(self, invoices: Iterable[tuple[UUID, int]], on: date) -> int:
@@ -112,7 +114,9 @@ class Receivables(Aggregate):
     def _give_back(self, returned: events.MoneyReturned, gross: dict[UUID, int]) -> None:
         held = self.receipt(returned.receipt)
         if not 0 < returned.amount <= held.kept:
-            raise Conflict(f"{returned.receipt} has {held.kept} to give back, not {returned.amount}")
+            raise Conflict(
+                f"{returned.receipt} has {held.told(held.kept)} to give back, not {held.told(returned.amount)}"
+            )
         short = returned.amount - held.credit
         for invoice, paid in reversed(list(held.paid.items())):
             if short > 0:
@@ -209,21 +213,15 @@ class Receivables(Aggregate):
         except KeyError:
             raise NotFound(f"there is no refund {refund} of this account") from None
 
-    def deallocate(self, receipt: str, invoice: UUID, gross: int, on: date, why: str) -> None:
-        """Takes a receipt's money off an invoice: it is credit again. Raises: Conflict when it did not pay for it."""
-        amount = self.receipt(receipt).paid.get(invoice, 0)
-        if not amount:
-            raise Conflict(f"{receipt} does not pay for this invoice")
-        self._release(receipt, invoice, gross, amount, on, why, "")
-
     def pay_instead(self, receipt: str, instead_of: str, invoice: UUID, amount: int, on: date) -> None:
         """Lets a receipt pay for a part of an invoice in the place of another, whose money is credit then.
 
         Raises: Conflict when the one has not so much left, or the other does not pay so much.
         """
-        held, paid = self.receipt(receipt).credit, self.receipt(instead_of).paid.get(invoice, 0)
-        if not 0 < amount <= min(held, paid):
-            raise Conflict(f"{receipt} has {held} left and {instead_of} pays {paid}: neither can be {amount}")
+        held, paid = self.receipt(receipt), self.receipt(instead_of).paid.get(invoice, 0)
+        if not 0 < amount <= min(held.credit, paid):
+            has, pays, asked = map(held.told, (held.credit, paid, amount))
+            raise Conflict(f"{receipt} has {has} left and {instead_of} pays {pays}: {asked} is not in both")
         self.trigger(events.PaidInstead(receipt=receipt, instead_of=instead_of, invoice=invoice, amount=amount, on=on))
 
     def receipt(self, name: str) -> Receipt:
@@ -234,18 +232,13 @@ class Receivables(Aggregate):
             raise NotFound(f"there is no receipt {name}") from None
 
     def _open_again(self, returned: events.MoneyReturned, invoice: UUID, gross: int, amount: int) -> None:
-        name = returned.return_id
-        self._release(returned.receipt, invoice, gross, amount, returned.on, f"{returned.kind} {name}", name)
-
-    def _release(
-        self, receipt: str, invoice: UUID, gross: int, amount: int, on: date, why: str, return_id: str
-    ) -> None:
-        left = self.open_amount(invoice, gross) + amount
         self.trigger(
             events.Deallocated(
-                receipt=receipt, invoice=invoice, amount=amount, left=left, on=on, why=why, return_id=return_id
+                receipt=returned.receipt, invoice=invoice, amount=amount,
+                left=self.open_amount(invoice, gross) + amount, on=returned.on,
+                why=f"{returned.kind} {returned.return_id}", return_id=returned.return_id,
             )
-        )
+        )  # fmt: skip
 
     def when(self, event: Event) -> None:
         match event:

@@ -1,7 +1,7 @@
 """The billing run: every license brought to "billed = owed", chunk by chunk, by any number of workers.
 
-A run is a row and its chunks, ranges of buckets of at most about 5,000 licenses. A worker claims one, reads its basis in
-one snapshot, rates it in pure Python and issues in one transaction, which also marks the chunk done: killed at any
+A run is a row and its chunks, ranges of buckets of at most about 5,000 licenses. A worker claims one, reads its basis
+in one snapshot, rates it in pure Python and issues in one transaction, which also marks the chunk done: killed at any
 moment it can be repeated. One account's fault is recorded and never stops the others. Source: ADR-0012.
 """
 

@@ -9,7 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, date, datetime
+from datetime import UTC, date, datetime, timedelta
 from uuid import UUID
 
 import msgspec
@@ -28,6 +28,8 @@ from domain.collection import Attempt
 from domain.payment import Reply
 from domain.provider import Provider
 
+LONGEST_CALL = timedelta(minutes=2)
+"""An attempt or a refund younger than this may be in the hands of a worker that still waits for its provider."""
 CAPTURED_BY_US = frozenset({"paypal"})
 """On their pages a customer only approves, and money moves by our call. PayPal changes no order that is on its page."""
 

@@ -8,7 +8,6 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
-from datetime import timedelta
 from functools import partial
 from uuid import UUID
 
@@ -19,7 +18,7 @@ from domain.account import Account
 from domain.application.payments import collection
 from domain.errors import Conflict, IntegrityError, Invalid, Unavailable
 from domain.events.account import PaymentMethodAdded
-from jobs.collect import Collector
+from jobs.collect import LONGEST_CALL, Collector
 
 Pool = ConnectionPool[psycopg.Connection]
 LEFT_BEHIND = """
@@ -32,8 +31,6 @@ LEFT JOIN hold_v1 h ON h.bucket = i.bucket AND h.invoice = i.invoice
 WHERE i.left_open > 0 AND l.invoice IS NULL AND h.invoice IS NULL ORDER BY i.due_on, i.number"""
 AT_ONCE = 8
 """Invoices that are collected at once: most of the time of each is spent in waiting for the provider."""
-LONGEST_CALL = timedelta(minutes=2)
-"""An attempt younger than this may be in the hands of a worker that still waits for its provider."""
 
 
 def collect_open(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from fractions import Fraction
 from typing import Any
 from uuid import UUID
 
@@ -18,7 +19,8 @@ from domain.events.counted_users import CountEvent, CountsClosed
 from domain.events.documents import InvoiceIssued, Line, Ref
 from domain.grid import axis, position
 from domain.identity import bucket_of
-from domain.money import exact, written
+from domain.money import rounded, written
+from domain.price import in_words
 from domain.terms import Packages
 from jobs.observed import observations
 
@@ -41,6 +43,7 @@ def explain(connection: psycopg.Connection, packages: Packages, issued: InvoiceI
     """
     version = packages(line.package, line.version)
     component = version.component(line.component.partition("/")[2].partition("~")[0])
+    price = component.prices[issued.currency] if component else None
     counted, excluded = _names(connection, packages, line)
     return {
         "document": issued.document,
@@ -57,11 +60,12 @@ def explain(connection: psycopg.Connection, packages: Packages, issued: InvoiceI
             "package": line.package,
             "version": line.version,
             "effective_on": version.effective_on,
-            "model": msgspec.to_builtins(component.prices[issued.currency], enc_hook=str) if component else None,
+            "model": msgspec.to_builtins(price, enc_hook=str),
+            "in_words": in_words(price) if price else "",
             "of_the_period": line.price,
             "period": {"from": line.base_start, "until": line.base_end},
         },
-        "computation": _computation(line, issued.currency, component is not None and is_by_day(component)),
+        "computation": computation(line, issued.currency, component is not None and is_by_day(component)),
         "undoes": _linked(connection, line.link),
         "events": [_told(connection, ref) for ref in line.reasons],
         "counted": counted,
@@ -70,9 +74,10 @@ def explain(connection: psycopg.Connection, packages: Packages, issued: InvoiceI
     }
 
 
-def _computation(line: Line, currency: str, by_day: bool) -> str:
-    price = exact_fraction(line.price)
-    full = f"{written(0, currency) if not price else written(round(price), currency)} for the period"
+def computation(line: Line, currency: str, by_day: bool) -> str:
+    """How the amount of a line follows from its price, in words."""
+    price = Fraction(line.price)
+    full = f"{written(rounded(price.numerator, price.denominator), currency)} for the period"
     if line.occurrence:
         return f"{full}, each unit for the days that it was there" if by_day else f"{full}, charged whole"
     month_days = axis(line.base_start.toordinal(), line.base_end.toordinal(), line.month_days)
@@ -86,12 +91,6 @@ def _computation(line: Line, currency: str, by_day: bool) -> str:
     if (start, end) == (0, whole):
         return f"{full}, all {whole} days"
     return f"{full}, {days}, rounded at the borders of day {start} and day {end}"
-
-
-def exact_fraction(text: str) -> Any:
-    """A stored exact number: n or n/d."""
-    numerator, _, denominator = text.partition("/")
-    return exact(numerator) / exact(denominator or "1")
 
 
 def _linked(connection: psycopg.Connection, link: Ref | None) -> str | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Sequence
 from datetime import date
 from decimal import Decimal
@@ -13,11 +14,14 @@ from psycopg_pool import ConnectionPool
 
 from domain.billing import documents, found
 from domain.charge import Missing
+from domain.difference import NewLine
 from domain.document import Bill, draft
 from domain.errors import NotFound
 from domain.events.documents import Line
-from domain.history import Located
+from domain.events.license import LicenseStarted
+from domain.history import Located, unpack
 from domain.identity import bucket_of
+from domain.standing import Standing
 from domain.terms import Packages
 from jobs import basis
 from jobs.bill import Run, billable, rate
@@ -27,11 +31,15 @@ Pool = ConnectionPool[psycopg.Connection]
 
 
 class Effect(NamedTuple):
-    """The money effect of a change: the lines that it adds to the next documents. Units: minor units."""
+    """The money effect of a change on the next documents: the lines that it adds, and those that it takes the place of.
+
+    Units: `net` in minor units: what the lines come to, less those that they stand `instead_of`.
+    """
 
     currency: str
     net: int
     lines: tuple[Line, ...]
+    instead_of: tuple[Line, ...]
 
 
 class Previewed(NamedTuple):
@@ -74,11 +82,30 @@ def effect(pool: Pool, packages: Packages, license: UUID, facts: Sequence[Locate
     standing = next((s for all in snapshot.standings.values() for s in all if s.history.license == license), None)
     if standing is None:
         raise NotFound(f"license {license} is not known yet")
-    before = found(standing, through, packages).difference.lines
     changed = standing._replace(history=standing.history.followed_by(facts))
-    after = found(changed, through, packages).difference.lines
-    same = [(line.stream, line.start, line.end, line.amount) for line in before]
-    new = tuple([line for line in after if (line.stream, line.start, line.end, line.amount) not in same])
-    currency = after[0].stream.currency if after else ""
-    net = sum(line.amount for line in after) - sum(line.amount for line in before)
-    return Effect(currency, net, draft([Bill(changed, new)], Decimal(0)).lines)
+    before, after = (found(one, through, packages).difference.lines for one in (standing, changed))
+    added = draft([Bill(changed, _others(after, before))], Decimal(0))
+    gone = draft([Bill(standing, _others(before, after))], Decimal(0))
+    return Effect(_currency(standing), added.net - gone.net, added.lines, gone.lines)
+
+
+def _others(lines: Sequence[NewLine], known: Sequence[NewLine]) -> tuple[NewLine, ...]:
+    """The lines that are not among those known."""
+    left, others = Counter(map(_said, known)), list[NewLine]()
+    for line in lines:
+        if left[_said(line)]:
+            left[_said(line)] -= 1
+        else:
+            others.append(line)
+    return tuple(others)
+
+
+def _said(line: NewLine) -> tuple[object, ...]:
+    return line.stream, line.start, line.end, line.amount
+
+
+def _currency(standing: Standing) -> str:
+    history = standing.history
+    started = unpack(history.license, history.facts)[0].body
+    assert isinstance(started, LicenseStarted)
+    return started.currency

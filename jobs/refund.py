@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, datetime
 from functools import partial
 from uuid import UUID
 
@@ -23,12 +23,12 @@ from domain.errors import Conflict, IntegrityError, Unavailable
 from domain.payment import RefundReply
 from domain.provider import Provider
 from domain.receipt import RefundStanding
+from jobs.collect import LONGEST_CALL
 
 Pool = ConnectionPool[psycopg.Connection]
 UNDER_WAY = """
 SELECT account, currency, refund FROM refund_v1 WHERE state IN ('open', 'pending') AND opened_at < %s
 ORDER BY opened_at"""
-LONGEST_CALL = timedelta(minutes=2)
 
 
 @dataclass(frozen=True)

@@ -16,7 +16,7 @@ from domain.events import Event, decode, documents, dunning, license, receivable
 from domain.events import collection as collecting
 from domain.identity import bucket_of
 from domain.license import UNPAID
-from domain.money import written
+from domain.money import with_currency
 from domain.receivables import receivables_id
 
 EVENTS = """SELECT recorded_at, stream, topic, state FROM event WHERE bucket = %s AND stream = ANY(%s)
@@ -58,7 +58,7 @@ def _pays(event: Event, invoice: UUID) -> bool:
 def _said(event: Event, invoice: UUID, paying: set[str], currency: str) -> str:
     """What an event says of the invoice; empty when it is about something else."""
     if isinstance(event, documents.InvoiceIssued):
-        return f"{event.document} issued over {written(event.gross, currency)} {currency}, due on {event.due_on}"
+        return f"{event.document} issued over {with_currency(event.gross, currency)}, due on {event.due_on}"
     area = event.TOPIC.partition(".")[0]
     if area == "collection":
         return _tried(event)
@@ -73,7 +73,7 @@ def _tried(event: Event) -> str:
     match event:
         case collecting.AttemptOpened():
             by = event.method or "on its page"
-            return f"charge of {written(event.amount, event.currency)} {event.currency} begun: {event.provider} {by}"
+            return f"charge of {with_currency(event.amount, event.currency)} begun: {event.provider} {by}"
         case collecting.OutcomeLearned():
             return f"the charge is {event.state}{f': {event.code}' if event.code else ''}"
         case collecting.HoldPlaced():
@@ -118,18 +118,18 @@ def _stopped(event: Event, invoice: UUID) -> str:
 def _moved(event: Event, invoice: UUID, paying: set[str], currency: str) -> str:
     match event:
         case receivables.Allocated() if event.invoice == invoice:
-            left = f"{written(event.left, currency)} {currency} left"
-            return f"{written(event.amount, currency)} {currency} paid by {event.receipt}, {left}"
+            left = f"{with_currency(event.left, currency)} left"
+            return f"{with_currency(event.amount, currency)} paid by {event.receipt}, {left}"
         case receivables.PaidInstead() if event.invoice == invoice:
-            return f"{written(event.amount, currency)} {currency} paid by {event.receipt} instead of {event.instead_of}"
+            return f"{with_currency(event.amount, currency)} paid by {event.receipt} instead of {event.instead_of}"
         case receivables.Deallocated() if event.invoice == invoice:
-            return f"{written(event.amount, currency)} {currency} of {event.receipt} taken off: {event.why}"
+            return f"{with_currency(event.amount, currency)} of {event.receipt} taken off: {event.why}"
         case receivables.MoneyReturned() if event.receipt in paying:
-            return f"{written(event.amount, currency)} {currency} of {event.receipt} went back: {event.kind}"
+            return f"{with_currency(event.amount, currency)} of {event.receipt} went back: {event.kind}"
         case receivables.ReturnUndone() if event.receipt in paying:
-            return f"{written(event.amount, currency)} {currency} of {event.receipt} is here again"
+            return f"{with_currency(event.amount, currency)} of {event.receipt} is here again"
         case receivables.RefundOpened() if event.receipt in paying:
-            return f"refund of {written(event.amount, currency)} {currency} begun"
+            return f"refund of {with_currency(event.amount, currency)} begun"
         case receivables.DisputeLearned() if event.receipt in paying:
             return f"dispute {event.dispute} is {event.state}"
     return ""

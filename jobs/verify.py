@@ -1,6 +1,6 @@
 """Checks the books: what must hold is asked of the database, with what was found where it does not.
 
-Each check is named by what it says; the letters are those of docs/invariants.md.
+docs/invariants.md lists the checks, with what else holds what they say.
 """
 
 from __future__ import annotations
@@ -51,7 +51,7 @@ SQL_CHECKS = (
         SELECT number || ' stands ' || count(*) || ' times' FROM document_v1 GROUP BY number HAVING count(*) > 1"""),
     ("documents", "net and tax of every document add up to its gross", """
         SELECT number FROM document_v1 WHERE net + tax <> gross"""),
-    ("register", "the register holds every document of the log, as it was issued", """
+    ("register", "the register holds every document of the log", """
         SELECT e.stream::text FROM event e LEFT JOIN document_v1 d ON d.bucket = e.bucket AND d.document = e.stream
         WHERE e.topic IN ('invoice.issued', 'credit_note.issued') AND d.document IS NULL"""),
     ("lines", "every line of a document is kept for billing, and no other", """

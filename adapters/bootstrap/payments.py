@@ -63,7 +63,8 @@ def payer_of(tally: Tally) -> Payer:
 
 def _some_provider(tally: Tally) -> None:
     if not tally.providers:
-        raise Conflict("no provider of payments is set up: set TALLY_STRIPE_KEY (`tally sandbox` shows how to try it)")
+        keys = "TALLY_STRIPE_KEY, or TALLY_PAYPAL_CLIENT and TALLY_PAYPAL_SECRET"
+        raise Conflict(f"no provider of payments is set up: set {keys} (`tally sandbox` shows how to try it)")
 
 
 def assumptions_of(chosen: Settings, patience: float, paypal_method: str = "") -> Iterator[Finding]:

@@ -1,4 +1,4 @@
-"""What a well-formed package may still say wrongly: references to nothing, ladders that fall, prices too fine."""
+"""What a well-formed package may still say wrongly: references to nothing, tiers that fall, prices too fine."""
 
 from __future__ import annotations
 

@@ -18,6 +18,7 @@ from adapters.cli.session import (
     Limit,
     back_to,
     command_id,
+    named,
     opened,
     show,
     table_of,
@@ -133,7 +134,7 @@ def list_accounts(limit: Limit = 50, after: After = "") -> None:
                 f"SELECT {COLUMNS} {JOINED} WHERE a.reference > %s ORDER BY a.reference LIMIT %s".encode(),
                 [after, limit],
             ).fetchall()
-    show([dict(zip(NAMES, row, strict=True)) for row in rows], table_of("Accounts", NAMES, rows))
+    show([named(NAMES, row) for row in rows], table_of("Accounts", NAMES, rows))
 
 
 @app.command("show")
@@ -146,7 +147,7 @@ def show_account(reference: Reference) -> None:
             row = connection.execute(statement, [reference]).fetchone()
     if row is None:
         raise NotFound(f"there is no account {reference}")
-    show(dict(zip(NAMES, row, strict=True)), table_of(reference, NAMES, [row]))
+    show(named(NAMES, row), table_of(reference, NAMES, [row]))
 
 
 @app.command("pay-by")

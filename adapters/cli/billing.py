@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
+from functools import partial
 from typing import Annotated, Any
 from uuid import UUID
 
@@ -11,13 +12,12 @@ import typer
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
-from adapters.cli.invoices import lines_table
+from adapters.cli.invoices import lines_table, shown_line
 from adapters.cli.session import (
     After,
     Limit,
     OptionalDay,
     console,
-    money,
     on_day,
     opened,
     progress,
@@ -31,7 +31,7 @@ from domain.application.accounts import account_named
 from domain.charge import Missing
 from domain.errors import NotFound
 from domain.identity import Kind
-from domain.money import written
+from domain.money import with_currency, written
 from jobs import bill
 from jobs.close_counts import close_counts
 from jobs.explain import document, explain
@@ -120,7 +120,7 @@ def _show_report(
         return
     for currency, kind, count, gross in totals:
         name = kind.replace("_", " ") + ("s" if count > 1 else "")
-        console.print(f"{count} {name}: {money(gross, currency)}")
+        console.print(f"{count} {name}: {with_currency(gross, currency)}")
     _show_exceptions(exceptions)
 
 
@@ -189,7 +189,7 @@ def _show_previewed(tables: list[Any], parked: list[dict[str, Any]], failed: lis
 
 
 def _previewed(tally: Tally, issue: Issue, lines: bool) -> Any:
-    title = f"{issue.payer.party.name}: {money(issue.draft.gross, issue.currency)}"
+    title = f"{issue.payer.party.name}: {with_currency(issue.draft.gross, issue.currency)}"
     return lines_table(tally, title, issue.draft.lines, issue.currency) if lines else title
 
 
@@ -201,13 +201,13 @@ def _drafted(issue: Issue) -> dict[str, Any]:
         "net": written(issue.draft.net, issue.currency),
         "tax": written(issue.draft.tax, issue.currency),
         "gross": written(issue.draft.gross, issue.currency),
-        "lines": issue.draft.lines,
+        "lines": [shown_line(line, issue.currency) for line in issue.draft.lines],
     }
 
 
 def explain_command(
     number: Annotated[str, typer.Argument(help="the number of an invoice or credit note")],
-    line: Annotated[int, typer.Argument(help="a line of it (default: every line, in short)")] = 0,
+    line: Annotated[int, typer.Argument(help="a line of it; 0: every line, in short")] = 0,
 ) -> None:
     """Tells where a number came from: rule, price version, events and counted names."""
     with opened() as tally, tally.pool.connection() as connection:
@@ -224,25 +224,25 @@ def explain_command(
 
 
 def _print_explained(told: dict[str, Any], whole: bool) -> None:
-    console.print(f"[bold]{told['document']} line {told['line']}[/] {told['text']} ({told['kind']}): ", end="")
-    console.print(f"[bold]{told['amount']} {told['currency']}[/] net, {told['tax']} tax")
-    console.print(f"  service    {told['service']['from']} until {told['service']['until']}")
-    console.print(f"  quantity   {told['quantity']}   rule {told['rule']}", highlight=False)
-    price = told["price"]
-    console.print(
-        f"  price      {price['package']} v{price['version']} {price['model']}", markup=False, highlight=False
-    )
-    console.print(f"  computed   {told['computation']}", highlight=False)
+    say, price = partial(console.print, soft_wrap=True), told["price"]
+    say(f"{told['document']} line {told['line']}", style="bold", end=" ")
+    say(f"{told['text']} ({told['kind']}):", end=" ")
+    say(f"{told['amount']} {told['currency']}", style="bold", end=" ")
+    say(f"net, {told['tax']} tax")
+    say(f"  service    {told['service']['from']} until {told['service']['until']}")
+    say(f"  quantity   {told['quantity']}   rule {told['rule']}")
+    say(f"  price      {price['package']} v{price['version']}, {price['in_words']}")
+    say(f"  computed   {told['computation']}")
     if told["undoes"]:
-        console.print(f"  undoes     {told['undoes']}")
+        say(f"  undoes     {told['undoes']}")
     if not whole:
         return
     for event in told["events"]:
-        console.print(f"  event      {event['event']} v{event['version']} of {event['stream']}, {event['recorded_at']}")
+        say(f"  event      {event['event']} v{event['version']} of {event['stream']}, {event['recorded_at']}")
     if told["counted"]:
-        console.print(f"  counted    {len(told['counted'])}: {', '.join(told['counted'])}", highlight=False)
+        say(f"  counted    {len(told['counted'])}: {', '.join(told['counted'])}")
     for one in told["excluded"]:
-        console.print(f"  excluded   {one['subject']}: {one['reason']}", highlight=False)
+        say(f"  excluded   {one['subject']}: {one['reason']}")
 
 
 def limits_command(
@@ -261,7 +261,8 @@ def limits_command(
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             found = standings(connection, tally.billing, tally.packages, license, on or today(), limit, after, adding)
-    rows = [(s.license, s.limit, s.value, s.used, s.state, s.since, s.pool, s.may_add, s.why) for s in found]
+    may = {True: "yes", False: "no"}
+    rows = [(s.license, s.limit, s.value, s.used, s.state, s.since, s.pool, may[s.may_add], s.why) for s in found]
     columns = ["license", "limit", "value", "used", "state", "since", "pool", "may add", "reason"]
     show([one._asdict() for one in found], table_of("Limits", columns, rows, right=["value", "used"]))
 

@@ -15,6 +15,7 @@ from domain.catalog_change import PackageChange, compare
 from domain.errors import Conflict, NotFound
 from domain.identity import Kind
 from domain.package_version import PackageVersion
+from domain.price import in_words
 
 app = typer.Typer(no_args_is_help=True, help="Packages and prices: apply a catalog file, look at what is published.")
 
@@ -44,7 +45,8 @@ def apply(
         command = PublishVersions(versions=publish, retire=gone, today=today())
         tally.billing.execute(command, command_id=command_id(id))
         if not session.as_json:
-            console.print(f"[green]published[/] {', '.join(f'{v.package} v{v.version}' for v in publish)}")
+            published = [f"published {one.package} v{one.version}" for one in publish]
+            console.print(", ".join([*published, *(f"{name} is off sale" for name in gone)]))
 
 
 @app.command("list")
@@ -65,11 +67,11 @@ def show_package(package: str, version: Annotated[int, typer.Option(help="0 is t
     if found is None:
         raise NotFound(f"package {package} has no version {version}")
     rows = [
-        (c.id, c.charge, str(c.cadence), c.mode, currency, type(price).__name__, price)
+        (c.id, c.charge, str(c.cadence), c.mode.replace("_", " "), currency, in_words(price))
         for c in found.components
         for currency, price in c.prices.items()
     ]
-    columns = ["component", "charge", "every", "billed", "currency", "model", "price"]
+    columns = ["component", "charge", "every", "billed", "currency", "price"]
     show(found, table_of(f"{found.name} ({package} v{found.version})", columns, rows))
 
 

@@ -210,6 +210,9 @@ def names(
         told = measure_counts.names_of_rows(counting, read_rows(file), license, zone or "UTC", number)
     else:
         told = _stored_names(license, counter, window, zone, number)
+    if not told:
+        show([], f"{license} {counter} {month}: nobody was observed; readings are numbers without names")
+        return
     rows = [(one.subject, one.counted_as, one.excluded) for one in told]
     counted = len({one.counted_as for one in told if one.counted_as})
     title = f"{license} {counter} {month}: {counted} counted, {sum(bool(one.excluded) for one in told)} excluded"

@@ -10,12 +10,12 @@ import typer
 from adapters.bootstrap import Tally
 from adapters.bootstrap.payments import payer_of
 from adapters.cli.accounts import Reference
-from adapters.cli.session import After, Limit, OptionalDay, money, opened, progress, show, table_of, today
+from adapters.cli.session import After, Limit, OptionalDay, named, opened, progress, show, table_of, today
 from domain.application.accounts import SetCreditRule, account_named
 from domain.application.payouts import FailPayout
 from domain.credit_rule import KEEP, WHEN, CreditRule
 from domain.errors import Conflict, Invalid
-from domain.money import minor
+from domain.money import minor, with_currency
 from jobs.credit import credit_of
 from jobs.payout import Paid, payout_named
 
@@ -58,9 +58,9 @@ def credit(
         tally.follower().catch_up()
         found = credit_of(tally.billing, tally.pool, account_named(tally.billing, reference), today())
     answer = {"account": reference, "rule": found.rule, "whose": found.whose, "credit": found.credit,
-              "on its way": found.on_its_way}  # fmt: skip
+              "on_its_way": found.on_its_way}  # fmt: skip
     names = sorted({*found.credit, *found.on_its_way})
-    rows = [(money(found.credit.get(c, 0), c), money(found.on_its_way.get(c, 0), c)) for c in names]
+    rows = [(with_currency(found.credit.get(c, 0), c), with_currency(found.on_its_way.get(c, 0), c)) for c in names]
     title = f"{reference}: {_said(found.rule)} ({found.whose})"
     show(answer, table_of(title, ["credit", "on its way back"], rows, right=["credit", "on its way back"]))
 
@@ -100,7 +100,7 @@ def pay_out(
         else:
             with progress("paying out", None) as done:
                 paid = payer.pay_out(on or today(), progress=done)
-    answer = {"ways": [dict(zip(WAYS, way, strict=True)) for way in paid.ways], "kept": dict(paid.kept)}
+    answer = {"ways": [named(WAYS, way) for way in paid.ways], "kept": dict(paid.kept)}
     show(answer, _table(paid))
 
 
@@ -108,7 +108,7 @@ def _table(paid: Paid) -> Any:
     kept = "; ".join(f"{number} kept: {why}" for why, number in sorted(paid.kept.items()))
     if not paid.ways:
         return f"nothing is paid out. {kept}".rstrip()
-    rows = [(way.account, money(way.amount, way.currency), way.by, way.name, way.state) for way in paid.ways]
+    rows = [(way.account, with_currency(way.amount, way.currency), way.by, way.name, way.state) for way in paid.ways]
     names = [name for name in WAYS if name != "currency"]
     return table_of(f"Credit that goes out. {kept}".rstrip(), names, rows, right=["amount"])
 
@@ -126,8 +126,8 @@ def payouts(
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             rows = connection.execute(PAYOUTS.encode(), [after, everything, limit]).fetchall()
-    answer = [dict(zip(PROPOSED, row, strict=True)) for row in rows]
-    printed = [(ref, a, name, money(amount, c), *rest) for ref, a, name, c, amount, *rest in rows]
+    answer = [named(PROPOSED, row) for row in rows]
+    printed = [(ref, a, name, with_currency(amount, c), *rest) for ref, a, name, c, amount, *rest in rows]
     show(answer, table_of("Payouts", [name for name in PROPOSED if name != "currency"], printed, right=["amount"]))
 
 

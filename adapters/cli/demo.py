@@ -16,6 +16,7 @@ from typing import Annotated
 
 import typer
 from rich.rule import Rule
+from rich.text import Text
 
 from adapters.bootstrap import open_tally
 from adapters.cli import demo_money
@@ -27,7 +28,6 @@ from domain.money import written
 from jobs.bank import listed, owed
 
 READING_COLUMNS = ("license", "counter", "day", "quantity", "report_id")
-OBSERVATION_COLUMNS = ("license", "counter", "observed_at", "subject", "report_id")
 CATALOG = Path(__file__).resolve().parents[2] / "examples"
 HOME = Path(".tally") / "demo"
 RULED = 80
@@ -61,22 +61,22 @@ def demo(
     files.mkdir(parents=True)
     try:
         for title, commands in _story(files):
-            console.print(Rule(f"[bold]{title}", align="left"), width=RULED)
+            console.print(Rule(Text(title, style="bold"), align="left"), width=RULED)
             for command in commands:
                 _run(command, home)
     finally:
         if not keep:
             Embedded(home).stop()
-    console.print(Rule("[bold]That was Tallystick", align="left"), width=RULED)
+    console.print(Rule(Text("That was Tallystick", style="bold"), align="left"), width=RULED)
     console.print(f"The books stay in {home}: go on with any command and --home {home}, such as")
     for words in ("tally invoices list", "tally licenses show school", "tally limits", "tally --help"):
-        console.print(f"  {words} --home {home}" if "help" not in words else f"  {words}", highlight=False)
+        console.print(f"  {words} --home {home}" if "help" not in words else f"  {words}")
 
 
 def _run(command: Sequence[str], home: Path) -> None:
     from adapters.cli.main import main
 
-    console.print(f"[bold cyan]$ tally {shlex.join(command)}[/]", highlight=False)
+    console.print(f"$ tally {shlex.join(command)}", style="bold cyan")
     status = main([*command, "--home", str(home)])
     refused_on_purpose = "--when" in command and "now" in command
     if status and not refused_on_purpose:

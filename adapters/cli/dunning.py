@@ -9,11 +9,12 @@ from typing import Annotated
 import typer
 
 from adapters.bootstrap import Tally
-from adapters.cli.session import After, Limit, OptionalDay, money, on_day, opened, progress, show, table_of, today
+from adapters.cli.session import After, Limit, OptionalDay, named, on_day, opened, progress, show, table_of, today
 from domain.application import Command
 from domain.application.dunning import ClaimTransfer, PauseDunning, ResumeDunning, WriteOff
 from domain.errors import Invalid, NotFound
 from domain.matching import Owed
+from domain.money import with_currency
 from jobs.bank import owed
 from jobs.collect import Collector
 from jobs.dun import dun_zones
@@ -46,9 +47,9 @@ def list_chases(
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             rows = connection.execute(CHASES.encode(), [after, ended, limit]).fetchall()
-    printed = [(number, who, money(left, c), *rest) for number, who, c, left, *rest in rows]
+    printed = [(number, who, with_currency(left, c), *rest) for number, who, c, left, *rest in rows]
     shown = [name for name in COLUMNS if name != "currency"]
-    answer = [dict(zip(COLUMNS, row, strict=True)) for row in rows]
+    answer = [named(COLUMNS, row) for row in rows]
     show(answer, table_of("Overdue", shown, printed, right=["open"]))
 
 

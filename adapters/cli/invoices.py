@@ -7,11 +7,11 @@ from typing import Annotated, Any
 import typer
 
 from adapters.bootstrap import Tally
-from adapters.cli.session import After, Limit, console, money, opened, session, show, show_table, table_of
+from adapters.cli.session import After, Limit, console, opened, session, show, show_table, table_of
 from domain.application.accounts import account_named
 from domain.events.documents import InvoiceIssued, Line
 from domain.identity import Kind
-from domain.money import written
+from domain.money import with_currency, written
 from jobs.explain import document
 
 app = typer.Typer(no_args_is_help=True, help="Issued invoices and credit notes.")
@@ -36,11 +36,11 @@ def list_invoices(
                 "AND (%s = '' OR run = %s) ORDER BY number LIMIT %s".encode(),
                 [after, payer, payer, run, run, limit],
             ).fetchall()
-    names = LISTED.split(", ")
-    answers = [_listed(dict(zip(names, row, strict=True))) for row in rows]
+    answers = [_listed(dict(zip(LISTED.split(", "), row, strict=True))) for row in rows]
     columns = ["number", "kind", "party", "issued_on", "due_on", "gross", "currency", "lines"]
     shown = [[answer[column] for column in columns] for answer in answers]
-    show(answers, table_of("Documents", columns, shown, right=["gross", "lines"]))
+    names = [column.replace("_", " ") for column in columns]
+    show(answers, table_of("Documents", names, shown, right=["gross", "lines"]))
 
 
 def _listed(answer: dict[str, Any]) -> dict[str, Any]:
@@ -58,13 +58,15 @@ def show_invoice(number: str) -> None:
     show(_shown(issued))
     if session.as_json:
         return
-    console.print(f"[bold]{issued.document}[/] to {issued.party.name}, issued {issued.issued_on}, due {issued.due_on}")
+    console.print(issued.document, style="bold", end=" ")
+    console.print(f"to {issued.party.name}, issued {issued.issued_on}, due {issued.due_on}")
     show_table(table)
     for tax in issued.taxes:
         console.print(
             f"tax {tax.percent} % on {written(tax.net, issued.currency)}: {written(tax.tax, issued.currency)}"
         )
-    console.print(f"[bold]total {money(issued.gross, issued.currency)}[/], reference {issued.document}")
+    console.print(f"total {with_currency(issued.gross, issued.currency)}", style="bold", end=", ")
+    console.print(f"reference {issued.document}")
 
 
 def _shown(issued: InvoiceIssued) -> dict[str, Any]:
@@ -84,13 +86,14 @@ def _shown(issued: InvoiceIssued) -> dict[str, Any]:
             {"percent": t.percent, "net": written(t.net, currency), "tax": written(t.tax, currency)}
             for t in issued.taxes
         ],
-        "lines": [_shown_line(line, currency) for line in issued.lines],
+        "lines": [shown_line(line, currency) for line in issued.lines],
         "run": issued.run,
         "remittance": issued.remittance,
     }
 
 
-def _shown_line(line: Line, currency: str) -> dict[str, Any]:
+def shown_line(line: Line, currency: str) -> dict[str, Any]:
+    """A line as JSON has it, issued or not yet."""
     return {
         "number": line.number,
         "kind": line.kind,

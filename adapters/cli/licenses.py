@@ -12,6 +12,7 @@ import typer
 
 from adapters.bootstrap import Tally
 from adapters.cli.accounts import number
+from adapters.cli.invoices import shown_line
 from adapters.cli.session import (
     After,
     CommandId,
@@ -20,7 +21,6 @@ from adapters.cli.session import (
     OptionalDay,
     a_day,
     command_id,
-    money,
     on_day,
     opened,
     quantities_of,
@@ -48,6 +48,7 @@ from domain.application.licensing import (
 from domain.errors import Invalid
 from domain.history import Located
 from domain.identity import Kind, bucket_of
+from domain.money import with_currency, written
 from jobs.preview import effect
 
 app = typer.Typer(no_args_is_help=True, help="Licenses: start, upgrade, downgrade, suspend, cancel, discount.")
@@ -135,15 +136,19 @@ def _preview(tally: Tally, command: ChangeLicense, reference: str, at: date) -> 
     effective_on = outcome.answer[1]
     tally.follower().catch_up()
     found = effect(tally.pool, tally.packages, license.id, facts, max(at, effective_on))
-    rows = [(line.text, line.kind, line.start, line.end, money(line.amount, found.currency)) for line in found.lines]
+    currency = found.currency
+    told = [(line, line.kind, line.amount) for line in found.lines]
+    gone = [(line, "instead of", -line.amount) for line in found.instead_of]
+    rows = [(line.text, kind, line.start, line.end, written(amount, currency)) for line, kind, amount in [*told, *gone]]
     answer = {
         "license": reference,
         "effective_on": effective_on,
-        "currency": found.currency,
-        "net": found.net,
-        "lines": found.lines,
+        "currency": currency,
+        "net": written(found.net, currency),
+        "lines": [shown_line(line, currency) for line in found.lines],
+        "instead_of": [shown_line(line, currency) for line in found.instead_of],
     }
-    title = f"From {effective_on}: {money(found.net, found.currency)} net"
+    title = f"From {effective_on}: {with_currency(found.net, currency)} net"
     show(answer, table_of(title, ["line", "kind", "from", "until", "net"], rows, right=["net"]))
 
 
@@ -253,7 +258,7 @@ def list_licenses(
     with opened() as tally:
         wanted = account_named(tally.billing, account).id if account else None
         rows = list(islice(_listed(tally, wanted, after), limit))
-    columns = list(rows[0]) if rows else ["license"]
+    columns = [name.replace("_", " ") for name in rows[0]] if rows else ["license"]
     show(rows, table_of("Licenses", columns, [list(row.values()) for row in rows]))
 
 
@@ -300,9 +305,13 @@ def show_license(reference: Reference, on: OptionalDay = None) -> None:
     changes = [_told(row, license.current(at), at) for row in found]
     title = f"{reference} of {owner}, from {license.start_on}{f' until {license.end_on}' if license.end_on else ''}"
     columns = ["change", "from", "package", "type", "quantities", "direction", "state", "reason"]
-    show(
-        {**_row(license, owner), "changes": changes}, table_of(title, columns, [list(one.values()) for one in changes])
-    )
+    rows = [list({**one, "quantities": _pairs(one["quantities"])}.values()) for one in changes]
+    show({**_row(license, owner), "changes": changes}, table_of(title, columns, rows))
+
+
+def _pairs(quantities: dict[str, int]) -> str:
+    """As they are given on the command line."""
+    return " ".join(f"{component}={number}" for component, number in quantities.items())
 
 
 def _told(row: Sequence[Any], current: Any, on: date) -> dict[str, Any]:

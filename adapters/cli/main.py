@@ -139,6 +139,6 @@ def _failed(code: str, message: str, status: int, error: TallyError | None = Non
             answer["error"] = {"code": code, "message": message, "faults": [f.asdict() for f in error.faults]}
         print(json.dumps(answer, ensure_ascii=False), file=sys.stderr)
     else:
-        errors.print(f"[bold red]{code}[/]: ", end="")
-        errors.print(message, markup=False, highlight=False)
+        errors.print(code, style="bold red", end=": ")
+        errors.print(message, soft_wrap=True)
     return status

@@ -11,7 +11,7 @@ import msgspec
 import typer
 
 from adapters.bootstrap import Tally
-from adapters.cli.session import After, Limit, errors, opened, progress, session, show, table_of
+from adapters.cli.session import After, Limit, errors, named, opened, progress, session, show, table_of
 from adapters.outgoing import guard, signature
 from adapters.outgoing.webhooks import Webhooks
 from domain.announcement import TYPES
@@ -83,7 +83,8 @@ def _show_secret(key: str, made: Destination) -> None:
 def _warn(tally: Tally) -> None:
     if tally.outgoing.loopback:
         errors.print(
-            "[bold red]TALLY_OUTGOING_LOOPBACK is set: endpoints on this machine are allowed. Never in production.[/]"
+            "TALLY_OUTGOING_LOOPBACK is set: endpoints on this machine are allowed. Never in production.",
+            style="bold red",
         )
 
 
@@ -101,7 +102,7 @@ def list_endpoints() -> None:
     with opened() as tally:
         found = tally.destinations.all()
     rows = [(one.id, one.url, ",".join(one.types), one.account, one.state, one.why, one.failing_since) for one in found]
-    show([dict(zip(ENDPOINTS, row, strict=True)) for row in rows], table_of("Endpoints", ENDPOINTS, rows))
+    show([named(ENDPOINTS, row) for row in rows], table_of("Endpoints", ENDPOINTS, rows))
 
 
 @endpoints.command("types")
@@ -159,7 +160,7 @@ def list_deliveries(
         words = {"after": after, "state": state, "to": endpoint, "limit": limit}
         rows = connection.execute(MESSAGES.encode(), words).fetchall()
     printed = [(*row[:6], *(f"{at:%Y-%m-%d %H:%M:%S}" for at in row[6:])) for row in rows]
-    show([dict(zip(SHOWN, row, strict=True)) for row in rows], table_of("Messages", SHOWN, printed, right=["tries"]))
+    show([named(SHOWN, row) for row in rows], table_of("Messages", SHOWN, printed, right=["tries"]))
 
 
 @deliveries.command("show")
@@ -170,7 +171,7 @@ def show_delivery(message: Annotated[str, typer.Argument(help="the message's id 
     if row is None:
         raise NotFound(f"there is no message {message}")
     content = json.loads(bytes(row[8]))
-    answer = {**dict(zip(SHOWN, row[:8], strict=True)), "body": content}
+    answer = {**named(SHOWN, row[:8]), "body": content}
     show(
         answer,
         table_of(message, ["what", "is"], [*zip(SHOWN, row[:8], strict=True), ("body", json.dumps(content, indent=2))]),

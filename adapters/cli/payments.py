@@ -7,11 +7,12 @@ from typing import Annotated
 import typer
 
 from adapters.bootstrap.payments import collector_of
-from adapters.cli.session import After, Limit, OptionalDay, money, opened, progress, show, table_of, today
+from adapters.cli.session import After, Limit, OptionalDay, named, opened, progress, show, table_of, today
 from domain.account import Account as Payer
 from domain.application.accounts import account_named
 from domain.application.payments import issued, receivables
 from domain.errors import Conflict, NotFound
+from domain.money import with_currency
 from jobs.bank import owed_on
 from jobs.collect_open import charge, collect_open
 from jobs.settle import settle
@@ -47,9 +48,9 @@ def _rows(statement: str, before: list[object], after: str, account: str, limit:
 def open_invoices(on: OptionalDay = None, account: Account = "", limit: Limit = 50, after: After = "") -> None:
     """Lists the invoices that are not paid, with what is open on each and how long it is overdue."""
     rows = _rows(OWED, [on or today()], after, account, limit)
-    printed = [(n, a, money(g, c), money(left, c), *rest) for n, a, c, g, left, *rest in rows]  # type: ignore[arg-type]
+    printed = [(n, a, with_currency(g, c), with_currency(left, c), *rest) for n, a, c, g, left, *rest in rows]  # type: ignore[arg-type]
     shown = [name for name in OPEN if name != "currency"]
-    answer = [dict(zip(OPEN, row, strict=True)) for row in rows]
+    answer = [named(OPEN, row) for row in rows]
     show(answer, table_of("Open invoices", shown, printed, right=["gross", "open", "days overdue"]))
 
 
@@ -58,11 +59,11 @@ def list_receipts(account: Account = "", limit: Limit = 50, after: After = "") -
     """Lists receipts: what came in, what went back, and what no invoice took yet."""
     rows = _rows(RECEIPTS, [], after, account, limit)
     printed = [
-        (name, who, day, *(money(one, c) for one in (amount, back, credit)))  # type: ignore[arg-type]
+        (name, who, day, *(with_currency(one, c) for one in (amount, back, credit)))  # type: ignore[arg-type]
         for name, who, day, c, amount, back, credit, _ in rows
     ]
     shown = [name for name in RECEIVED if name not in ("currency", "text")]
-    answer = [dict(zip(RECEIVED, row, strict=True)) for row in rows]
+    answer = [named(RECEIVED, row) for row in rows]
     show(answer, table_of("Receipts", shown, printed, right=["amount", "returned", "credit"]))
 
 
@@ -78,12 +79,12 @@ def show_receipt(receipt: Annotated[str, typer.Argument(help="its name, as `tall
         held = receivables(tally.billing, *row).receipt(receipt)
         paid = {issued(tally.billing, invoice).document: amount for invoice, amount in held.paid.items()}
     answer = {
-        "receipt": receipt, "source": held.booked.source, "received on": held.booked.received_on, "currency": row[1],
+        "receipt": receipt, "source": held.booked.source, "received_on": held.booked.received_on, "currency": row[1],
         "amount": held.booked.amount, "paid": paid, "returned": held.returned, "credit": held.credit,
     }  # fmt: skip
     parts = [*(("paid", *one) for one in paid.items()), *(("went back", *one) for one in held.returned.items())]
-    rows = [(what, name, money(amount, row[1])) for what, name, amount in (*parts, ("credit", "", held.credit))]
-    title = f"{receipt}: {money(held.booked.amount, row[1])} on {held.booked.received_on}"
+    rows = [(what, name, with_currency(amount, row[1])) for what, name, amount in (*parts, ("credit", "", held.credit))]
+    title = f"{receipt}: {with_currency(held.booked.amount, row[1])} on {held.booked.received_on}"
     show(answer, table_of(title, ["part", "of", "amount"], rows, right=["amount"]))
 
 
@@ -133,9 +134,9 @@ def attempts(limit: Limit = 50, after: After = "") -> None:
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             rows = connection.execute(ATTEMPTS.encode(), [after, limit]).fetchall()
-    answer = [dict(zip(TRIED, row, strict=True)) for row in rows]
+    answer = [named(TRIED, row) for row in rows]
     printed = [
-        (number, provider, money(amount, c), state, code, f"{at:%Y-%m-%d %H:%M}", name)
+        (number, provider, with_currency(amount, c), state, code, f"{at:%Y-%m-%d %H:%M}", name)
         for number, provider, c, amount, state, code, at, name in rows
     ]
     show(answer, table_of("Attempts", [name for name in TRIED if name != "currency"], printed, right=["amount"]))

@@ -7,7 +7,7 @@ from typing import Annotated
 import typer
 
 from adapters.bootstrap.payments import assumptions_of
-from adapters.cli.session import progress, session, show, table_of
+from adapters.cli.session import named, progress, session, show, table_of
 from adapters.settings import settings
 from domain.errors import IntegrityError
 
@@ -32,6 +32,6 @@ def confirm(
             found.append(one)
             done(1)
     rows = [(one.provider, one.assumption, one.differs or "ok") for one in found]
-    show([dict(zip(NAMES, row, strict=True)) for row in rows], table_of("What we assume of providers", NAMES, rows))
+    show([named(NAMES, row) for row in rows], table_of("What we assume of providers", NAMES, rows))
     if differing := sum(bool(one.differs) for one in found):
         raise IntegrityError(f"{differing} of {len(found)} assumptions do not hold")

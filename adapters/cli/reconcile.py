@@ -7,8 +7,9 @@ from typing import Annotated
 
 import typer
 
-from adapters.cli.session import OptionalDay, money, opened, progress, show, table_of
-from domain.errors import Conflict
+from adapters.bootstrap.payments import collector_of, provider_of
+from adapters.cli.session import OptionalDay, opened, progress, show, table_of
+from domain.money import with_currency
 from jobs.reconcile import Reconciled, reconcile
 
 COLUMNS = ["provider", "what", "name", "ours", "theirs", "currency", "says"]
@@ -31,9 +32,7 @@ def reconcile_all(
     begin = datetime.combine(since, time(), UTC) if since else until - timedelta(days=30)
     found: dict[str, Reconciled] = {}
     with opened() as tally:
-        asked = {name: one for name, one in tally.providers.items() if provider in ("", name)}
-        if not asked:
-            raise Conflict("no such provider of payments is set up: set its key (`tally sandbox` shows how to try it)")
+        asked = {provider: provider_of(tally, provider)} if provider else collector_of(tally).providers
         tally.follower().catch_up()
         for name, one in asked.items():
             with progress(f"reading {name}", None) as done:
@@ -53,7 +52,7 @@ def _print(found: dict[str, Reconciled]) -> None:
         for name, each in found.items()
     }  # fmt: skip
     printed = [
-        (name, what, of, *("" if a is None else money(a, c) for a in (ours, theirs)), says)
+        (name, what, of, *("" if a is None else with_currency(a, c) for a in (ours, theirs)), says)
         for name, what, of, ours, theirs, c, says in rows
     ]
     words = [

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from datetime import UTC, datetime
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -16,7 +16,7 @@ from adapters.cli.session import (
     Limit,
     back_to,
     command_id,
-    money,
+    named,
     opened,
     progress,
     show,
@@ -27,7 +27,7 @@ from domain.application.holds import ReleaseHold
 from domain.application.payments import collection
 from domain.application.returns import OpenRefund
 from domain.errors import Conflict, NotFound
-from domain.money import minor
+from domain.money import minor, with_currency
 from jobs.bank import owed_on
 from jobs.refund import follow_refunds
 
@@ -78,7 +78,7 @@ def refund(
         return
     answer = {"refund": given.opened.refund, "receipt": receipt, "amount": given.opened.amount, "state": given.state,
               "code": given.code}  # fmt: skip
-    show(answer, f"{money(given.opened.amount, row[1])} of {receipt}: {given.state} {given.code}".rstrip())
+    show(answer, f"{with_currency(given.opened.amount, row[1])} of {receipt}: {given.state} {given.code}".rstrip())
 
 
 def refunds(
@@ -149,13 +149,16 @@ def _list(title: str, statement: str, names: list[str], after: str, limit: int, 
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             rows = connection.execute(statement.encode(), [after, limit]).fetchall()
-    answer = [dict(zip(names, row, strict=True)) for row in rows]
-    shown = [name for name in names if name != "currency"]
-
-    def cell(row: dict[str, Any], name: str) -> object:
-        return money(row[name], row["currency"]) if name in amounts else row[name]
-
-    printed = [[cell(row, name) for name in shown] for row in answer]
+    answer = [named(names, row) for row in rows]
+    currency, shown = names.index("currency"), [name for name in names if name != "currency"]
+    printed = [
+        [
+            with_currency(value, row[currency]) if name in amounts else value
+            for name, value in zip(names, row, strict=True)
+            if name != "currency"
+        ]
+        for row in rows
+    ]
     show(answer, table_of(title, shown, printed, right=sorted(amounts)))
 
 

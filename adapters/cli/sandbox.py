@@ -34,7 +34,7 @@ def sandbox(
     running = Sandbox(port, clock=Clock(time.time))
     running.paypal.events.url = paypal_webhook_url
     for line in (*_stripe(running, webhook_url), *_paypal(running), "Ready; Ctrl-C ends it."):
-        console.print(line, highlight=False, soft_wrap=True, markup=False)
+        console.print(line, soft_wrap=True)
     for one in (signal.SIGINT, signal.SIGTERM):
         # Also where it was started in the background of a shell, which has such processes ignore Ctrl-C.
         signal.signal(one, _stop)
@@ -45,7 +45,7 @@ def sandbox(
     finally:
         over.set()
         for line in _end(running):
-            console.print(line, highlight=False, markup=False)
+            console.print(line)
 
 
 def _stop(*_: object) -> None:

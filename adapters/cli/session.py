@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Iterable, Iterator, Sequence
 from contextlib import contextmanager
@@ -21,26 +22,36 @@ from rich.cells import cell_len
 from rich.console import Console
 from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeElapsedColumn
 from rich.table import Table
+from rich.text import Text
 
 from adapters.bootstrap import Tally, open_tally
 from adapters.settings import settings
 from domain.errors import Invalid
-from domain.money import written
 from domain.payment import way_back
 
+CONTROL = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 UNBROKEN = 1_000_000
 """Characters of a line: more than any row has."""
 
 
-def _console(stderr: bool = False) -> Console:
-    """Breaks lines where a terminal ends; in a pipe or a file a row stays one line, however long."""
-    made = Console(stderr=stderr)
-    if not made.is_terminal:
-        made.width = UNBROKEN
-    return made
+class Plain(Console):
+    """What is printed was often written by others, such as a bank's text: nothing in it tells the terminal anything.
+
+    Lines are broken where a terminal ends; in a pipe or a file a row stays one line, however long.
+    """
+
+    def __init__(self, **options: Any) -> None:
+        super().__init__(markup=False, emoji=False, highlight=False, **options)
+        if not self.is_terminal:
+            self.width = UNBROKEN
+
+    def render_str(self, text: str, **options: Any) -> Text:
+        """A text with the sign of what cannot be shown in the place of each control character."""
+        return super().render_str(CONTROL.sub("\ufffd", text), **options)
 
 
-console, errors = _console(), _console(stderr=True)
+console = Plain()
+errors = Plain(stderr=True)
 
 
 PROSE = {"line", "reason", "party", "what must hold", "found", "name", "error", "scheduled", "field", "before", "after"}
@@ -84,13 +95,18 @@ def plain(value: Any) -> Any:
 
 
 def show(answer: Any, table: Table | str | None = None) -> None:
-    """Prints an answer: as JSON where it was asked for, else as the table or sentence."""
+    """Prints an answer: as JSON where it was asked for, else as the table or sentence; a page's address stays whole."""
     if session.as_json:
         print(json.dumps(answer, default=plain, ensure_ascii=False, indent=2 if sys.stdout.isatty() else None))
     elif isinstance(table, Table):
         show_table(table)
     elif table is not None:
-        console.print(table)
+        console.print(table, soft_wrap=True)
+
+
+def named(columns: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
+    """A row as JSON has it: by the names of its columns, with underscores where people read spaces."""
+    return {column.replace(" ", "_"): value for column, value in zip(columns, row, strict=True)}
 
 
 def show_table(table: Table) -> None:
@@ -115,15 +131,10 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], 
 @contextmanager
 def progress(what: str, total: int | None) -> Iterator[Any]:
     """A progress bar on a terminal (on standard error, so that output can be piped); silent elsewhere."""
-    columns = (TextColumn("{task.description}"), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
+    columns = (TextColumn("{task.description}", markup=False), BarColumn(), MofNCompleteColumn(), TimeElapsedColumn())
     with Progress(*columns, console=errors, disable=not errors.is_terminal or session.as_json) as bar:
         task = bar.add_task(what, total=total)
         yield lambda done: bar.update(task, advance=done)
-
-
-def money(amount: int, currency: str) -> str:
-    """An amount for people: 1234.56 EUR."""
-    return f"{written(amount, currency)} {currency}"
 
 
 def back_to(return_url: str) -> str:

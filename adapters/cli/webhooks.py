@@ -9,10 +9,10 @@ from typing import Annotated
 import typer
 
 from adapters.bootstrap import Tally
+from adapters.bootstrap.payments import collector_of
 from adapters.cli.session import After, Limit, opened, progress, show, table_of
-from domain.errors import Conflict, Invalid
+from domain.errors import Invalid
 from jobs import inbox
-from jobs.collect import Collector
 from jobs.inbox import Entry
 from jobs.take_in import LISTED_FOR, Processor, catch_up
 
@@ -91,7 +91,7 @@ def ask_providers(
     since = now - min(timedelta(days=days), LISTED_FOR) if days else None
     answer: dict[str, dict[str, int]] = {}
     with opened() as tally:
-        for name, provider in _collector(tally).providers.items():
+        for name, provider in collector_of(tally).providers.items():
             counts = catch_up(provider, tally.pool, now, since)
             answer[name] = {"new": counts["new"], "known": counts["known"]}
     lines = [f"{name}: {one['new']} new, {one['known']} known" for name, one in answer.items()]
@@ -99,10 +99,4 @@ def ask_providers(
 
 
 def _processor(tally: Tally) -> Processor:
-    return Processor(_collector(tally), tally.pool, tally.follower().catch_up)
-
-
-def _collector(tally: Tally) -> Collector:
-    if not tally.providers:
-        raise Conflict("no provider of payments is set up: set TALLY_STRIPE_KEY (`tally sandbox` shows how to try it)")
-    return Collector(tally.billing, tally.providers)
+    return Processor(collector_of(tally), tally.pool, tally.follower().catch_up)

@@ -35,7 +35,6 @@ from domain.identity import ALL_BUCKETS, bucket_of, name_bucket
 from domain.ports import Rows
 
 SHIFT = 48
-COPY_FROM = 65
 ATTEMPTS = 5
 
 COLUMNS = "stream, version, topic, state"

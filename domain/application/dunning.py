@@ -73,14 +73,11 @@ class ChaseInvoice(msgspec.Struct, frozen=True):
             held.start(self._started(invoice, account, ladder, amount))
         tried, by = len(attempts.attempts), account.method is not None
         taken = held.reach(self.on, amount, tried, by, account.lost_method)
+        if any(one.restores for one in held.paused.values()):
+            return Outcome((held,), answer=held)
         ends = {step.name: step.ends_on for step in ladder.steps if step.ends}
-        serves = any(one.restores for one in held.paused.values())
-        stops = (
-            ()
-            if serves
-            else stop(billing, held, self.on, _ending([ends[one.stage] for one in taken if one.stage in ends]))
-        )
-        return Outcome((held, *stops), answer=held)
+        ending = _ending([ends[one.stage] for one in taken if one.stage in ends])
+        return Outcome((held, *stop(billing, held, self.on, ending)), answer=held)
 
     def _wait(self, held: Dunning, attempts: Collection, ladder: Ladder) -> None:
         """Brings what the chase waits for up to what the books say."""
@@ -120,7 +117,8 @@ class ChaseInvoice(msgspec.Struct, frozen=True):
 class ClaimTransfer(msgspec.Struct, frozen=True):
     """The customer says that an invoice was paid by bank on a day: its chase waits for the money, once.
 
-    The answer is the day until which it waits. Raises: Conflict when the money should have been here by now.
+    The answer is the day until which it waits. Raises: Conflict when the money should have been here by now, or was
+    claimed before; Invalid for a day to come.
     """
 
     invoice: UUID
@@ -129,6 +127,7 @@ class ClaimTransfer(msgspec.Struct, frozen=True):
 
     def handle(self, billing: Billing) -> Outcome:
         invoice, held = _open(billing, self.invoice), dunning(billing, self.invoice)
+        # Before anything is reckoned from it: behind the last day that there is, there is no business day.
         if self.transferred_on > self.on:
             raise Invalid(f"{self.transferred_on} is yet to come")
         ladder = held.started.ladder if held.running and held.started else ladder_of(billing, invoice)
@@ -159,8 +158,10 @@ class PauseDunning(msgspec.Struct, frozen=True):
             invoice=self.invoice, why="by_hand", key=BY_HAND, on=self.on, until=self.until, text=self.text,
             restores=self.restore,
         )  # fmt: skip
+        if self.until is not None and self.until <= self.on:
+            raise Invalid(f"{self.until} does not come after {self.on}: there is nothing to pause")
         if not held.pause(paused):
-            raise Conflict(f"{invoice.document} is paused by hand already, or would be until a day that is over")
+            raise Conflict(f"{invoice.document} is paused by hand already")
         known: dict[UUID, License] = {}
         freed = [one for one in stopped(billing, held, known) if self.restore]
         return Outcome((held, *(known[one] for one in freed if known[one].settle(self.invoice, self.on))))

@@ -102,7 +102,8 @@ class ChangeLicense(msgspec.Struct, frozen=True):
             kind = self.type or held.type
             change = license.change(after, quantities, kind, effective_on, direction, self.today)
         except Refusal as refusal:
-            license.refuse_change(f"{after.package} v{after.version} {quantities}", str(refusal), self.today)
+            wanted = " ".join([f"{after.package} v{after.version}", *(f"{c}={n}" for c, n in quantities.items())])
+            license.refuse_change(wanted, str(refusal), self.today)
             return Outcome((license,), refusal=refusal)
         return Outcome((license,), answer=(change, effective_on))
 

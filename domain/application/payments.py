@@ -231,23 +231,6 @@ class DrawCredit(msgspec.Struct, frozen=True):
         return Outcome((money, *ended_by_payment(billing, money, owed, self.on)), answer=drawn)
 
 
-class Allocate(msgspec.Struct, frozen=True):
-    """Lets a receipt pay for an invoice of the same account: decided by a person."""
-
-    account: UUID
-    currency: str
-    receipt: str
-    invoice: UUID
-    amount: int
-    on: date
-
-    def handle(self, billing: Billing) -> Outcome:
-        money = receivables(billing, self.account, self.currency)
-        gross = _payable(billing, self.invoice, self.account, self.currency)
-        money.allocate(self.receipt, self.invoice, gross, self.amount, self.on)
-        return Outcome((money, *ended_by_payment(billing, money, [(self.invoice, gross)], self.on)))
-
-
 def _payable(billing: Billing, invoice: UUID, account: UUID, currency: str) -> int:
     """The gross of an invoice that this account can pay in this currency. Raises: Conflict."""
     found = issued(billing, invoice)

@@ -25,6 +25,7 @@ from domain.events.payout import PayoutOpened, PayoutPart
 from domain.events.receivables import MoneyReturned
 from domain.identity import Kind, bucket_of, make_id
 from domain.license import License
+from domain.money import with_currency
 from domain.payout import Payout, payout_name, reference_of
 from domain.receipt import RefundStanding
 from domain.receivables import Receivables, refund_name
@@ -178,7 +179,8 @@ class FailPayout(msgspec.Struct, frozen=True):
         payout = billing.find(Payout, self.payout, "payout")
         said = payout.said
         if self.transfer and (self.amount, self.currency) != (said.amount, said.currency):
-            raise Conflict(f"{said.reference} is over {said.amount} {said.currency}, not {self.amount} {self.currency}")
+            over, back = with_currency(said.amount, said.currency), with_currency(self.amount, self.currency)
+            raise Conflict(f"{said.reference} is over {over}, not {back}")
         if not payout.fail(self.on, self.why, self.transfer):
             return Outcome((), answer=False)
         money = receivables(billing, said.account, said.currency)

@@ -98,7 +98,7 @@ class OpenRefund(msgspec.Struct, frozen=True):
         if booked.source not in ("stripe", "paypal"):
             raise Conflict(f"{self.receipt} came by {booked.source}: only what came by a provider is refunded by it")
         if self.amount < 0:
-            raise Invalid(f"a refund is above zero, not {self.amount}")
+            raise Invalid(f"a refund is above zero, not {held.told(self.amount)}")
         refund = make_id(Kind.REFUND, bucket_of(money.id), self.opened_at.date(), money.id, len(money.refunds) + 1)
         opened = RefundOpened(
             refund=refund, account=self.account, receipt=self.receipt, provider=booked.source,

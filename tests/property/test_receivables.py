@@ -55,7 +55,6 @@ steps = st.lists(
         st.tuples(st.just("draw")),
         st.tuples(st.just("return"), names, st.sampled_from(["r1", "r2"]), amounts),
         st.tuples(st.just("undo"), names, st.sampled_from(["r1", "r2"])),
-        st.tuples(st.just("deallocate"), names, st.sampled_from(list(INVOICES))),
         st.tuples(st.just("instead"), names, names, st.sampled_from(list(INVOICES)), amounts),
         st.tuples(st.just("refund"), names, st.integers(1, 3), amounts),
         st.tuples(st.just("refunded"), st.integers(1, 3), st.sampled_from(["pending", "succeeded", "failed"])),
@@ -91,8 +90,6 @@ def take(held: Receivables, step: tuple) -> None:  # type: ignore[type-arg]
             held.learn_refund(make_id(Kind.REFUND, 1, DAY, number), RefundReply(state, "re"), DAY)
         case "dispute", name, state, withdrawn, given_back:
             held.learn_dispute(dispute(name, state, withdrawn, given_back), INVOICES)
-        case "deallocate", name, invoice:
-            held.deallocate(name, invoice, INVOICES[invoice], DAY, "by hand")
 
 
 @given(steps)

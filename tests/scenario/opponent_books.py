@@ -56,11 +56,11 @@ def _lost(world: World, receipts: list[Any]) -> str:
 def books(world: World) -> dict[str, list[Any]]:
     """Everything that must be the same in both worlds, without the numbers, which depend on who came first."""
     listed = {
-        "receipts": (["payments", "list", *ALL], ["account", "received on", "amount", "returned", "credit"]),
-        "open invoices": (["payments", "open", *ALL], ["account", "currency", "gross", "open", "due on"]),
+        "receipts": (["payments", "list", *ALL], ["account", "received_on", "amount", "returned", "credit"]),
+        "open invoices": (["payments", "open", *ALL], ["account", "currency", "gross", "open", "due_on"]),
         "transfers in suspense": (["bank", "unmatched", *ALL], ["booked_on", "currency", "amount", "why"]),
-        "payouts": (["payments", "payouts", "--all", *ALL], ["account", "currency", "amount", "opened on", "state"]),
-        "chases": (["dunning", "list", "--ended", *ALL], ["account", "due on", "open", "state", "stage", "effect"]),
+        "payouts": (["payments", "payouts", "--all", *ALL], ["account", "currency", "amount", "opened_on", "state"]),
+        "chases": (["dunning", "list", "--ended", *ALL], ["account", "due_on", "open", "state", "stage", "effect"]),
         "licenses": (["licenses", "list", *ALL], ["license", "package", "type", "start_on", "end_on", "suspended"]),
     }  # fmt: skip
     found = {

@@ -26,7 +26,7 @@ def sold(tally):
     return tally
 
 
-def test_from_a_catalog_to_an_explained_invoice(tally, tmp_path):
+def test_from_a_catalog_to_an_explained_invoice(tally, home, capsys, tmp_path):
     status, changes = tally("catalog", "apply", str(EXAMPLES / "catalog.yaml"))
     assert (status, {change["kind"] for change in changes}) == (0, {"new"})
     status, changes = tally("catalog", "apply", str(EXAMPLES / "catalog.yaml"))
@@ -45,6 +45,7 @@ def test_from_a_catalog_to_an_explained_invoice(tally, tmp_path):
     number = tally("invoices", "list")[1][0]["number"]
     shown = tally("invoices", "show", number)[1]
     assert shown["gross"] == preview["documents"][0]["gross"]
+    assert shown["lines"] == preview["documents"][0]["lines"]
     # base 10 Jan–31 Jan: 22 of 31 days of 20.00; February whole; 91 mailboxes for 22 of 31 days of 60.00 + 36.90
     assert [line["amount"] for line in shown["lines"]] == ["14.19", "20.00", "68.77"]
     told = tally("explain", number, "3")[1]
@@ -53,6 +54,10 @@ def test_from_a_catalog_to_an_explained_invoice(tally, tmp_path):
     limits = tally("limits", "acme-1", "--on", "2025-01-31")[1]
     assert [(one["limit"], one["state"]) for one in limits] == [("mailboxes", "warn"), ("custom_mx", "within")]
     assert all(not check["found"] for check in tally("verify")[1])
+    names = ["counts", "names", "--license", "acme-1", "--counter", "mailboxes", "--month", "2025-01"]
+    assert tally(*names) == (0, [])
+    assert main([*names, "--home", str(home)]) == 0
+    assert "readings are numbers without names" in capsys.readouterr().out, "they were billed, so not: 0 counted"
 
 
 def test_a_reseller_is_billed_with_everything_below_it(sold):
@@ -104,10 +109,15 @@ def test_a_change_shows_its_money_first_and_a_refusal_says_why(sold):
     assert (status, refused["error"]["code"]) == (2, "conflict")
     assert "2025-02-01" in refused["error"]["message"]
     preview = sold(*down, "--preview")[1]
-    assert preview["effective_on"] == "2025-02-01"
+    assert (preview["effective_on"], preview["net"]) == ("2025-02-01", "-15.00")
+    assert [line["amount"] for line in preview["lines"]] == ["20.00"]
+    assert [line["amount"] for line in preview["instead_of"]] == ["35.00"]
+    same = sold("licenses", "change", "beta-1", "--on", "2025-01-11", "--preview")[1]
+    assert (same["net"], same["lines"]) == ("0.00", []), "nothing is due by then that was not billed"
     assert sold(*down)[1] == {"license": "beta-1", "change": "c1", "effective_on": "2025-02-01"}
     changes = sold("licenses", "show", "beta-1", "--on", "2025-01-12")[1]["changes"]
     assert sorted(change["state"] for change in changes) == ["current", "refused", "scheduled"]
+    assert [change["package"] for change in changes if change["state"] == "refused"] == ["incoming-filter v1"]
     assert sold("licenses", "withdraw-change", "beta-1", "c1", "--on", "2025-01-12")[0] == 0
 
 
@@ -154,6 +164,31 @@ def test_a_number_is_never_cut_short_however_narrow_the_terminal(capsys, monkeyp
     columns = ["license", "from", "until", "net"]
     session.show_table(session.table_of("Draft", columns, [["compilers", "2025-01-10", "2025-02-01", "1000000.65"]]))
     assert "1000000.65" in capsys.readouterr().out
+
+
+def test_an_address_is_never_broken_however_narrow_the_terminal(capsys, monkeypatch):
+    monkeypatch.setattr(session.console, "_width", 20)
+    session.show({}, f"INV-000001: action_required https://pay.example/c/{'a' * 300}")
+    assert f"https://pay.example/c/{'a' * 300}\n" in capsys.readouterr().out
+
+
+def test_what_others_wrote_is_printed_as_they_wrote_it(sold, home, capsys, monkeypatch):
+    monkeypatch.setattr(session.console, "_width", 300)
+    name = "Odd [/b] :id: [EU]"
+    sold("accounts", "open", "odd", "--name", name)
+    for words in (["accounts", "list"], ["accounts", "show", "odd"]):
+        assert main([*words, "--home", str(home)]) == 0
+        assert name in capsys.readouterr().out
+    sold("accounts", "open", "loud", "--name", "\x1b[31mred\x07")
+    assert main(["accounts", "show", "loud", "--home", str(home)]) == 0
+    assert "\ufffd[31mred\ufffd" in capsys.readouterr().out, "what comes from outside turns no terminal red"
+
+
+def test_a_fault_is_one_line_however_long_it_is(capsys, tmp_path):
+    path = write_csv(tmp_path / ("a" * 100), READINGS, ["l,c,2025-13-01,1,r1"])
+    assert main(["counts", "measure", "--license", "l", "--counter", "c", "--month", "2025-01", "--file", path]) == 2
+    said = capsys.readouterr().err
+    assert said == f"bad_file: {path}:2: day: '2025-13-01' is not a day such as 2025-01-31\n"
 
 
 def test_units_that_come_and_go_are_billed_and_explained_by_their_days(tally, tmp_path):

@@ -123,7 +123,7 @@ def test_a_dispute_takes_the_money_holds_the_invoice_and_gives_it_back_when_it_i
     typed("payments", "collect")
     hear(typed)
     (dispute,) = typed("payments", "disputes")
-    assert (dispute["state"], dispute["withdrawn"], dispute["given back"]) == ("open", 2380, 0)
+    assert (dispute["state"], dispute["withdrawn"], dispute["given_back"]) == ("open", 2380, 0)
     assert [one["open"] for one in typed("payments", "holds")] == [2380]
     assert typed("payments", "refund", dispute["receipt"]) == "conflict", "there is nothing left to give back"
     sandbox.stripe.returns.end(dispute["dispute"].partition(":")[2], "won")
@@ -184,8 +184,8 @@ def test_a_customer_who_leaves_gets_the_rest_back_by_the_card_and_what_came_by_b
     ]  # fmt: skip
     assert typed("payments", "pay-out")["ways"] == []
     (proposed,) = typed("payments", "payouts")
-    assert (proposed["account"], proposed["amount"], proposed["came from"]) == ("acme", 500, "DE00")
-    assert typed("accounts", "credit", "acme")["on its way"] == {"EUR": 500}
+    assert (proposed["account"], proposed["amount"], proposed["came_from"]) == ("acme", 500, "DE00")
+    assert typed("accounts", "credit", "acme")["on_its_way"] == {"EUR": 500}
     hear(typed)
     assert [one["state"] for one in typed("payments", "refunds")] == ["succeeded"]
     assert typed("reconcile")["stripe"]["differences"] == []

@@ -206,7 +206,7 @@ def test_what_a_refund_opens_again_is_on_hold_until_a_person_says_so(tally):
     assert (refund.opened.payment, refund.opened.amount, left(tally, invoice)) == ("ch_1", 1000, 1000)
     with pytest.raises(Conflict, match="on hold"):
         opened(tally, invoice)
-    with pytest.raises(Conflict, match="1380"):
+    with pytest.raises(Conflict, match=r"13\.80 EUR"):
         tally.billing.execute(OpenRefund(account, "EUR", "stripe:ch_1", NOW, 1381))
     failed = RecordRefund(account, "EUR", refund.opened.refund, RefundReply("failed", "re_1"), FEBRUARY)
     assert tally.billing.execute(failed)

@@ -10,10 +10,12 @@ from datetime import date, datetime
 from zoneinfo import ZoneInfo
 
 import psycopg
+import pytest
 
 from adapters.bootstrap import Tally
 from adapters.schedule import Scheduler, bill_day, due_accounts, work
 from domain.application.licensing import ChangeLicense, license_named
+from domain.errors import Conflict
 from tests.builders import books, declared_package, open_account, publish, start
 
 
@@ -92,6 +94,23 @@ def test_a_trial_that_is_over_stops_serving_until_it_is_converted(tally):
     bill_day(tally, "UTC", date(2025, 2, 1), date(2025, 2, 1))
     # 7 of 31 days of January and all of February, at 2 × 2.00
     assert [row[4] for row in books(tally)] == [90 + 400]
+
+
+def test_a_change_never_begins_a_trial_that_nobody_would_end(tally):
+    publish(tally, declared_package(trial_days=20))
+    open_account(tally, "acme")
+    to_trial = {"type": "trial", "when": "now"}
+    start(tally, "paid", "acme", "declared", date(2025, 1, 1), quantities={"seats": 2})
+    with pytest.raises(Conflict, match="paid has no trial on 2025-01-05"):
+        tally.billing.execute(ChangeLicense(license="paid", today=date(2025, 1, 5), **to_trial))
+    start(tally, "try", "acme", "declared", date(2025, 1, 1), quantities={"seats": 2}, type="trial")
+    for kind in ("production", "trial"):
+        tally.billing.execute(ChangeLicense(license="try", today=date(2025, 1, 5), type=kind, when="now"))
+    bill_day(tally, "UTC", date(2025, 1, 21), date(2025, 1, 21))
+    assert license_named(tally.billing, "try").suspended == {"trial_ended": date(2025, 1, 21)}
+    with pytest.raises(Conflict, match="try has no trial on 2025-01-25"):
+        for kind in ("production", "trial"):
+            tally.billing.execute(ChangeLicense(license="try", today=date(2025, 1, 25), type=kind, when="now"))
 
 
 def lead(dsn: str, ready) -> None:

@@ -1,0 +1,24 @@
+"""What `explain` says of a line is what the bill did."""
+
+from __future__ import annotations
+
+from datetime import date
+from decimal import Decimal
+from uuid import UUID
+
+from domain.events.documents import Line
+from domain.money import rounded
+from jobs.explain import computation
+
+
+def a_line(price: str, amount: int) -> Line:
+    january = (date(2025, 1, 1), date(2025, 2, 1))
+    return Line(
+        number=1, kind="charge", license=UUID(int=9), component="guard/base", text="Base", key="k", start=january[0],
+        end=january[1], amount=amount, tax=0, tax_percent=Decimal(0), price=price, base_start=january[0],
+        base_end=january[1],
+    )  # fmt: skip
+
+
+def test_half_a_cent_is_explained_as_it_was_billed():
+    assert computation(a_line("5/2", rounded(5, 2)), "EUR", by_day=False) == "0.03 for the period, all 31 days"
