@@ -8,6 +8,7 @@ from __future__ import annotations
 from collections import defaultdict
 from collections.abc import Callable, Iterator
 from datetime import date
+from itertools import chain
 from typing import NamedTuple
 from uuid import UUID
 
@@ -17,12 +18,13 @@ from psycopg_pool import ConnectionPool
 from domain.coverage import Coverage
 from domain.events.license import LicenseCancelled, LicenseStarted
 from domain.history import unpack
-from domain.identity import Kind, series_bucket
+from domain.identity import ACCOUNT_BUCKETS, series_bucket
 from domain.ladder import STOPPING
 from domain.period import Span, day, span, union
 from domain.terms import Stream
 from jobs import basis
 from jobs.cover import ANY_DAY
+from jobs.kept import differing
 
 Pool = ConnectionPool[psycopg.Connection]
 
@@ -51,13 +53,6 @@ SQL_CHECKS = (
         SELECT number || ' stands ' || count(*) || ' times' FROM document_v1 GROUP BY number HAVING count(*) > 1"""),
     ("documents", "net and tax of every document add up to its gross", """
         SELECT number FROM document_v1 WHERE net + tax <> gross"""),
-    ("register", "the register holds every document of the log", """
-        SELECT e.stream::text FROM event e LEFT JOIN document_v1 d ON d.bucket = e.bucket AND d.document = e.stream
-        WHERE e.topic IN ('invoice.issued', 'credit_note.issued') AND d.document IS NULL"""),
-    ("lines", "every line of a document is kept for billing, and no other", """
-        SELECT coalesce(d.number, l.document::text) FROM document_v1 d FULL JOIN
-        (SELECT bucket, document, count(*) AS lines FROM billed_line GROUP BY 1, 2) l USING (bucket, document)
-        WHERE d.lines IS DISTINCT FROM l.lines"""),
     ("settled", "no invoice is paid more than it asks for, or less than nothing", """
         SELECT number FROM receivable_v1 WHERE NOT (left_open BETWEEN least(gross, 0) AND greatest(gross, 0))"""),
     ("money", "what came in and did not go back is on invoices or is credit", """
@@ -96,7 +91,7 @@ def verify(pool: Pool, progress: Callable[[int], None] | None = None) -> Iterato
         yield Check("series", "the numbers of every series run from 1 without a gap", list(_series(connection)))
         says = "what a chase stopped is stopped, unless it has ended or a person lets it serve"
         yield Check("stopped", says, list(_serving(connection))[:10])
-        yield from _covered(pool, connection, progress)
+        yield from _by_bucket(pool, connection, progress)
 
 
 SERVING = """
@@ -126,26 +121,39 @@ def _series(connection: psycopg.Connection) -> Iterator[str]:
             yield f"{series}: {count} documents up to number {last} (bucket {series_bucket(series)})"
 
 
-def _covered(pool: Pool, connection: psycopg.Connection, progress: Callable[[int], None] | None) -> Iterator[Check]:
-    """Folds all lines again: days covered once, nothing over-reversed, and the coverage rows as the fold says."""
-    twice, over, differs = list[str](), list[str](), list[str]()
-    statement = "SELECT DISTINCT bucket FROM basis_v2 WHERE kind = %s ORDER BY bucket"
-    for (bucket,) in connection.execute(statement, [int(Kind.LICENSE)]).fetchall():
-        snapshot = basis.read(pool, [bucket])
-        covered = dict[tuple[Stream, str], list[Span]]()
-        for standings in snapshot.standings.values():
-            for standing in standings:
-                billed = Coverage(standing.lines)
-                twice.extend(f"{one.license} {one.component}" for one in billed.covered_twice())
-                over.extend(_over(billed))
-                covered |= _days_of(billed)
-        if not _same(connection, bucket, covered):
-            differs.append(f"bucket {bucket}")
+BY_BUCKET = {
+    "register": "the register holds every document of the log as it was issued, and no other",
+    "lines": "every line of a document is kept for billing as it was issued, and no other",
+    "once": "no day of a stream is covered twice",
+    "left": "no line was taken back by more than it was",
+    "coverage": "the coverage rows are what the lines add up to",
+}
+
+
+def _by_bucket(pool: Pool, connection: psycopg.Connection, progress: Callable[[int], None] | None) -> Iterator[Check]:
+    """What is compared with the log, or folded again from it, a bucket at a time."""
+    found = {name: list[str]() for name in BY_BUCKET}
+    statement = "SELECT bucket FROM bucket_head WHERE position > 0 AND bucket < %s ORDER BY bucket"
+    for (bucket,) in connection.execute(statement, [ACCOUNT_BUCKETS]).fetchall():
+        for name, what in chain(differing(connection, bucket), _folded(pool, connection, bucket)):
+            found[name].append(what)
         if progress:
             progress(1)
-    yield Check("once", "no day of a stream is covered twice", twice[:10])
-    yield Check("left", "no line was taken back by more than it was", over[:10])
-    yield Check("coverage", "the coverage rows are what the lines add up to", differs[:10])
+    for name, says in BY_BUCKET.items():
+        yield Check(name, says, found[name][:10])
+
+
+def _folded(pool: Pool, connection: psycopg.Connection, bucket: int) -> Iterator[tuple[str, str]]:
+    """Folds all lines again: days covered once, nothing over-reversed, and the coverage rows as the fold says."""
+    covered = dict[tuple[Stream, str], list[Span]]()
+    for standings in basis.read(pool, [bucket]).standings.values():
+        for standing in standings:
+            billed = Coverage(standing.lines)
+            yield from (("once", f"{one.license} {one.component}") for one in billed.covered_twice())
+            yield from (("left", what) for what in _over(billed))
+            covered |= _days_of(billed)
+    if not _same(connection, bucket, covered):
+        yield "coverage", f"bucket {bucket}"
 
 
 def _over(billed: Coverage) -> Iterator[str]:

@@ -17,6 +17,7 @@ from domain.events.documents import InvoiceIssued
 from domain.identity import ACCOUNT_BUCKETS, Kind, bucket_of, make_id
 from jobs import bill
 from jobs.register import Entered, enter
+from jobs.verify import verify
 from projections import ALL
 from projections.documents import Documents
 from projections.follower import LOCK, Follower
@@ -153,3 +154,25 @@ def test_a_document_that_no_row_holds_is_left_to_following_and_parked_there_whil
         ("document_v1", odd, error)
     ]
     assert register(tally) == rebuilt(tally) == entered
+
+
+@pytest.mark.parametrize(
+    ("tampered", "check"),
+    [
+        ("UPDATE document_v1 SET net = net - 1, tax = tax + 1", "register"),
+        ("UPDATE document_v1 SET party = 'Z'", "register"),
+        ("DELETE FROM document_v1", "register"),
+        ("INSERT INTO document_v1 SELECT bucket, gen_random_uuid(), number || 'x', 'X', kind, account, party, "
+         "currency, issued_on, due_on, through, net, tax, gross, lines, run FROM document_v1", "register"),
+        ("UPDATE billed_line SET body = replace(encode(body, 'escape'), '\"tax\":', '\"tax\":1')::bytea", "lines"),
+        ("DELETE FROM billed_line", "lines"),
+        ("UPDATE billed_line SET document = gen_random_uuid()", "lines"),
+    ],
+)  # fmt: skip
+def test_a_cell_of_the_register_or_a_byte_of_a_line_that_is_not_as_it_was_issued_is_found(ready, dsn, tampered, check):
+    issued(ready)
+    ready.follower().catch_up()
+    assert [one.name for one in verify(ready.pool) if one.found] == []
+    with psycopg.connect(dsn, autocommit=True) as owner:
+        owner.execute(tampered)
+    assert check in [one.name for one in verify(ready.pool) if len(one.found) >= 3]
