@@ -9,7 +9,7 @@ from uuid import UUID
 import msgspec
 
 from domain.aggregate import Aggregate
-from domain.counting import DayCounts, Days, Run
+from domain.counting import DayCounts, Days, DaysInRow
 from domain.events import Event
 from domain.events import counted_users as events
 from domain.events.documents import Ref
@@ -91,7 +91,7 @@ def day_counts(counted: Iterable[tuple[UUID, Iterable[PackedCounts]]]) -> dict[s
 
     Shapes: the streams of the license's counters, each with what its events say, in order.
     """
-    told: dict[str, tuple[list[Run], dict[Span, int], list[tuple[int, int, Ref]]]] = {}
+    told: dict[str, tuple[list[DaysInRow], dict[Span, int], list[tuple[int, int, Ref]]]] = {}
     for stream, said in counted:
         for one in said:
             runs, whole, reasons = told.get(one.counter) or told.setdefault(one.counter, ([], {}, []))

@@ -28,7 +28,7 @@ Observation = tuple[int, str]
 """A subject seen on a day: (ordinal of the local day, subject)."""
 
 
-Run = tuple[int, Sequence[int | None]]
+DaysInRow = tuple[int, Sequence[int | None]]
 """Quantities of days in a row: the first day, and a quantity for each or None."""
 
 
@@ -40,7 +40,7 @@ class Days(Mapping[int, int]):
 
     __slots__ = ("_runs", "_touching")
 
-    def __init__(self, runs: Sequence[Run]) -> None:
+    def __init__(self, runs: Sequence[DaysInRow]) -> None:
         self._runs = runs
         self._touching = Touching([first for first, _ in runs], [first + len(found) for first, found in runs])
 
@@ -71,7 +71,7 @@ class Days(Mapping[int, int]):
         return len(_laid(self._runs))
 
 
-def _laid(runs: Iterable[Run]) -> dict[int, int]:
+def _laid(runs: Iterable[DaysInRow]) -> dict[int, int]:
     """Runs laid over each other."""
     days: dict[int, int] = {}
     for first, quantities in runs:

@@ -73,9 +73,9 @@ def _difference(owed: Iterable[Charge], billed: Coverage, target: int) -> Differ
     all_given_back = billed.given_back()
     for charges, lines in _by_stream(owed, billed):
         policy = charges[-1].rating.package.proration if charges else UNKNOWN
-        finder = _atomic if _is_atomic(charges, lines) else _divisible
         given_back = all_given_back and _of(all_given_back, (charges or lines)[0].stream)
-        finder(found, charges, lines, given_back, target, policy, _MATCH[policy.match_on])
+        case = _Case(charges, lines, given_back, target, policy, _MATCH[policy.match_on])
+        (_atomic if _is_atomic(charges, lines) else _divisible)(found, case)
     return Difference(tuple(found.lines), tuple(found.coming))
 
 
@@ -122,62 +122,55 @@ class _Match(NamedTuple):
 _MATCH = {"days": _Match(by_period=False), "period": _Match(by_period=True)}
 
 
-def _divisible(
-    found: _Making,
-    charges: Sequence[Charge],
-    lines: Sequence[Billed],
-    given_back: Sequence[Billed],
-    target: int,
-    policy: Proration,
-    match: _Match,
-) -> None:
-    kept = _kept(found, charges, lines, target, policy, match) if lines else []
+class _Case(NamedTuple):
+    """One stream of the license: what is owed and billed of it, and the rules by which these are compared."""
+
+    charges: Sequence[Charge]
+    lines: Sequence[Billed]
+    given_back: Sequence[Billed]
+    target: int
+    policy: Proration
+    match: _Match
+
+    def is_now(self, day: int) -> bool:
+        """Whether what is not owed from a day on is given back by this run."""
+        return self.policy.reverse_on == "known" or day <= self.target
+
+
+def _divisible(found: _Making, case: _Case) -> None:
+    kept = _kept(found, case) if case.lines else []
     whole = set(kept)
-    for charge in charges:
+    for charge in case.charges:
         days = (charge.rating.start, charge.rating.end)
         if charge.rating.due and days not in whole:
-            found.lines.extend(_charges(charge, subtract([days], kept), given_back, match))
+            found.lines.extend(_charges(charge, subtract([days], kept), case))
 
 
-def _kept(
-    found: _Making,
-    charges: Sequence[Charge],
-    lines: Sequence[Billed],
-    target: int,
-    policy: Proration,
-    match: _Match,
-) -> list[Span]:
+def _kept(found: _Making, case: _Case) -> list[Span]:
     """The days that stay billed; the reversals of all others are added to what was found."""
-    owed = {(charge.rating.start, charge.rating.end): charge.rating for charge in charges}
+    owed = {(charge.rating.start, charge.rating.end): charge.rating for charge in case.charges}
     kept: list[Span] = []
     other: list[Billed] = []
-    for line in lines:
+    for line in case.lines:
         rating = owed.get(line.spans[0]) if len(line.spans) == 1 else None
-        if rating is not None and match.owed(rating) == match.billed(line):
+        if rating is not None and case.match.owed(rating) == case.match.billed(line):
             kept.append(line.spans[0])
         else:
             other.append(line)
-    return sorted(kept + _kept_in_part(found, charges, other, target, policy, match) if other else kept)
+    return sorted(kept + _kept_in_part(found, case, other) if other else kept)
 
 
-def _kept_in_part(
-    found: _Making,
-    charges: Sequence[Charge],
-    lines: Sequence[Billed],
-    target: int,
-    policy: Proration,
-    match: _Match,
-) -> list[Span]:
+def _kept_in_part(found: _Making, case: _Case, lines: Sequence[Billed]) -> list[Span]:
     """The days that stay billed of lines whose own days are not owed as they are."""
     entitled: dict[Key, list[Span]] = defaultdict(list)
-    for charge in charges:
-        entitled[match.owed(charge.rating)].append((charge.rating.start, charge.rating.end))
+    for charge in case.charges:
+        entitled[case.match.owed(charge.rating)].append((charge.rating.start, charge.rating.end))
     joined = {key: union(days) for key, days in entitled.items()}
     kept: list[Span] = []
     for line in lines:
-        gone = subtract(line.spans, joined.get(match.billed(line), [])) if line.line.reversible else []
+        gone = subtract(line.spans, joined.get(case.match.billed(line), [])) if line.line.reversible else []
         for days in gone:
-            now = policy.reverse_on == "known" or days[0] <= target or _is_due(days, charges)
+            now = case.is_now(days[0]) or _is_due(days, case.charges)
             (found.lines if now else found.coming).append(_reversal(line, days))
         kept.extend(subtract(line.spans, gone) if gone else line.spans)
     return kept
@@ -194,20 +187,18 @@ def _reversal(line: Billed, days: Span) -> NewLine:
     return NewLine("reversal", line.stream, *days, amount, tax, None, line)
 
 
-def _charges(charge: Charge, due: Sequence[Span], given_back: Sequence[Billed], match: _Match) -> Iterable[NewLine]:
+def _charges(charge: Charge, due: Sequence[Span], case: _Case) -> Iterable[NewLine]:
     """The lines for due days: what was taken back for them before comes back, the rest is the price's share."""
-    if given_back:
-        due = yield from _again(charge, due, given_back, match)
+    if case.given_back:
+        due = yield from _again(charge, due, case)
     for days in due:
         yield _fresh(charge, days)
 
 
-def _again(
-    charge: Charge, due: Sequence[Span], given_back: Sequence[Billed], match: _Match
-) -> Generator[NewLine, None, Sequence[Span]]:
+def _again(charge: Charge, due: Sequence[Span], case: _Case) -> Generator[NewLine, None, Sequence[Span]]:
     """The lines that give again what was taken back; the due days that are left."""
-    for taken in given_back:
-        if match.billed(taken) != match.owed(charge.rating):
+    for taken in case.given_back:
+        if case.match.billed(taken) != case.match.owed(charge.rating):
             continue
         for days in common(due, taken.spans):
             amount, tax = -taken.amount_of(days), -taken.tax_of(days)
@@ -223,41 +214,33 @@ def _fresh(charge: Charge, days: Span) -> NewLine:
     return NewLine("charge", charge.stream, start, end, charge.rating.amount(start, end), None, charge, None)
 
 
-def _atomic(
-    found: _Making,
-    charges: Sequence[Charge],
-    lines: Sequence[Billed],
-    given_back: Sequence[Billed],
-    target: int,
-    policy: Proration,
-    match: _Match,
-) -> None:
+def _atomic(found: _Making, case: _Case) -> None:
     """Charges that days do not divide: matched by occurrence; a different amount reverses the whole and bills anew."""
-    owed = {(one.rating.occurrence, one.rating.key): one for one in charges}
+    owed = {(one.rating.occurrence, one.rating.key): one for one in case.charges}
     held: dict[str, Billed] = {}
-    for line in lines:
+    for line in case.lines:
         same = (line.line.occurrence, line.key) in owed
-        if same or _keeps(line, charges, policy):
+        if same or _keeps(line, case):
             held[line.line.occurrence] = line
             continue
-        awaited = any(one.rating.due and one.rating.occurrence == line.line.occurrence for one in charges)
-        now = policy.reverse_on == "known" or line.start <= target or awaited
+        awaited = any(one.rating.due and one.rating.occurrence == line.line.occurrence for one in case.charges)
+        now = case.is_now(line.start) or awaited
         (found.lines if now else found.coming).append(_reversal(line, (line.start, line.end)))
     for charge in owed.values():
         if charge.rating.due and charge.rating.occurrence not in held:
-            found.lines.append(_whole(charge, given_back))
+            found.lines.append(_whole(charge, case.given_back))
 
 
-def _keeps(line: Billed, charges: Sequence[Charge], policy: Proration) -> bool:
+def _keeps(line: Billed, case: _Case) -> bool:
     """Whether a billed atomic charge stays although another amount is owed now."""
     if not line.line.reversible:
         return True
-    now = next((one.rating for one in charges if one.rating.occurrence == line.line.occurrence), None)
     if line.line.occurrence == ONCE:
         return False
-    if policy.usage_correction == "never":
+    if case.policy.usage_correction == "never":
         return True
-    return policy.usage_correction == "up_only" and (now is None or now.amount(0, 0) <= line.left)
+    now = next((one.rating for one in case.charges if one.rating.occurrence == line.line.occurrence), None)
+    return case.policy.usage_correction == "up_only" and (now is None or now.amount(0, 0) <= line.left)
 
 
 def _whole(charge: Charge, given_back: Sequence[Billed]) -> NewLine:
