@@ -20,7 +20,7 @@ from domain.errors import Invalid
 from domain.events.documents import Ref
 from domain.grid import axis, position
 from domain.money import rounded, scale, share
-from domain.package_version import Component, Counted, Fixed, Mode, PackageVersion
+from domain.package_version import Component, Counted, Counting, Fixed, Mode, PackageVersion
 from domain.period import Span, intersection
 from domain.terms import Discount, Stream, Terms
 
@@ -146,8 +146,8 @@ def of_pieces(terms: Terms, pieces: Sequence[Piece], counts: Counts) -> Iterator
     by_day = terms.component.charge == "usage" and is_by_day(terms.component)
     for piece, quantity in zip(pieces, _quantities(terms, [piece.window for piece in pieces], counts), strict=True):
         charge: Charge | Missing | None
-        if isinstance(quantity, Missing):
-            charge = quantity if piece.due else None
+        if quantity is None:
+            charge = _lack(terms, piece, counts) if piece.due else None
         elif by_day:
             charge = _charge(terms, piece, quantity, _by_day(terms, counts, piece))
         else:
@@ -208,8 +208,8 @@ def is_due(mode: Mode, service: Span, target: int) -> bool:
     return service[1] <= target if mode == "in_arrears" else service[0] < target
 
 
-def _quantities(terms: Terms, windows: Sequence[Span], counts: Counts) -> Sequence[Fraction | Missing]:
-    """The quantity of a component in each period: sold, counted, or at least what was committed."""
+def _quantities(terms: Terms, windows: Sequence[Span], counts: Counts) -> Sequence[Fraction | None]:
+    """The quantity of a component in each period: sold, counted (None by nobody), or at least what was committed."""
     rule = terms.component.quantity
     if isinstance(rule, Counted):
         return _counted(terms, rule, windows, counts)
@@ -218,31 +218,34 @@ def _quantities(terms: Terms, windows: Sequence[Span], counts: Counts) -> Sequen
     return [_free_of_nfr(terms, units(max(terms.declared, rule.minimum, terms.minimum)))] * len(windows)
 
 
-def _counted(terms: Terms, rule: Counted, windows: Sequence[Span], counts: Counts) -> Sequence[Fraction | Missing]:
-    found = _measured(terms, rule.counter, windows, counts)
+def _counted(terms: Terms, rule: Counted, windows: Sequence[Span], counts: Counts) -> Sequence[Fraction | None]:
+    found = measures(_counting(terms, rule.counter), counts(rule.counter), windows)
     if rule.or_counter:
-        others = _measured(terms, rule.or_counter, windows, counts)
+        others = measures(_counting(terms, rule.or_counter), counts(rule.or_counter), windows)
         found = [_larger(one, other, rule.per) for one, other in zip(found, others, strict=True)]
     least = max(rule.minimum, terms.minimum)
     if least:
-        found = [one if isinstance(one, Missing) else max(one, units(least)) for one in found]
+        found = [None if one is None else max(one, units(least)) for one in found]
     if terms.type == "nfr":
-        found = [one if isinstance(one, Missing) else _free_of_nfr(terms, one) for one in found]
+        found = [None if one is None else _free_of_nfr(terms, one) for one in found]
     return found
 
 
-def _larger(one: Fraction | Missing, other: Fraction | Missing, per: int) -> Fraction | Missing:
-    if isinstance(one, Missing) or isinstance(other, Missing):
-        return one if isinstance(one, Missing) else other
-    return max(one, Fraction(prices.ceiling(other / per)))
+def _larger(one: Fraction | None, other: Fraction | None, per: int) -> Fraction | None:
+    return None if one is None or other is None else max(one, Fraction(prices.ceiling(other / per)))
 
 
-def _measured(terms: Terms, counter: str, windows: Sequence[Span], counts: Counts) -> Sequence[Fraction | Missing]:
+def _counting(terms: Terms, counter: str) -> Counting:
     counting = terms.package.counting(counter)
     if counting is None:
         raise Invalid(f"{terms.package.package} does not say how {counter} is counted")
-    found = zip(windows, measures(counting, counts(counter), windows), strict=True)
-    return [Missing(terms.stream, counter, *days) if quantity is None else quantity for days, quantity in found]
+    return counting
+
+
+def _lack(terms: Terms, piece: Piece, counts: Counts) -> Missing:
+    """Which counter it is that nobody counted."""
+    lacking = (of for of in _counters(terms) if measures(_counting(terms, of), counts(of), [piece.window]) == [None])
+    return Missing(terms.stream, next(lacking), *piece.window)
 
 
 def _counters(terms: Terms) -> tuple[str, ...]:

@@ -35,18 +35,27 @@ DaysInRow = tuple[int, Sequence[int | None]]
 class Days(Mapping[int, int]):
     """Quantities by day as they were recorded: runs of days in a row, of which a later one supersedes an earlier one.
 
-    It costs little to make and finds the days of a period by slices; the runs mostly come month after month.
+    It costs nothing to make and finds the days of a period by slices; the runs mostly come month after month.
     """
 
     __slots__ = ("_runs", "_touching")
 
     def __init__(self, runs: Sequence[DaysInRow]) -> None:
         self._runs = runs
-        self._touching = Touching([first for first, _ in runs], [first + len(found) for first, found in runs])
+        self._touching: Touching | None = None
+
+    def _among(self, start: int, end: int) -> Sequence[DaysInRow]:
+        """The runs that may have days of a period."""
+        if len(self._runs) < 2:
+            return self._runs
+        if self._touching is None:
+            firsts, ends = zip(*[(first, first + len(found)) for first, found in self._runs], strict=True)
+            self._touching = Touching(firsts, ends)
+        return self._runs[self._touching.among(start, end)]
 
     def between(self, start: int, end: int) -> Sequence[int]:
         """The quantities of the days [start, end) that have one, in order."""
-        touching = self._runs[self._touching.among(start, end)]
+        touching = self._among(start, end)
         if len(touching) != 1:
             return list(self.during(start, end).values())
         first, quantities = touching[0]
@@ -55,14 +64,14 @@ class Days(Mapping[int, int]):
 
     def during(self, start: int, end: int) -> dict[int, int]:
         """The days [start, end) that have a quantity, in order, with it."""
-        days = _laid(self._runs[self._touching.among(start, end)])
+        days = _laid(self._among(start, end))
         return {day: days[day] for day in range(start, end) if day in days}
 
     def items(self) -> ItemsView[int, int]:
         return _laid(self._runs).items()
 
     def __getitem__(self, day: int) -> int:
-        return _laid(self._runs[self._touching.among(day, day + 1)])[day]
+        return _laid(self._among(day, day + 1))[day]
 
     def __iter__(self) -> Iterator[int]:
         return iter(_laid(self._runs))
