@@ -12,6 +12,8 @@ from rich.console import Console
 from rich.table import Table
 
 KEPT = Path("bench.json")
+WIDE = 120
+"""Characters of a line where no terminal says how many there are: figures are never cut."""
 
 
 class Figure(NamedTuple):
@@ -46,7 +48,8 @@ def show(figures: Iterable[Figure]) -> None:
         table.add_column(column, justify="right")
     for figure in figures:
         table.add_row(figure.name, figure.unit, _short(figure.value), _short(figure.floor), f"{figure.ratio:,.3f}")
-    Console().print(table)
+    console = Console()
+    console.print(table, width=None if console.is_terminal else WIDE)
 
 
 def _short(number: float) -> str:
