@@ -49,7 +49,9 @@ def show(figures: Iterable[Figure]) -> None:
     for figure in figures:
         table.add_row(figure.name, figure.unit, _short(figure.value), _short(figure.floor), f"{figure.ratio:,.3f}")
     console = Console()
-    console.print(table, width=None if console.is_terminal else WIDE)
+    if not console.is_terminal:
+        console.width = WIDE
+    console.print(table)
 
 
 def _short(number: float) -> str:
