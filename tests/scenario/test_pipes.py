@@ -64,14 +64,13 @@ def _read(terminal: int) -> Iterator[bytes]:
 
 def test_rows_are_broken_on_a_terminal_only(number, home):
     at_home = ["--home", str(home)]
-    explain = ["explain", number, *at_home]
-    told = piped(explain, ["invoices", "list", *at_home], ["invoices", "show", "9" * 200, *at_home])
+    invoices = ["invoices", "list", *at_home]
+    told = piped(["explain", number, *at_home], invoices, ["invoices", "show", "9" * 200, *at_home])
     prices = [line for line in told if line.startswith("  price ")]
     assert len(prices) == 2
-    assert all(line.endswith("}") for line in prices)
-    assert max(map(len, prices)) > 120
+    assert max(map(len, prices)) > 80
     assert [line for line in told if PARTY.strip() in line], "a row of a table"
     assert [line for line in told if "not_found" in line and "9" * 200 in line], "an error"
-    narrow = on_terminal(72, explain)
-    assert [line for line in narrow if line.startswith("  price ") and not line.endswith("}")]
-    assert max(map(len, narrow)) <= 72
+    narrow = on_terminal(100, invoices)
+    assert [line for line in narrow if number in line and PARTY.strip() not in line]
+    assert max(map(len, narrow)) <= 100

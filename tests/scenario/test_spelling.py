@@ -61,8 +61,13 @@ def test_what_one_process_billed_is_left_alone_by_the_next(typed, home, tmp_path
 def give_keys_of_another_spelling(home) -> None:
     """As lines have them that were issued when a key was made of the price as it was spelled."""
     with psycopg.connect(Embedded(home).dsn) as connection:
-        changed = connection.execute(
-            "UPDATE billed_line SET body = convert_to("
-            "(convert_from(body, 'UTF8')::jsonb || '{\"key\": \"0a0b0c0d0e0f\"}')::text, 'UTF8')"
-        )
-        assert changed.rowcount >= 4
+        lines = connection.execute("SELECT bucket, document, line, body FROM billed_line").fetchall()
+        for bucket, document, line, body in lines:
+            keyed, place = body.replace(b'"text":', b'"key":"0a0b0c0d0e0f","text":', 1), [bucket, document]
+            (state,) = connection.execute("SELECT state FROM event WHERE bucket = %s AND stream = %s", place).fetchone()
+            assert state.count(body) == 1 != keyed.count(body)
+            issued = [state.replace(body, keyed), *place]
+            connection.execute("UPDATE event SET state = %s WHERE bucket = %s AND stream = %s", issued)
+            kept = [keyed, *place, line]
+            connection.execute("UPDATE billed_line SET body = %s WHERE (bucket, document, line) = (%s, %s, %s)", kept)
+        assert len(lines) >= 4
