@@ -136,8 +136,6 @@ class Embedded:
         self._give(self.log)
         settings = {"unix_socket_directories": self.socket, "listen_addresses": "", "max_connections": 200}
         settings |= {"shared_buffers": "256MB", "max_wal_size": "2GB", "checkpoint_timeout": "15min"}
-        # What a long transaction logs is on disk before it ends, so that its commit does not wait for all of it.
-        settings |= {"wal_writer_delay": "10ms"}
         settings |= {} if self.durable else {"fsync": "off", "synchronous_commit": "off", "full_page_writes": "off"}
         options = " ".join(f"-c {name}='{value}'" for name, value in settings.items())
         for _ in range(20):
