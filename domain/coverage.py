@@ -132,7 +132,7 @@ def _billed(ref: Ref, line: Gist | Line, stream: Stream) -> Billed:
 class Coverage:
     """All lines of one license as they stand.
 
-    Shapes: `charges` by their reference, `reversals` too; `by_stream` the charges of a stream in order.
+    Shapes: `charges` and `reversals` by their reference, in the order in which they were issued.
     """
 
     def __init__(self, lines: Iterable[tuple[Ref, Stream, Gist | Line]] = ()) -> None:

@@ -20,8 +20,8 @@ def test_every_bucket_is_in_one_chunk_and_no_chunk_holds_much_of_what_is_left(he
         left -= size
 
 
-def test_all_but_a_sixteenth_of_a_large_run_is_in_large_chunks():
-    sizes = [sum(97 for _ in chunk) for chunk in _chunks([(bucket, 97) for bucket in range(1024)])]
+def test_half_of_a_large_run_is_in_whole_chunks_and_the_last_ones_are_small():
+    sizes = [97 * len(chunk) for chunk in _chunks([(bucket, 97) for bucket in range(1024)])]
     assert sizes[:10] == [51 * 97] * 10
     assert sizes[-1] <= LEAST_PER_CHUNK
     assert len(sizes) < 60
