@@ -23,6 +23,7 @@ BENCHMARKS: dict[str, Callable[[Ground], list[Figure]]] = {
 }
 SIZES = "10000,100000,1000000"
 """Licenses of the billing runs, where nothing else is said."""
+ROUNDS = 3
 
 
 def main() -> None:
@@ -31,7 +32,7 @@ def main() -> None:
     names = list(dict.fromkeys(chosen.names)) or list(BENCHMARKS)
     found: list[Figure] = []
     with server() as dsn:
-        ground = Ground(dsn, _sizes(chosen.licenses), chosen.workers)
+        ground = Ground(dsn, _sizes(chosen.licenses), chosen.workers, chosen.rounds)
         for name in names:
             print(f"measuring {name} ...", flush=True)
             figures = BENCHMARKS[name](ground)
@@ -56,6 +57,12 @@ def _arguments() -> argparse.Namespace:
         help=f"of the billing runs, also more than once ({SIZES}); the million takes most of the time",
     )
     parser.add_argument("--workers", type=_positive, default=os.cpu_count() or 1, help="of the run (%(default)s)")
+    parser.add_argument(
+        "--rounds",
+        type=_positive,
+        default=ROUNDS,
+        help="of what is short, of which the middle one counts (%(default)s)",
+    )
     return parser.parse_args()
 
 

@@ -22,7 +22,6 @@ from bench.library import Shop, environment
 from bench.population import account_id, opened, stored
 
 WRITERS = 8
-TURNS = 2
 SECONDS = 2.5
 
 Insert = Callable[[Sequence[StoredEvent]], Any]
@@ -34,31 +33,32 @@ def figures(ground: Ground) -> list[Figure]:
         Tally(ours).close()
         Shop(environment(theirs)).close()
         checkpoint(ground.server)
-        value, floor = (sum(counts) / (TURNS * SECONDS) for counts in zip(*_together(ours, theirs), strict=True))
-    return [Figure.beside(f"append_{WRITERS}_writers_vs_library", value, "events/s", floor)]
+        written = _together(ours, theirs, ground.rounds)
+    turns = [[sum(counts) / SECONDS for counts in zip(*turn, strict=True)] for turn in zip(*written, strict=True)]
+    rounds = [(value, floor) for value, floor in turns]
+    return [Figure.of_rounds(f"append_{WRITERS}_writers_vs_library", "events/s", rounds)]
 
 
-def _together(ours: str, theirs: str) -> list[tuple[int, int]]:
-    """What each writer appended to both."""
+def _together(ours: str, theirs: str, turns: int) -> list[list[tuple[int, int]]]:
+    """What each writer appended to both in each turn."""
     context = get_context("spawn")
     with context.Manager() as shared, ProcessPoolExecutor(WRITERS, mp_context=context) as writers:
         start = shared.Barrier(WRITERS)
-        writing = [writers.submit(_write, ours, theirs, writer, start) for writer in range(WRITERS)]
+        writing = [writers.submit(_write, ours, theirs, writer, start, turns) for writer in range(WRITERS)]
         return [written.result() for written in wait(writing, return_when=FIRST_EXCEPTION).done]
 
 
-def _write(ours: str, theirs: str, writer: int, start: Barrier) -> tuple[int, int]:
+def _write(ours: str, theirs: str, writer: int, start: Barrier, turns: int) -> list[tuple[int, int]]:
     """One writer's events, to our log and to the library's recorder in turns."""
-    shop, value, floor = Shop({**environment(theirs), "CREATE_TABLE": "no"}), 0, 0
+    shop = Shop({**environment(theirs), "CREATE_TABLE": "no"})
     with Tally(ours) as tally:
         events = _events(writer)
-        for insert in (tally.log.insert_events, shop.recorder.insert_events):
-            insert([next(events)])
-        for _ in range(TURNS):
-            value += _appended(tally.log.insert_events, events, start)
-            floor += _appended(shop.recorder.insert_events, events, start)
+        tally.log.insert_events([next(events)])
+        shop.recorder.insert_events([next(events)])
+        log, library = tally.log.insert_events, shop.recorder.insert_events
+        written = [(_appended(log, events, start), _appended(library, events, start)) for _ in range(turns)]
     shop.close()
-    return value, floor
+    return written
 
 
 def _appended(insert: Insert, events: Iterator[StoredEvent], start: Barrier) -> int:

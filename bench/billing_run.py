@@ -14,12 +14,14 @@ import psycopg
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
-from bench.figure import Figure
+from bench.figure import Figure, middle
 from bench.ground import Ground, apart, checkpoint, copy_in, copy_out
 from bench.population import FEBRUARY, events_of, fill, filled
 from bench.progress import share, step
 
 MEMORY_MB = 512
+SHORT = 100_000
+"""Licenses up to which a run is short enough for a lucky or an unlucky moment to matter."""
 BILLED = "SELECT sum(position) - {} FROM bucket_head"
 WRITTEN = {
     "event": "topic IN ('invoice.issued', 'credit_note.issued')",
@@ -29,25 +31,38 @@ WRITTEN = {
 }
 
 
+class Round(NamedTuple):
+    """One run: licenses in a second that it billed and that COPY of its rows wrote, the most memory of any worker."""
+
+    rate: float
+    floor: float
+    peak_mb: float
+
+
 class Measured(NamedTuple):
-    """One run: its licenses, the seconds that it and the COPY of its rows took, the most memory of any worker."""
+    """The rounds of one size."""
 
     licenses: int
-    seconds: float
-    copied: float
-    peak_mb: float
+    rounds: list[Round]
 
     @property
     def rate(self) -> float:
-        """Licenses billed in a second."""
-        return self.licenses / self.seconds
+        """Licenses billed in a second by the round in the middle."""
+        return middle(sorted(round.rate for round in self.rounds))
+
+    @property
+    def peak_mb(self) -> float:
+        """The most memory of any worker in any round."""
+        return max(round.peak_mb for round in self.rounds)
 
 
 def figures(ground: Ground) -> list[Figure]:
     """Billing runs of every size against COPY of their rows; a worker's peak memory; cost of a license by size."""
     runs = [measured(ground, licenses) for licenses in ground.licenses]
     found = [
-        Figure.beside(f"billing_run_{_size(run)}_vs_copy", run.rate, "licenses/s", run.licenses / run.copied)
+        Figure.of_rounds(
+            f"billing_run_{_size(run)}_vs_copy", "licenses/s", [(round.rate, round.floor) for round in run.rounds]
+        )
         for run in runs
     ]
     found += [Figure.beside(f"run_peak_memory_{_size(run)}_mb", run.peak_mb, "MB", MEMORY_MB) for run in runs]
@@ -60,15 +75,21 @@ def figures(ground: Ground) -> list[Figure]:
 
 @cache
 def measured(ground: Ground, licenses: int) -> Measured:
-    """Runs the billing run once for each size, however many figures ask for it."""
-    with ground.database(f"billing_{licenses}") as dsn:
+    """Runs the billing runs of a size, however many figures ask for them."""
+    name = f"billing_{licenses}"
+    with ground.database(name) as dsn:
         with step("making", licenses, filled(dsn, licenses)):
             fill(dsn, licenses, ground.workers)
-        with step("billing", licenses, share(dsn, BILLED.format(events_of(licenses)), licenses)):
-            seconds, peak_mb = apart(_billed, dsn, ground.workers)
-        with step("copying the rows of", licenses):
-            copied = apart(_copied, dsn)
-        return Measured(licenses, seconds, copied, peak_mb)
+        rounds = ground.rounds if licenses <= SHORT else 1
+        return Measured(licenses, [_round(ground, one, licenses) for one in ground.copies(name, rounds)])
+
+
+def _round(ground: Ground, dsn: str, licenses: int) -> Round:
+    with step("billing", licenses, share(dsn, BILLED.format(events_of(licenses)), licenses)):
+        seconds, peak_mb = apart(_billed, dsn, ground.workers)
+    with step("copying the rows of", licenses):
+        copied = apart(_copied, dsn)
+    return Round(licenses / seconds, licenses / copied, peak_mb)
 
 
 def _billed(dsn: str, workers: int) -> tuple[float, float]:

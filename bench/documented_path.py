@@ -38,10 +38,14 @@ PRICES = {"bench": TIERS, "bench-more": MORE}
 
 def figures(ground: Ground) -> list[Figure]:
     """The billing run of 100,000, against repository, aggregate, save and projection for each license."""
-    value = measured(ground, LARGER if LARGER in ground.licenses else ground.licenses[-1]).rate
+    run = measured(ground, LARGER if LARGER in ground.licenses else ground.licenses[-1])
+    rounds = [(round.rate, _floor(ground)) for round in run.rounds]
+    return [Figure.of_rounds("billing_run_vs_documented_path", "licenses/s", rounds)]
+
+
+def _floor(ground: Ground) -> float:
     with ground.database("documented") as dsn:
-        floor = LICENSES / apart(_billed, dsn)
-    return [Figure.beside("billing_run_vs_documented_path", value, "licenses/s", floor)]
+        return LICENSES / apart(_billed, dsn)
 
 
 def _billed(dsn: str) -> float:

@@ -22,20 +22,31 @@ PART = 1 << 20
 
 
 class Ground(NamedTuple):
-    """Where and how large: the server's owner, the licenses of each billing run ascending, worker processes."""
+    """Where and how large: the server's owner, the licenses of each billing run ascending, worker processes; rounds."""
 
     server: str
     licenses: tuple[int, ...]
     workers: int
+    rounds: int = 1
 
     @contextmanager
-    def database(self, name: str) -> Iterator[str]:
-        """How to connect to a new database, which is gone afterwards."""
-        _run(self.server, f"CREATE DATABASE {name}")
+    def database(self, name: str, like: str = "template1") -> Iterator[str]:
+        """How to connect to a new database, a copy of another, which is gone afterwards."""
+        _run(self.server, f"CREATE DATABASE {name} TEMPLATE {like}")
         try:
-            yield psycopg.conninfo.make_conninfo(self.server, dbname=name)
+            yield self._dsn(name)
         finally:
             _run(self.server, f"DROP DATABASE {name} WITH (FORCE)")
+
+    def copies(self, name: str, rounds: int) -> Iterator[str]:
+        """A database for each round, one after the other, all as one is now; the last round has that one itself."""
+        for number in range(1, rounds):
+            with self.database(f"{name}_{number}", name) as dsn:
+                yield dsn
+        yield self._dsn(name)
+
+    def _dsn(self, name: str) -> str:
+        return psycopg.conninfo.make_conninfo(self.server, dbname=name)
 
 
 @contextmanager

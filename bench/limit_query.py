@@ -4,7 +4,7 @@ What is measured is the one statement of jobs.limits that fetches all that is kn
 connection. The floor is pgbench's `-S` with one client and prepared statements. Both are run by pgbench, so that the
 statements are compared and not their callers; ours finds its license in a list of numbers on the way, since a script
 of pgbench knows no UUIDs. Where there is no pgbench, both run in one loop of psycopg. They take short turns on cores
-that are kept awake, and the median of each counts: nothing is noisier to time than single round trips.
+that are kept awake: nothing is noisier to time than single round trips.
 """
 
 from __future__ import annotations
@@ -17,7 +17,6 @@ from collections.abc import Callable, Sequence
 from importlib.util import find_spec
 from pathlib import Path
 from random import Random
-from statistics import median
 from tempfile import NamedTemporaryFile
 from typing import Any
 
@@ -53,8 +52,7 @@ def figures(ground: Ground) -> list[Figure]:
             _settle(dsn)
         with awake():
             rates = [(_our_rate(program, ours), _plain_rate(program, plain)) for _ in range(TURNS)]
-    value, floor = (median(column) for column in zip(*rates, strict=True))
-    return [Figure.beside("limit_query_vs_pgbench", value, "queries/s", floor)]
+    return [Figure.of_rounds("limit_query_vs_pgbench", "queries/s", rates)]
 
 
 def _number_licenses(dsn: str) -> None:

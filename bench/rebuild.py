@@ -31,27 +31,38 @@ VAT = Decimal(19)
 
 def figures(ground: Ground) -> list[Figure]:
     """A projection rebuilt from 50,000 events, against the library's ProjectionRunner."""
-    with ground.database("rebuild") as ours, ground.database("rebuild_library") as theirs:
-        made, again = (EVENTS / seconds for seconds in apart(_rebuilt, ours))
-        floor = FLOOR_EVENTS / apart(_run, theirs)
+    with ground.database("rebuild") as dsn:
+        apart(_filled, dsn)
+        rounds = [(*apart(_rebuilt, ours), _floor(ground)) for ours in ground.copies("rebuild", ground.rounds)]
     return [
-        Figure.beside("rebuild_vs_projection_runner", made, "events/s", floor),
-        Figure.beside("rebuild_over_old_rows_vs_projection_runner", again, "events/s", floor),
+        Figure.of_rounds("rebuild_vs_projection_runner", "events/s", [(made, floor) for made, _, floor in rounds]),
+        Figure.of_rounds(
+            "rebuild_over_old_rows_vs_projection_runner", "events/s", [(again, floor) for _, again, floor in rounds]
+        ),
     ]
 
 
-def _rebuilt(dsn: str) -> tuple[float, float]:
-    """Seconds to make the register of documents from nothing, and to make it again."""
+def _filled(dsn: str) -> None:
     with Tally(dsn) as tally:
         append(tally, (stored(_document_id(n), _issued(n)) for n in range(EVENTS)))
-        return _timed(tally), _timed(tally)
 
 
-def _timed(tally: Tally) -> float:
+def _rebuilt(dsn: str) -> tuple[float, float]:
+    """Events in a second where the register of documents is made from nothing, and where it is made again."""
+    with Tally(dsn) as tally:
+        return _rate(tally), _rate(tally)
+
+
+def _rate(tally: Tally) -> float:
     checkpoint(tally.dsn)
     begun = time.perf_counter()
     tally.follower().rebuild(Documents.name)
-    return time.perf_counter() - begun
+    return EVENTS / (time.perf_counter() - begun)
+
+
+def _floor(ground: Ground) -> float:
+    with ground.database("rebuild_library") as theirs:
+        return FLOOR_EVENTS / apart(_run, theirs)
 
 
 def _document_id(n: int) -> UUID:
