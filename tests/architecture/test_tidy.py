@@ -16,6 +16,7 @@ from domain.events import Event, decode, known_events
 ROOT = Path(__file__).resolve().parents[2]
 PACKAGES = ("domain", "projections", "jobs", "adapters")
 SOURCES = sorted(path for package in PACKAGES for path in (ROOT / package).rglob("*.py"))
+PROOFS = sorted(path for place in ("tests", "bench") for path in (ROOT / place).rglob("*.py"))
 BANNED_IN_DOMAIN = {"now", "utcnow", "today", "uuid4", "float", "print", "random", "open"}
 SAMPLES = ROOT / "tests" / "unit" / "stored_events.json"
 
@@ -33,6 +34,10 @@ def test_files_and_functions_can_be_read_in_one_sitting(path):
         body = function.body[1:] if ast.get_docstring(function) else function.body
         lines = (body[-1].end_lineno or 0) - body[0].lineno + 1 if body else 0
         assert lines <= 40, f"{function.name} has {lines} lines"
+
+
+def test_tests_and_benchmarks_can_be_read_in_one_sitting_too():
+    assert [str(path) for path in PROOFS if len(path.read_text().splitlines()) > 400] == []
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=lambda path: str(path.relative_to(ROOT)))

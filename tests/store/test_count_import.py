@@ -3,13 +3,11 @@
 from __future__ import annotations
 
 import os
-import signal
 import subprocess
 import sys
 import threading
 import tracemalloc
 from collections.abc import Iterator
-from concurrent.futures import ThreadPoolExecutor
 from datetime import UTC, date, datetime, timedelta
 from pathlib import Path
 from uuid import uuid4
@@ -19,24 +17,15 @@ import pytest
 
 from adapters.bootstrap import Tally
 from adapters.count_files import read_rows
-from domain.counted_users import counted_users_id
 from domain.errors import BadFile
-from domain.events import decode
 from domain.events.counted_users import Reading
-from domain.identity import Kind, bucket_of
-from jobs.close_counts import close_counts
+from domain.identity import Kind
 from jobs.import_counts import import_counts
-from jobs.observed import observations
-from tests.builders import OBSERVATIONS, READINGS, counted_package, open_account, publish, start, take_in, write_csv
+from tests.builders import OBSERVATIONS, READINGS, take_in, write_csv
+from tests.count_shop import IMPORT, month_of, observation, observe, reading, state, stocked, stored
 
 ROOT = Path(__file__).resolve().parents[2]
 FEBRUARY = date(2025, 2, 1)
-
-
-@pytest.fixture
-def shop(tally: Tally) -> Tally:
-    """Two licenses that count users."""
-    return stocked(tally)
 
 
 @pytest.fixture(scope="module")
@@ -50,48 +39,6 @@ def untouched(server: str) -> Iterator[tuple[Tally, dict[str, object]]]:
         yield stocked(tally), state(dsn)
     with psycopg.connect(server, autocommit=True) as connection:
         connection.execute(f"DROP DATABASE {name} WITH (FORCE)".encode())
-
-
-def stocked(tally: Tally) -> Tally:
-    publish(tally, counted_package())
-    for name in ("acme", "rival"):
-        open_account(tally, name)
-        start(tally, f"{name}-1", name, "counted")
-    return tally
-
-
-def reading(quantity="5", license="acme-1", counter="users", day="2025-01-10", report="r1"):
-    return f"{READINGS}\n{license},{counter},{day},{quantity},{report}\n"
-
-
-def observation(at="2025-01-10T09:00:00Z", subject="ann", report="r1"):
-    return f"{OBSERVATIONS}\nacme-1,users,{at},{subject},{report}\n"
-
-
-def state(dsn):
-    """Everything in the database, as text."""
-    with psycopg.connect(dsn) as connection:
-        names = "SELECT tablename FROM pg_tables WHERE schemaname = 'public' ORDER BY 1"
-        return {
-            table: connection.execute(
-                f"SELECT coalesce(string_agg(t::text, E'\\n' ORDER BY t::text), '') FROM {table} t".encode()
-            ).fetchone()
-            for (table,) in connection.execute(names).fetchall()
-        }
-
-
-def stored(dsn):
-    """Report and instant of every observation."""
-    with psycopg.connect(dsn) as connection:
-        return sorted(
-            connection.execute("SELECT unnest(reports), unnest(observed_at) FROM observation_parcel").fetchall()
-        )
-
-
-def month_of(tally, license="acme-1", month=date(2025, 1, 1)):
-    """The events of a license's users in a month."""
-    stream = counted_users_id(tally.billing.resolve(Kind.LICENSE, [license])[license], "users", month)
-    return [decode(event.topic, event.state) for event in tally.log.select_events(stream)]
 
 
 TOMORROW = (datetime.now(UTC) + timedelta(days=2)).date()
@@ -404,191 +351,3 @@ def test_what_only_calls_itself_parquet_is_refused(tmp_path):
     path.write_text(reading())
     with pytest.raises(BadFile, match="not Parquet"):
         list(read_rows(str(path)))
-
-
-IMPORT = """
-import sys
-from adapters.bootstrap import Tally
-from adapters.count_files import read_rows
-from domain.identity import Kind
-from jobs import import_counts as job
-
-def half(rows, read):
-    if "pause" in sys.argv and rows >= 5000:
-        print("half", flush=True)
-        sys.stdin.read()
-
-def before_commit(append, source):
-    appended(append, source)
-    print("half", flush=True)
-    sys.stdin.read()
-
-appended = job._append_readings
-if "before-commit" in sys.argv:
-    job._append_readings = before_commit
-dsn, path = sys.argv[1:3]
-with Tally(dsn) as tally:
-    done = job.import_counts(
-        tally.log, lambda names: tally.billing.resolve(Kind.LICENSE, names), path, read_rows(path, half)
-    )
-    print(done.rows, done.new)
-"""
-
-
-def importing(dsn, path, *options):
-    arguments = [sys.executable, "-c", IMPORT, dsn, path, *options]
-    return subprocess.Popen(arguments, cwd=ROOT, stdin=subprocess.PIPE, stdout=subprocess.PIPE)
-
-
-def ten_thousand(path):
-    rows = (
-        f"{('acme', 'rival')[n % 2]}-1,users,{date(2025, 1, 1) + timedelta(n % 90)},{n},r{n}" for n in range(10_000)
-    )
-    return write_csv(path, READINGS, rows)
-
-
-@pytest.mark.parametrize("moment", ["pause", "before-commit"])
-def test_a_killed_import_leaves_nothing_and_repeating_it_equals_one_run(shop, dsn, tmp_path, moment):
-    path, before = ten_thousand(tmp_path / "counts.csv"), state(dsn)
-    with importing(dsn, path, moment) as killed:
-        assert killed.stdout.readline() == b"half\n"
-        killed.send_signal(signal.SIGKILL)
-        killed.communicate()
-    assert state(dsn) == before
-    assert take_in(shop, path) == (10_000, 10_000, 0, 2)
-    once = state(dsn)
-    assert take_in(shop, path).new == 0
-    assert state(dsn) == once
-
-
-def test_a_file_imported_by_two_processes_at_once_is_taken_in_once(shop, dsn, tmp_path):
-    path = ten_thousand(tmp_path / "counts.csv")
-    with importing(dsn, path) as one, importing(dsn, path) as other:
-        said = sorted(process.communicate()[0].split()[1] for process in (one, other))
-    assert said == [b"0", b"10000"]
-    assert take_in(shop, path).new == 0
-    assert sum(len(event.readings) for event in month_of(shop)) == sum(
-        n % 2 == 0 and n % 90 < 31 for n in range(10_000)
-    )
-
-
-def test_observations_imported_by_two_processes_at_once_are_taken_in_once(shop, dsn, tmp_path):
-    rows = [f"acme-1,users,2025-01-{n % 28 + 1:02}T09:00:00Z,user-{n},r{n}" for n in range(10_000)]
-    path = write_csv(tmp_path / "counts.csv", OBSERVATIONS, rows)
-    with importing(dsn, path) as one, importing(dsn, path) as other:
-        said = sorted(process.communicate()[0].split()[1] for process in (one, other))
-    assert said == [b"0", b"10000"]
-    assert len(stored(dsn)) == 10_000
-
-
-def observe(tally, path, *rows):
-    take_in(tally, write_csv(path, OBSERVATIONS, [f"acme-1,users,{row}" for row in rows]))
-
-
-def close(tally, through=FEBRUARY):
-    tally.follower().catch_up()
-    closings = close_counts(tally.log, tally.pool, tally.packages, through)
-    tally.follower().catch_up()
-    return closings
-
-
-def test_observations_are_closed_into_counts_once(shop, dsn, tmp_path):
-    observe(shop, tmp_path / "a.csv", "2025-01-10T09:00:00Z,ann,r1", "2025-01-12T09:00:00Z,bob,r2")
-    assert close(shop) == 1
-    closed = month_of(shop)[-1]
-    assert closed.daily == (0,) * 9 + (1, 1) + (2,) * 20
-    assert (closed.distinct, closed.end) == (2, FEBRUARY)
-    once = state(dsn)
-    assert close(shop) == 0
-    assert state(dsn) == once
-
-
-def test_months_before_the_first_observation_are_not_closed_as_zero(shop, tmp_path):
-    observe(shop, tmp_path / "a.csv", "2025-02-01T00:30:00Z,ann,r1")
-    assert close(shop, date(2025, 4, 1)) == 2
-    assert [month_of(shop, month=date(2025, month, 1)) == [] for month in (1, 2, 3)] == [True, False, False]
-    assert set(month_of(shop, month=date(2025, 3, 1))[-1].daily) == {0}
-
-
-def test_days_are_those_of_the_accounts_zone(tally, tmp_path):
-    publish(tally, counted_package(window=1))
-    open_account(tally, zone="America/New_York")
-    start(tally, "acme-1", "acme", "counted")
-    observe(tally, tmp_path / "a.csv", "2025-01-10T04:59:59Z,ann,r1", "2025-01-12T05:00:00Z,ann,r2")
-    close(tally)
-    daily = month_of(tally)[-1].daily
-    assert [day for day, count in enumerate(daily, start=1) if count] == [9, 12]
-
-
-def test_a_late_observation_that_changes_no_count_makes_no_event(shop, tmp_path):
-    observe(shop, tmp_path / "a.csv", "2025-01-10T09:00:00Z,ann,r1")
-    close(shop)
-    observe(shop, tmp_path / "b.csv", "2025-01-11T09:00:00Z,ann,r2")
-    assert close(shop) == 0
-
-
-def test_closing_through_an_earlier_day_still_counts_every_day_closed_before(shop, tmp_path):
-    observe(shop, tmp_path / "a.csv", "2025-01-10T09:00:00Z,ann,r1")
-    close(shop)
-    observe(shop, tmp_path / "b.csv", "2025-01-11T09:00:00Z,bob,r2")
-    assert close(shop, date(2025, 1, 15)) == 1
-    assert month_of(shop)[-1].daily == (0,) * 9 + (1,) + (2,) * 21
-
-
-def test_a_late_observation_reaches_into_the_months_that_its_window_covers(tally, tmp_path):
-    publish(tally, counted_package(window=30))
-    open_account(tally)
-    start(tally, "acme-1", "acme", "counted")
-    observe(tally, tmp_path / "a.csv", "2025-01-02T09:00:00Z,ann,r1")
-    close(tally, date(2025, 3, 1))
-    observe(tally, tmp_path / "b.csv", "2025-01-20T09:00:00Z,bob,r2")
-    assert close(tally, date(2025, 3, 1)) == 2
-    assert month_of(tally, month=FEBRUARY)[-1].daily == (1,) * 18 + (0,) * 10
-
-
-def test_erasing_a_name_changes_no_count(shop, dsn, tmp_path):
-    observe(shop, tmp_path / "a.csv", "2025-01-10T09:00:00Z,ann@acme.example,r1")
-    close(shop)
-    with psycopg.connect(dsn) as connection:
-        connection.execute("UPDATE subject SET name = NULL")
-        connection.execute("UPDATE to_close SET dirty_from = '2025-01-01'")
-    assert close(shop) == 0
-    assert "ann" not in "".join(str(rows) for rows in state(dsn).values())
-    observe(shop, tmp_path / "b.csv", "2025-01-10T09:00:00Z,ann@acme.example,r1", "2025-01-11T09:00Z,bob,r2")
-    close(shop)
-    license = shop.billing.resolve(Kind.LICENSE, ["acme-1"])["acme-1"]
-    with shop.pool.connection() as connection:
-        ordinal = date(2025, 1, 1).toordinal()
-        names = {name for _, name in observations(connection, license, "users", "UTC", ordinal, ordinal + 31)}
-        stored = connection.execute(
-            "SELECT unnest(subjects) FROM observation_parcel WHERE bucket = %s", [bucket_of(license)]
-        ).fetchall()
-    assert names == {"bob"} | {str(subject) for (subject,) in stored if str(subject) in names}
-    assert len(names) == 2
-
-
-def test_two_files_that_say_the_same_in_other_orders_are_taken_in_at_the_same_moment(shop, tmp_path, monkeypatch):
-    for size in ("BLOCK", "LARGEST"):
-        monkeypatch.setattr(f"adapters.count_files.{size}", 4000)
-    rows = [f"acme-1,users,2025-01-10T09:00:00Z,s{n},r{n}" for n in range(8000)]
-    orders = {"one.csv": rows, "other.csv": rows[::-1]}
-    paths = [write_csv(tmp_path / name, OBSERVATIONS, order) for name, order in orders.items()]
-    with ThreadPoolExecutor(2) as both:
-        found = list(both.map(lambda path: take_in(shop, path), paths))
-    assert sorted(one.new for one in found) == [0, 8000]
-    with shop.pool.connection() as connection:
-        kept = connection.execute("SELECT sum(cardinality(reports)) FROM observation_parcel").fetchone()
-    assert kept == (8000,)
-
-
-def test_files_that_name_the_same_people_are_taken_in_at_the_same_moment(shop, dsn, tmp_path):
-    def path(of: int) -> str:
-        rows = [f"acme-1,users,2025-01-10T09:00:00Z,s{n},{of}-{n}" for n in range(3000)]
-        return write_csv(tmp_path / f"{of}.csv", OBSERVATIONS, rows)
-
-    with ThreadPoolExecutor(4) as together:
-        found = list(together.map(lambda of: take_in(shop, path(of)), range(4)))
-    assert [one.new for one in found] == [3000] * 4
-    with psycopg.connect(dsn) as connection:
-        named = connection.execute("SELECT count(*), count(DISTINCT name) FROM subject").fetchone()
-    assert named == (3000, 3000)
