@@ -64,6 +64,8 @@ def offset(zone: str, reference: str) -> timedelta:
     """How far an account's days are from UTC: as they were when it was opened, for good."""
     at = datetime.fromisoformat(reference.replace("Z", "+00:00"))
     aware = at if at.tzinfo else at.replace(tzinfo=ZoneInfo("UTC"))
+    if zone[:1] in "+-":
+        return datetime.strptime(zone, "%z").utcoffset() or timedelta()
     return aware.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
 
 
