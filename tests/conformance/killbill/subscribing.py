@@ -48,6 +48,7 @@ def begin(desk: Desk, name: str, account: Account, bundle: list[Subscription], s
     on = account.local(written) if written else today
     choice = Choice(on, _plan(desk, said, today), said.get("price_list") or "DEFAULT", on)
     choice = choice._replace(clock=first_clock(desk.ledger.catalog, bundle, choice))
+    choice = choice.beginning_with(said.get("phase_type"))
     subscription = Subscription(name, account, bundle, [choice], written or "")
     bundle.append(subscription)
     if said.get("bill_cycle_day"):
@@ -86,7 +87,8 @@ def change(desk: Desk, step: Step) -> None:
     on = asked if step.get("date") else effective(desk.ledger, subscription, policy, today)
     if subscription is subscription.base and plan.product != now.plan.product:
         _without_base(desk, step, subscription, on)
-    subscription.choose(Choice(on, plan, prices, changed_clock(catalog, subscription, said, on)))
+    choice = Choice(on, plan, prices, changed_clock(catalog, subscription, said, on))
+    subscription.choose(choice.beginning_with(step.get("phase_type")))
 
 
 def _without_base(desk: Desk, step: Step, base: Subscription, on: date) -> None:

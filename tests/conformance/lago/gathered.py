@@ -61,8 +61,14 @@ class Asked:
         ])  # fmt: skip
 
     def _matches(self, event: Happened) -> bool:
-        wanted = self.case["filters"].get("matching_filters", {})
-        return all(event.said.get(name) in values for name, values in wanted.items())
+        filters = self.case["filters"]
+        wanted, group = filters.get("matching_filters") or {}, filters.get("grouped_by_values") or {}
+        others = filters.get("ignored_filters") or ()
+        return (
+            _has(event, wanted)
+            and not any(_has(event, other) for other in others)
+            and all(event.said.get(name) == value for name, value in group.items())
+        )
 
 
 def meter_of(case: Case) -> type[Meter]:
@@ -82,6 +88,10 @@ def meter_of(case: Case) -> type[Meter]:
     if kind in READINGS or kind == "count_agg":
         return Meter
     raise NotExpressible(f"no measure for {kind}")
+
+
+def _has(event: Happened, wanted: Mapping[str, Any]) -> bool:
+    return all(event.said.get(name) in values for name, values in wanted.items())
 
 
 def group_of(said: Mapping[str, Any], names: Iterable[str]) -> Group:
