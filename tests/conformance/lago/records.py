@@ -90,7 +90,7 @@ def kind_of(ref: str) -> str:
 def measure_of(metric: Row) -> Measure:
     """Which quantity of a period a metric means."""
     how = aggregation_of(metric)
-    if how in ("sum_agg", "unique_count_agg") and is_recurring(metric):
+    if how in ("unique_count_agg", "latest_agg") or (how == "sum_agg" and is_recurring(metric)):
         return "last"
     if how in ("sum_agg", "count_agg"):
         return "sum"
