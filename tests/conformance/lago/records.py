@@ -46,6 +46,11 @@ class Records:
         coded = (row for row in self.ending("plan") if row.get("code") == named)
         return self.rows.get(ref) or next(coded, None) or self[ref]
 
+    def customer(self, named: str) -> str:
+        """The reference of a customer, by that or by the name that somebody else gave."""
+        coded = (row["ref"] for row in self.ending("customer") if row.get("external_id") == named)
+        return next(coded, named.removesuffix(".external_id"))
+
     def of(self, plan: Row, kind: str) -> list[Row]:
         """What belongs to a plan; a plan that another overrides has its parts too, but for the units ordered."""
         own = [row for row in self.ending(kind) if row.get("plan") == plan["ref"]]
