@@ -90,7 +90,7 @@ class Row(NamedTuple):
         return Stream(LICENSE, self.linked(rows).row["plan"], ACCOUNT, self.currency)
 
     def line(self, rows: Sequence[Row]) -> Line:
-        """The line that it is."""
+        """The line that it is; what is paid once is not taken back."""
         if self.row["type"] not in KINDS:
             raise NotExpressible(f"no item of type {self.row['type']}")
         of = self.linked(rows)
@@ -100,6 +100,7 @@ class Row(NamedTuple):
             start=date_of(start), end=date_of(end), amount=cents(self.row["amount"], self.currency), tax=0,
             tax_percent=Decimal(0), price=str(of.price), base_start=date_of(of.base[0]), base_end=date_of(of.base[1]),
             occurrence=of.occurrence, link=of.ref if of is not self else None,
+            reversible=not of.occurrence,
         )  # fmt: skip
 
     def charge(self) -> Charge:
@@ -108,6 +109,7 @@ class Row(NamedTuple):
         rating = Rating(
             key=key(price, quantity, ""), start=start, end=end, price=price, base_start=base[0], base_end=base[1],
             month_days=0, quantity=quantity, due=True, text="", rule="", package=POLICY, occurrence=self.occurrence,
+            reversible=not self.occurrence,
         )  # fmt: skip
         return Charge(self.stream([self]), rating)
 

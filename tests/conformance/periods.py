@@ -52,7 +52,10 @@ class Cycle(NamedTuple):
 
 
 def _billing_interval(case: Case) -> None:
-    """The peer looks at cycles with its own words; ours are the grid and the end of the last charge that is due."""
+    """The peer looks at cycles with its own words; ours are the grid and the end of the last charge that is due.
+
+    It calls it something to bill that a border is reached, though no day lies before it.
+    """
     mode: Mode = MODES[case["mode"]]
     package = sold(decimal("100"), cadence(case["billing_period"]), mode, Proration(), "USD")
     books = Books({("p", 1): package}, case["bill_cycle_day"], start=day(case["start"]), currency="USD")
@@ -64,12 +67,13 @@ def _billing_interval(case: Case) -> None:
     grid = books.terms()[0].grid
     cycle = Cycle(grid, start, max((charge.end for charge in due), default=start))
     last = grid.period(cycle.billed_to)[0]
+    reached = bool(due) or cycle.first <= day(case["target"]).toordinal()
     ours = {
         "first_cycle_date": date_of(cycle.first),
-        "effective_end_date": date_of(cycle.billed_to),
-        "next_cycle_date": date_of(cycle.after(cycle.billed_to)),
-        "last_cycle_date": date_of(last) if last >= cycle.first else None,
-        "has_something_to_bill": bool(due),
+        "effective_end_date": date_of(cycle.billed_to) if reached else None,
+        "next_cycle_date": date_of(cycle.after(cycle.billed_to) if reached else cycle.first),
+        "last_cycle_date": date_of(last) if reached and last >= cycle.first else None,
+        "has_something_to_bill": reached,
         "whole_periods": sum((c.start, c.end) == (c.base_start, c.base_end) for c in due),
     }
     for name, theirs in case["expected"].items():

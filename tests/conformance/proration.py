@@ -154,6 +154,10 @@ def _to_q(on: date) -> events.LicenseChanged:
     )
 
 
+COUNTS = ("units", "slots", "initial_slots", "quantity")
+"""What the peer calls how many of a fee are sold."""
+
+
 def _rhythm(period: Cadence, days: int) -> Cadence:
     """The invoice's days, unless the component's own period is a quarter or more away: then its nominal days."""
     nominal = period.days or {1: 30, 3: 90, 6: 180, 12: 365}.get(period.months, period.months * 30)
@@ -164,7 +168,7 @@ def _fee(fee: dict[str, Any] | None, holds: bool) -> Decimal | None:
     """The full price of a fee that days divide, in major units; usage and one-time fees are not touched by a change."""
     if fee is None or not holds or fee["type"] in ("usage", "one_time"):
         return None
-    units = fee.get("units", fee.get("slots", fee.get("quantity", 1)))
+    units = next((fee[name] for name in COUNTS if fee.get(name) is not None), 1)
     return Decimal(str(fee.get("rate", fee.get("unit_rate", 0)))) * units
 
 

@@ -21,6 +21,7 @@ CADENCES = {
     "ninety_days": Cadence(days=90),
     "monthly": Cadence(months=1),
     "bimestrial": Cadence(months=2),
+    "bimonthly": Cadence(months=2),
     "quarterly": Cadence(months=3),
     "triannual": Cadence(months=4),
     "biannual": Cadence(months=6),
@@ -28,6 +29,7 @@ CADENCES = {
     "annual": Cadence(months=12),
     "yearly": Cadence(months=12),
     "sesquiennial": Cadence(months=18),
+    "sesquiannual": Cadence(months=18),
     "biennial": Cadence(months=24),
     "triennial": Cadence(months=36),
 }

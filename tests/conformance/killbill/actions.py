@@ -25,6 +25,7 @@ DOES: dict[str, Action] = {
     "create_account": charging.create_account,
     "create_subscription": subscribing.create,
     "create_subscriptions": subscribing.create_many,
+    "delete_credit_item": charging.nothing,
     "external_charge": charging.external_charge,
     "insert_credit": charging.credit,
     "pause": subscribing.pause,

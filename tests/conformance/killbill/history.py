@@ -17,12 +17,19 @@ from tests.conformance.killbill.catalog import Plan
 
 
 class Choice(NamedTuple):
-    """A plan that a subscription follows from a day on; its phases are counted from the day of `clock`."""
+    """A plan that a subscription follows from a day on; its phases are counted from the day of `clock`, the first of
+    them or one that it is to begin with."""
 
     on: date
     plan: Plan
     price_list: str
     clock: date
+    first: int = 0
+
+    def beginning_with(self, phase_type: str | None) -> Choice:
+        """The choice with a phase at its beginning whatever would come before it."""
+        kinds = [phase.kind for phase in self.plan.phases]
+        return self if phase_type not in kinds else self._replace(first=kinds.index(phase_type), clock=self.on)
 
 
 class Segment(NamedTuple):
@@ -64,6 +71,8 @@ def offset(zone: str, reference: str) -> timedelta:
     """How far an account's days are from UTC: as they were when it was opened, for good."""
     at = datetime.fromisoformat(reference.replace("Z", "+00:00"))
     aware = at if at.tzinfo else at.replace(tzinfo=ZoneInfo("UTC"))
+    if zone[:1] in "+-":
+        return datetime.strptime(zone, "%z").utcoffset() or timedelta()
     return aware.astimezone(ZoneInfo(zone)).utcoffset() or timedelta()
 
 
@@ -120,8 +129,9 @@ class Subscription:
 
     def ends(self) -> date | None:
         """The first day without service: cancelled, over with its last phase, or gone with its base."""
-        *_, (_, over) = _phases(self.choices[-1])
-        known = [self.end, over, None if self is self.base else self.base.ends()]
+        last = self.choices[-1]
+        phases: list[date | None] = [last.on, *(over for _, over in _phases(last))]
+        known = [self.end, phases[-1], None if self is self.base else self.base.ends()]
         return min((one for one in known if one), default=None)
 
     def first_paid(self) -> date:
@@ -132,7 +142,7 @@ class Subscription:
 def _phases(choice: Choice) -> Iterator[tuple[Segment, date | None]]:
     """The phases of a choice that it is not already past, and when each is over."""
     start: date = choice.clock
-    for number, phase in enumerate(choice.plan.phases):
+    for number, phase in enumerate(choice.plan.phases[choice.first :], choice.first):
         over = phase.ends(start)
         if over is None or over > choice.on:
             yield Segment(max(start, choice.on), choice.plan, number, choice.price_list), over

@@ -180,10 +180,11 @@ def _counts(subscription: Subscription, through: date) -> Iterator[Event]:
     start = subscription.start
     days = range(start.toordinal(), max(through, start).toordinal() + 1)
     units = {
-        counted(usage)[0]
+        unit
         for choice in subscription.choices
         for phase in choice.plan.said["phases"]
         for usage in phase.get("usages", ())
+        for unit, _ in counted(usage)
     }
     end = subscription.ends()
     if set(subscription.used) - units or (end and end <= start and subscription.used):

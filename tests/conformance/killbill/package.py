@@ -17,18 +17,21 @@ from tests.conformance.words import MODES, cadence, decimal
 
 LONG_AGO = date(2000, 1, 1)
 NOTHING = Tier(0)
+OF = "+"
+"""What stands between a usage and one of its units, where it has several."""
 
 
 def package(plan: Plan, phase: int, currency: str, greedy: bool, month_days: int) -> PackageVersion:
     """The package that a phase of a plan is."""
     usages, name = plan.said["phases"][phase].get("usages", ()), plan.package(phase)
+    used = [one for usage in usages for one in _usage(usage, currency)]
+    units = dict.fromkeys(one for usage in usages for one in counted(usage))
     policy = Proration(
         month_days=month_days, leading_base="shifted", usage_correction="up_only", grid_on_change="always"
     )
     return PackageVersion(
         name, plan.version, name, LONG_AGO,
-        components=(*_paid(plan, phase, currency, greedy), *(_usage(usage, currency) for usage in usages)),
-        countings=tuple(Counting(*counted(usage)) for usage in usages),
+        components=(*_paid(plan, phase, currency, greedy), *used), countings=tuple(Counting(*unit) for unit in units),
         proration=policy,
     )  # fmt: skip
 
@@ -47,32 +50,36 @@ def _paid(plan: Plan, phase: int, currency: str, greedy: bool) -> Iterator[Compo
         )  # fmt: skip
 
 
-def _usage(usage: Mapping[str, Any], currency: str) -> Component:
+def _usage(usage: Mapping[str, Any], currency: str) -> Iterator[Component]:
+    """What is used: each unit with tiers of its own."""
     rhythm = cadence(usage["billing_period"]) if usage.get("billing_period") else MONTHLY
-    return Component(
-        usage["name"], "Usage", {currency: _price(usage)}, charge="usage", quantity=Counted(counted(usage)[0]),
-        cadence=rhythm, mode="in_arrears",
-    )  # fmt: skip
+    units = [unit for unit, _ in counted(usage)]
+    for unit in units:
+        name = usage["name"] if len(units) == 1 else f"{usage['name']}{OF}{unit}"
+        yield Component(
+            name, "Usage", {currency: _price(usage, unit)}, charge="usage", quantity=Counted(unit), cadence=rhythm,
+            mode="in_arrears",
+        )  # fmt: skip
 
 
-def counted(usage: Mapping[str, Any]) -> tuple[str, Measure]:
-    """The unit that is counted, and which quantity of a period is billed: the most of a capacity, the sum of the rest.
+def counted(usage: Mapping[str, Any]) -> list[tuple[str, Measure]]:
+    """The units that are counted, and what of a period is billed: the most of a capacity, the sum of the rest.
 
-    Raises: NotExpressible for tiers of several units.
+    Raises: NotExpressible for a capacity of several units, whose tier is the highest that any of them needs.
     """
     capacity = usage["usage_type"] == "CAPACITY"
-    units = {row["unit"] for tier in usage["tiers"] for row in tier["limits" if capacity else "blocks"]}
-    if len(units) > 1:
-        raise NotExpressible("a tier of several units")
-    return units.pop(), "peak" if capacity else "sum"
+    units = dict.fromkeys(row["unit"] for tier in usage["tiers"] for row in tier["limits" if capacity else "blocks"])
+    if capacity and len(units) > 1:
+        raise NotExpressible("a capacity of several units")
+    return [(unit, "peak" if capacity else "sum") for unit in units]
 
 
-def _price(usage: Mapping[str, Any]) -> Price:
+def _price(usage: Mapping[str, Any], unit: str) -> Price:
     if usage["usage_type"] == "CAPACITY":
         tops = [int(tier["limits"][0]["max"]) for tier in usage["tiers"]]
         flats = [_amount(tier["recurringPrice"]) for tier in usage["tiers"]]
         return Stairstep((NOTHING, *_open_at_last(tops, flats)))
-    blocks = [block for tier in usage["tiers"] for block in tier["blocks"]]
+    blocks = [block for tier in usage["tiers"] for block in tier["blocks"] if block["unit"] == unit]
     return _blocks(blocks, usage.get("tier_block_policy") or "ALL_TIERS")
 
 

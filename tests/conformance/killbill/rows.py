@@ -10,6 +10,7 @@ from domain.charge import key
 from domain.events.documents import Line
 from tests.conformance.items import Item
 from tests.conformance.killbill.ledger import Row
+from tests.conformance.killbill.package import OF
 from tests.conformance.words import cents, day
 
 KINDS = {"reversal": "repair_adj", "adjustment": "item_adj"}
@@ -54,12 +55,17 @@ def _grouped(rows: Iterable[Row]) -> list[list[Row]]:
 
 
 def _place(row: Row) -> tuple[str, str, str, date]:
-    return str(row.line.license), row.line.component, _kind(row.line), row.line.start
+    return str(row.line.license), _component(row.line), _kind(row.line), row.line.start
+
+
+def _component(line: Line) -> str:
+    """What a row is of: the units of one usage are one row."""
+    return line.component.partition(OF)[0]
 
 
 def _goes_on(before: Line, line: Line) -> bool:
     """Whether a line is the rest of the one before it."""
-    one, other = ((each.license, each.component, _kind(each)) for each in (before, line))
+    one, other = ((each.license, _component(each), _kind(each)) for each in (before, line))
     if one != other or line.kind == "adjustment":
         return False
     if _kind(line) == "usage":

@@ -15,13 +15,17 @@ from math import lcm
 from typing import Any, NamedTuple
 
 from domain.counting import DayCounts, Observation, Seen, deciding_day, measure
+from domain.money import rounded
 from domain.package_version import Counting, Measure
 from domain.period import Span
+from domain.price import ceiling
 from tests.conformance.verdict import Case
 from tests.conformance.words import number
 
 NOW = datetime(2023, 6, 15, 12, tzinfo=UTC)
 """When an event happened that does not say it."""
+
+DIGITS = 10**5
 
 Readings = Mapping[int, Fraction]
 Fold = Callable[[Fraction, Fraction], Fraction]
@@ -93,6 +97,17 @@ def observed(kind: Measure, seen: Iterable[Observation], span: Span) -> Fraction
     return measure(counting, DayCounts(daily), *span) or Fraction(0)
 
 
+def upward(quantity: Fraction) -> Fraction:
+    """To the peer's five digits, up."""
+    return Fraction(ceiling(quantity * DIGITS), DIGITS)
+
+
+def nearest(quantity: Fraction) -> Fraction:
+    """To the peer's five digits, the nearest."""
+    scaled = quantity * DIGITS
+    return Fraction(rounded(scaled.numerator, scaled.denominator), DIGITS)
+
+
 def by_day(values: Iterable[tuple[int, Fraction]], fold: Fold) -> dict[int, Fraction]:
     """Readings of days from values that came on them."""
     days: dict[int, Fraction] = {}
@@ -119,9 +134,13 @@ class Meter:
         self.before = [event for event in told if event.at < self.period.first and self.recurring]
         self.inside = [event for event in told if self.period.holds(event)]
 
+    @property
+    def told(self) -> list[Happened]:
+        """The events that the answer is made of."""
+        return [*self.before, *self.inside]
+
     def count(self) -> int:
-        """How many events the answer is made of."""
-        return len(self.before) + len(self.inside)
+        return len(self.told)
 
     def units(self) -> Fraction:
         """The quantity of the period, whatever part of it each unit was there."""

@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import date
 from fractions import Fraction
 from itertools import accumulate
 from typing import Any, NamedTuple
 
+from domain.period import Span
 from tests.conformance.lago.records import Row, aggregation_of, field_of, is_recurring
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import number
@@ -35,19 +36,39 @@ def _has(event: Event, values: dict[str, list[Any]]) -> bool:
     return all(event.properties.get(name) in among for name, among in values.items())
 
 
+def begins_anew(row: Row, metric: Row) -> bool:
+    """Whether each period begins with nothing, and what came in it stands until its end."""
+    how = str(row.get("counts", aggregation_of(metric)))
+    return how == "latest_agg" or (how == "unique_count_agg" and not is_recurring(metric))
+
+
 def daily(row: Row, metric: Row, events: Sequence[Event], days: range) -> list[int]:
     """The reading of each day: what came on it, or what there is by it where the metric keeps what it counted."""
     own, prorated = counted(row, metric, events), bool(row.get("prorated"))
     how = str(row.get("counts", aggregation_of(metric)))
     if how == "unique_count_agg":
-        if not is_recurring(metric):
-            raise NotExpressible("different subjects of a period that is not the counter's window")
         return _present(metric, own, days, prorated)
     came = [[_value(metric, how, event) for event in own if _day(event, days) == day] for day in days]
     if how == "max_agg":
         return [max(values, default=0) for values in came]
+    if how == "latest_agg":
+        return list(accumulate((values[-1] if values else None for values in came), _latest, initial=0))[1:]
     sums = [sum(values) for values in came]
     return list(accumulate(sums)) if is_recurring(metric) and not row.get("counts") else sums
+
+
+def _latest(before: int, today: int | None) -> int:
+    return before if today is None else today
+
+
+def daily_by_period(row: Row, metric: Row, events: Sequence[Event], days: range, periods: Iterable[Span]) -> list[int]:
+    """The reading of each day where each period begins with nothing."""
+    readings = dict.fromkeys(days, 0)
+    for start, end in periods:
+        inside = [event for event in events if start <= _day(event, days) < end]
+        part = range(start, min(end, days.stop))
+        readings.update(zip(part, daily(row, metric, inside, part), strict=True))
+    return [readings[day] for day in days]
 
 
 def _day(event: Event, days: range) -> int:
@@ -60,7 +81,7 @@ def _value(metric: Row, how: str, event: Event) -> int:
         return 1
     if how == "amounts":
         return _whole(number(event.amount) * 10)
-    if how not in ("sum_agg", "max_agg"):
+    if how not in ("sum_agg", "max_agg", "latest_agg"):
         raise NotExpressible(f"no measure like {how}")
     return _whole(number(event.properties.get(field_of(metric), 0)))
 

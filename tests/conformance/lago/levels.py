@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import operator
-from collections import defaultdict
+from collections import Counter, defaultdict
 from collections.abc import Iterable, Iterator, Sequence
 from datetime import UTC, time
 from fractions import Fraction
@@ -13,6 +13,15 @@ from domain.counting import Observation
 from domain.period import OPEN_END, Span, intersection
 from tests.conformance.lago.counting import Happened, Listed, Meter, Readings, by_day, measured, observed
 from tests.conformance.verdict import Case, NotExpressible
+
+
+class Change(NamedTuple):
+    """A day on which something came or went: what happened, how much, and the days that it was there."""
+
+    day: int
+    action: str
+    amount: Fraction
+    days: int
 
 
 class Level(Meter):
@@ -45,13 +54,12 @@ class Level(Meter):
             values.insert(0, (self.period.span[0], self.opening))
         return [Listed(value, self._weighed(day, value)) for day, value in values]
 
-    def changes(self) -> Iterator[tuple[int, Fraction, int]]:
-        """The days on which the level moved: (day, by how much, days that it holds for)."""
-        moved = by_day(self.values(self.inside), operator.add)
-        if self.opening:
-            moved = by_day([(self.period.span[0], self.opening), *moved.items()], operator.add)
-        for day, by in sorted(moved.items()):
-            yield day, by, self.period.span[1] - day
+    def changes(self) -> Iterator[Change]:
+        """What stood when the period began, and the days on which the level moved."""
+        start, end = self.period.span
+        moved = sorted(by_day(self.values(self.inside), operator.add).items())
+        for day, by in [(start, self.opening)] * bool(self.opening) + moved:
+            yield Change(day, "add" if by >= 0 else "remove", by, end - day)
 
     def _weighed(self, day: int, value: Fraction) -> Fraction:
         alone = {at: value if at >= day else Fraction(0) for at in range(*self.period.span)}
@@ -95,6 +103,12 @@ class Presence(Meter):
         rows += [(stay.last, Listed(Fraction(-1), Fraction(0))) for stay in self.stays if stay.last < OPEN_END]
         return [row for _, row in sorted(rows, key=lambda dated: dated[0])]
 
+    def changes(self) -> Iterator[Change]:
+        """Who stayed, came, went, or came and went, each by its days."""
+        moved = Counter(_moved(stay, self.period.span) for stay in self.stays)
+        for (day, action, days), subjects in sorted(moved.items()):
+            yield Change(day, action, Fraction(subjects), days)
+
     def change(self, event: Happened) -> Fraction:
         subject = event.said.get(str(self.field))
         there = any(stay.subject == str(subject) and stay.last == OPEN_END for stay in self.stays)
@@ -111,6 +125,16 @@ class Presence(Meter):
         for subject, days in stays:
             for day in range(*(intersection(days, self.period.span) or (0, 0))):
                 yield day, subject
+
+
+def _moved(stay: Stay, period: Span) -> tuple[int, str, int]:
+    """What a stay is in a period: the day that it is told of, what happened, and its days."""
+    first, last = max(stay.first, period[0]), min(stay.last, period[1] - 1)
+    if stay.last >= period[1]:
+        return first, "add", last + 1 - first
+    if stay.first >= period[0]:
+        return first, "add_and_removed", last + 1 - first
+    return last, "remove", last + 1 - first
 
 
 def stays_of(events: Iterable[Happened], field: str) -> list[Stay]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from datetime import date, datetime
+from datetime import UTC, date, datetime, timedelta
 from fractions import Fraction
 from typing import Any
 from zoneinfo import ZoneInfo
@@ -44,8 +44,17 @@ class Bill:
 
     def local(self, instant: str) -> date:
         """The day of an instant in the customer's zone."""
-        at = datetime.fromisoformat(instant.replace(" ", "T").replace("Z", "+00:00"))
-        return (at if at.tzinfo else at.replace(tzinfo=ZoneInfo("UTC"))).astimezone(self.zone).date()
+        return _utc(instant).astimezone(self.zone).date()
+
+    def first_day(self, name: str, instant: str) -> date:
+        """The day that begins at an instant; where the bill before ended with it, it is the day after that bill's last,
+        wherever the customer was then."""
+        begins = _utc(instant)
+        ends = f"{name}_to_datetime".removeprefix("fee_")
+        billed = (row[ends] for row in self.inputs.get("other_records") or () if row.get(ends))
+        if any(_utc(end) == begins - timedelta(seconds=1) for end in billed):
+            return (begins + timedelta(hours=12)).date() if begins.hour >= 12 else begins.date()
+        return self.local(instant)
 
     def cadence_of(self, name: str) -> Cadence:
         """How often a component is billed."""
@@ -90,6 +99,11 @@ class Bill:
         return books
 
 
+def _utc(instant: str) -> datetime:
+    at = datetime.fromisoformat(instant.replace(" ", "T").replace("Z", "+00:00"))
+    return (at if at.tzinfo else at.replace(tzinfo=UTC)).astimezone(UTC)
+
+
 def _in_earnest(on: date) -> events.LicenseChanged:
     """The subscription begins after the day that its periods are counted from."""
     return events.LicenseChanged(
@@ -117,7 +131,7 @@ def _from(bill: Bill, name: str, theirs: str | None) -> None:
     if not theirs:
         _not_due(bill, name)
         return
-    expect(f"{name} from", date_of(bill.asked(name).start), bill.local(theirs))
+    expect(f"{name} from", date_of(bill.asked(name).start), bill.first_day(name, theirs))
 
 
 def _to(bill: Bill, name: str, theirs: str | None) -> None:
@@ -171,6 +185,7 @@ def _begins_its_period(bill: Bill) -> bool:
     return Grid(MONTHLY, grid.origin, grid.cycle_day).period(on)[0] == grid.period(on)[0]
 
 
+LONG = ("semiannual", "yearly", "quarterly")
 CHECKS = {
     "period_to_datetime": _period_to,
     "from_datetime": _from,
@@ -179,6 +194,6 @@ CHECKS = {
     "single_day_price": _day_price,
     "next_end_of_period": _next_end,
     "previous_beginning_of_period": _beginning,
-    "first_month_in_first_semiannual_period?": _very_first_month,
-    "first_month_in_semiannual_period?": _first_month,
+    **{f"first_month_in_first_{length}_period?": _very_first_month for length in LONG},
+    **{f"first_month_in_{length}_period?": _first_month for length in LONG},
 }

@@ -12,7 +12,7 @@ from domain.package_version import Component, Counted, Counting, Declared, Mode,
 from domain.price import Flat, PerUnit, Price
 from tests.conformance.lago.records import Records, Row, kind_of, measure_of
 from tests.conformance.lago.slices import charge_of, slices
-from tests.conformance.tiers import model_price, written
+from tests.conformance.prices import model_price, written
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import cadence, number
 

@@ -46,6 +46,11 @@ class Records:
         coded = (row for row in self.ending("plan") if row.get("code") == named)
         return self.rows.get(ref) or next(coded, None) or self[ref]
 
+    def customer(self, named: str) -> str:
+        """The reference of a customer, by that or by the name that somebody else gave."""
+        coded = (row["ref"] for row in self.ending("customer") if row.get("external_id") == named)
+        return next(coded, named.removesuffix(".external_id"))
+
     def of(self, plan: Row, kind: str) -> list[Row]:
         """What belongs to a plan; a plan that another overrides has its parts too, but for the units ordered."""
         own = [row for row in self.ending(kind) if row.get("plan") == plan["ref"]]
@@ -90,7 +95,7 @@ def kind_of(ref: str) -> str:
 def measure_of(metric: Row) -> Measure:
     """Which quantity of a period a metric means."""
     how = aggregation_of(metric)
-    if how in ("sum_agg", "unique_count_agg") and is_recurring(metric):
+    if how in ("unique_count_agg", "latest_agg") or (how == "sum_agg" and is_recurring(metric)):
         return "last"
     if how in ("sum_agg", "count_agg"):
         return "sum"

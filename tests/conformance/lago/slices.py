@@ -12,14 +12,13 @@ from typing import Any
 
 from domain.price import Allowance
 from tests.conformance.lago.records import Records, Row, field_of, kind_of
-from tests.conformance.tiers import allowances
+from tests.conformance.percentage import has_bounds, rate_of
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import number
 
 BETWEEN = "@"
 """What stands between a charge and the name of one of its slices."""
 GROUPINGS = ("grouped_by", "pricing_group_keys")
-LIMITS = ("per_transaction_min_amount", "per_transaction_max_amount")
 FREE = ("free_units_per_events", "free_units_per_total_aggregation")
 
 
@@ -79,11 +78,13 @@ def _rate_and_fee(records: Records, row: Row) -> Iterator[Row]:
         yield row
         return
     said = row.get("properties") or {"rate": "0.0555", "fixed_amount": "2"}
-    if records.seen and any(said.get(name) for name in LIMITS):
+    if records.seen and has_bounds(said):
         raise NotExpressible("a rate with a least or most amount of each event")
-    rate, fee = allowances(said, _running(records, row) if any(said.get(name) for name in FREE) else [])
-    yield _slice(row, "rate", **_above(rate))
-    yield _slice(row, "fee", **_above(fee), counts="events")
+    rate = rate_of(said, _running(records, row) if any(said.get(name) for name in FREE) else [])
+    if rate.finer != 1:
+        raise NotExpressible("free units that are not whole")
+    yield _slice(row, "rate", **_above(rate.of))
+    yield _slice(row, "fee", **_above(rate.fee), counts="events")
 
 
 def _above(price: Allowance) -> Row:

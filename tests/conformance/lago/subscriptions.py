@@ -35,7 +35,7 @@ def subscribe(world: World, said: Row) -> None:
     if not said:
         raise NotExpressible("a subscription of which nothing is told")
     sold, external = _sold(world, said), said["external_id"]
-    account = world.account(said["external_customer_id"].removesuffix(".external_id"), sold.currency)
+    account = world.account(world.records.customer(said["external_customer_id"]), sold.currency)
     running = next((sub for sub in account.subs if sub.external_id == external and sub.stages[-1].end is None), None)
     if running:
         _change(world, running, sold)

@@ -22,11 +22,12 @@ from domain.events.counted_users import Reading, ReadingsRecorded
 from domain.grid import Grid
 from domain.history import Located, history_of
 from domain.package_version import PackageVersion
+from domain.period import Span, intersection
 from domain.period import day as date_of
 from domain.standing import Standing
-from domain.terms import billed_to, stream_of, terms
+from domain.terms import Terms, billed_to, stream_of, terms
 from tests.books import NAMESPACE
-from tests.conformance.lago.counts import daily, units_of
+from tests.conformance.lago.counts import begins_anew, daily, daily_by_period, units_of
 from tests.conformance.lago.licenses import UTC, Account, Document, Stage, Sub, stage_of
 from tests.conformance.lago.plans import Sold
 from tests.conformance.lago.records import Records, Row, kind_of
@@ -85,9 +86,20 @@ class World:
 
     def grid(self, sub: Sub, stage: Stage) -> Grid:
         """The periods of a stage's fee."""
+        held = self._terms(sub, "fee")
+        return next(one.grid for one in held if one.end > stage.start.toordinal())
+
+    def _terms(self, sub: Sub, component: str) -> list[Terms]:
         account = billed_to(sub.account.facts, sub.account.id)
         found_terms = terms(history_of(sub.facts), account, lambda name, number: self.packages[name, number])
-        return next(one.grid for one in found_terms if one.component.id == "fee" and one.end > stage.start.toordinal())
+        return [one for one in found_terms if one.component.id == component]
+
+    def _periods(self, sub: Sub, component: str, days: range) -> Iterator[Span]:
+        """The periods of a component, as far as it is sold in them."""
+        for one in self._terms(sub, component):
+            sold = intersection((one.start, one.end), (days.start, days.stop))
+            for period in one.grid.periods(*sold) if sold else ():
+                yield intersection(period, sold) or (0, 0)
 
     def bill(
         self, account: Account, target: date, subs: Iterable[Sub] | None = None, even_nothing: bool = False
@@ -124,7 +136,10 @@ class World:
     def _quantities(self, sub: Sub, row: Row, days: range) -> list[int]:
         if kind_of(row["ref"]) == "fixed_charge":
             return units_of(sub.ordered, row, days)
-        return daily(row, self.records.metric(row), sub.observed, days)
+        metric = self.records.metric(row)
+        if begins_anew(row, metric):
+            return daily_by_period(row, metric, sub.observed, days, self._periods(sub, row["ref"], days))
+        return daily(row, metric, sub.observed, days)
 
     def _issue(self, account: Account, issued: Draft, found: list[Found], billed: list[Sub]) -> None:
         ref = uuid5(account.id, f"document {len(account.documents)}")
