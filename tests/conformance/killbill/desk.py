@@ -23,7 +23,6 @@ class Desk:
 
     def __init__(self, ledger: Ledger, case: Case) -> None:
         self.ledger, self.at, self.acted, self.last = ledger, "", "", ""
-        self.steps: list[Step] = case["steps"]
         self.plugin, self.tills = Plugin(), dict[str, Till]()
         self.pays = bool(case.get("tells_of_payments"))
         config = case.get("config") or {}
@@ -44,16 +43,6 @@ class Desk:
             raise NotExpressible(f"no subscription {name}")
         self.acted, self.last = found.account.name, found.name
         return found
-
-    def lifecycle(self, step: Step, account: Account, on: date) -> list[str]:
-        """What the case tells of subscriptions on the day that a step takes effect: with it, or with the clock."""
-        told = [step] if on <= account.local(self.at) else []
-        told += [
-            one
-            for one in self.steps
-            if one.get("do") == "advance_clock" and account.local(one["at"]) >= on > account.local(self.at)
-        ]
-        return list(told[0].get("events") or ()) if told else []
 
     def today(self, subscription: Subscription) -> date:
         return subscription.account.local(self.at)

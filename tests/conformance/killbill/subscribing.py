@@ -81,27 +81,14 @@ def change(desk: Desk, step: Step) -> None:
     now, plan, prices = subscription.chosen(today), _plan(desk, step, asked), step.get("price_list") or "DEFAULT"
     if not catalog.has(now.plan, asked):
         raise Refused(f"{now.plan.name} is no longer in the catalog")
+    if subscription is subscription.base and len(subscription.bundle) > 1 and plan.product != now.plan.product:
+        raise NotExpressible("which add-ons go with which base")
     said = change_of(catalog, subscription, plan, prices, today)
     policy = step.get("policy") or "CATALOG_DEFAULT"
     policy = change_policy(catalog, said, today) if policy == "CATALOG_DEFAULT" else policy
     on = asked if step.get("date") else effective(desk.ledger, subscription, policy, today)
-    if subscription is subscription.base and plan.product != now.plan.product:
-        _without_base(desk, step, subscription, on)
     choice = Choice(on, plan, prices, changed_clock(catalog, subscription, said, on))
     subscription.choose(choice.beginning_with(step.get("phase_type")))
-
-
-def _without_base(desk: Desk, step: Step, base: Subscription, on: date) -> None:
-    """Ends the add-ons that the new product of their base does not have. The cases have no such list: they tell of it.
-
-    Raises: NotExpressible when some of them end, and it is not said which.
-    """
-    added = [one for one in base.bundle[1:] if (one.ends() or date.max) > on]
-    ended = desk.lifecycle(step, base.account, on).count("cancel") if added else 0
-    if ended not in (0, len(added)):
-        raise NotExpressible("which add-ons go with which base")
-    for one in added if ended else ():
-        one.end = on
 
 
 def cancel(desk: Desk, step: Step) -> None:
