@@ -303,7 +303,8 @@ def _by_day(terms: Terms, counts: Counts, piece: Piece) -> Fraction:
 def _base(terms: Terms, service: Span, period: Span) -> Span | None:
     """The days that the full price is for: the period, unless a policy gives a begun one whole or free.
 
-    All pieces of a begun period have one base, so that a change inside it divides its price and adds nothing.
+    All pieces of a begun period have one base, so that a change inside it divides its price and adds nothing; unless a
+    policy counts periods anew at each change: then what is between two changes is begun and ended by itself.
     """
     policy = terms.package.proration
     (start, end), (served, left) = period, intersection(period, (terms.first, terms.last)) or service
@@ -311,8 +312,9 @@ def _base(terms: Terms, service: Span, period: Span) -> Span | None:
     trailing = policy.trailing if left < end else "prorate"
     if "free" in (leading, trailing):
         return None
-    if leading == "prorate" and served > start and policy.leading_base == "shifted":
-        return min(terms.grid.back(left), served), left
+    begun, ended = service if policy.grid_on_change == "always" else (served, left)
+    if leading == "prorate" and begun > start and policy.leading_base == "shifted":
+        return min(terms.grid.back(ended), begun), ended
     return served if leading == "full" else start, left if trailing == "full" else end
 
 

@@ -5,9 +5,11 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 
+import msgspec
 import pytest
 
 from domain.events import license as events
+from domain.events.account import BillingDayChanged
 from domain.grid import MONTHLY, YEARLY, Cadence
 from domain.package_version import Component, PackageVersion, Proration
 from domain.price import Flat
@@ -53,6 +55,26 @@ def test_a_change_to_another_package_of_the_same_cadence(policy, end):
     books.record("license", to_q)
     charges = [line for line in books.run(date(2024, 7, 20)) if line.kind == "charge"]
     assert [(line.start, line.end) for line in charges] == [(date(2024, 7, 20), end)]
+
+
+@pytest.mark.parametrize(("policy", "amount"), [("continue", 5903), ("always", 6100)])
+def test_what_is_between_a_change_and_a_move_of_the_billing_day_is_a_part_of_the_month_before_that(policy, amount):
+    """Five days: of the May that the license began before, or of the month back from the day that the stretch ends."""
+    proration = Proration(grid_on_change=policy, leading_base="shifted")
+    p, q = (msgspec.structs.replace(sold(MONTHLY, policy, name), proration=proration) for name in "pq")
+    books = Books({("p", 1): p, ("q", 1): q}, start=date(2024, 4, 1))
+    books.run(date(2024, 5, 1))
+    books.record("license", _to_q(date(2024, 5, 5)))
+    books.record("account", BillingDayChanged(billing_day=10, effective_on=date(2024, 5, 10)))
+    charges = [line for line in books.run(date(2024, 5, 5)) if line.kind == "charge"]
+    assert [(line.start, line.end, line.amount) for line in charges] == [(date(2024, 5, 5), date(2024, 5, 10), amount)]
+    assert books.run(date(2024, 5, 5)) == []
+
+
+def _to_q(on: date) -> events.LicenseChanged:
+    return events.LicenseChanged(
+        change="c1", effective_on=on, package="q", version=1, type="production", quantities={}, direction="other"
+    )
 
 
 def test_a_second_run_finds_nothing():
