@@ -12,6 +12,7 @@ import typer
 
 from adapters.bootstrap import Tally
 from adapters.cli.accounts import number
+from adapters.cli.amounts import Money
 from adapters.cli.invoices import shown_line
 from adapters.cli.session import (
     After,
@@ -48,7 +49,6 @@ from domain.application.licensing import (
 from domain.errors import Invalid
 from domain.history import Located
 from domain.identity import Kind, bucket_of
-from domain.money import with_currency, written
 from jobs.preview import effect
 
 app = typer.Typer(no_args_is_help=True, help="Licenses: start, upgrade, downgrade, suspend, cancel, discount.")
@@ -136,19 +136,19 @@ def _preview(tally: Tally, command: ChangeLicense, reference: str, at: date) -> 
     effective_on = outcome.answer[1]
     tally.follower().catch_up()
     found = effect(tally.pool, tally.packages, license.id, facts, max(at, effective_on))
-    currency = found.currency
+    currency, net = found.currency, Money(found.net, found.currency)
     told = [(line, line.kind, line.amount) for line in found.lines]
     gone = [(line, "instead of", -line.amount) for line in found.instead_of]
-    rows = [(line.text, kind, line.start, line.end, written(amount, currency)) for line, kind, amount in [*told, *gone]]
+    rows = [(line.text, kind, line.start, line.end, Money(amount, currency)) for line, kind, amount in [*told, *gone]]
     answer = {
         "license": reference,
         "effective_on": effective_on,
         "currency": currency,
-        "net": written(found.net, currency),
+        "net": net,
         "lines": [shown_line(line, currency) for line in found.lines],
         "instead_of": [shown_line(line, currency) for line in found.instead_of],
     }
-    title = f"From {effective_on}: {with_currency(found.net, currency)} net"
+    title = f"From {effective_on}: {net} net"
     show(answer, table_of(title, ["line", "kind", "from", "until", "net"], rows, right=["net"]))
 
 
