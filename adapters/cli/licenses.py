@@ -49,6 +49,7 @@ from domain.application.licensing import (
 from domain.errors import Invalid
 from domain.history import Located
 from domain.identity import Kind, bucket_of
+from domain.license import License
 from jobs.preview import effect
 
 app = typer.Typer(no_args_is_help=True, help="Licenses: start, upgrade, downgrade, suspend, cancel, discount.")
@@ -188,11 +189,25 @@ def cancel(
     why: str = "",
     id: CommandId = "",
 ) -> None:
-    """Ends a license, by its package's notice and end rules or on a day."""
+    """Ends a license, by its package's notice and end rules or on a day: on its first, as if it had never started."""
     command = CancelLicense(license=reference, notice_on=on or today(), end_on=end_on, why=why)
     with opened() as tally:
+        _check_notice(license_named(tally.billing, reference), command)
         ends = tally.billing.execute(command, command_id=command_id(id))
     show({"license": reference, "end_on": ends}, f"{reference} ends on {ends}")
+
+
+def _check_notice(license: License, command: CancelLicense) -> None:
+    """A notice before the start of what has begun is mistyped: by the rules all of it would be given back.
+
+    Raises: Invalid, unless it says when the license ends.
+    """
+    begin = license.start_on
+    if command.end_on is None and license.end_on is None and command.notice_on < begin <= today():
+        raise Invalid(
+            f"{license.reference} started on {begin}, after the notice of {command.notice_on}; to end it as if it had "
+            f"never started say --end-on {begin}"
+        )
 
 
 @app.command("uncancel")
