@@ -9,6 +9,7 @@ import typer
 from msgspec.structs import replace
 
 from adapters.bootstrap.payments import provider_of
+from adapters.cli.contact import check_contact
 from adapters.cli.session import (
     After,
     CommandId,
@@ -76,6 +77,7 @@ def open_account(
     id: CommandId = "",
 ) -> None:
     """Opens an account."""
+    check_contact(email, language, country)
     contact = {"email": email, "language": language}
     party = Party(name=name, address=tuple(address or ()), country=country, tax_id=tax_id, **contact)
     command = OpenAccount(
@@ -101,6 +103,7 @@ def change_account(
     id: CommandId = "",
 ) -> None:
     """Changes how an account is billed, from a day on."""
+    check_contact(email, language)
     contact = {name: value for name, value in (("email", email), ("language", language)) if value is not None}
     with opened() as tally:
         party = replace(account_named(tally.billing, reference).party, **contact) if contact else None

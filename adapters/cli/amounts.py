@@ -10,7 +10,8 @@ from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, NamedTuple
 
-from domain.money import with_currency, written
+from domain.errors import Invalid
+from domain.money import minor, with_currency, written
 
 
 @dataclass(frozen=True)
@@ -27,6 +28,14 @@ class Money:
     def decimal(self) -> str:
         """The amount without its currency, which stands beside it."""
         return written(self.units, self.currency)
+
+
+def units_of(text: str, currency: str, option: str) -> int:
+    """Minor units of an amount as it was typed. Raises: Invalid, with the option that it was typed for."""
+    try:
+        return minor(text, currency)
+    except Invalid as error:
+        raise Invalid(f"{option}: {error}") from None
 
 
 def money(units: int | None, currency: str) -> Money | None:

@@ -10,13 +10,12 @@ import typer
 from adapters.bootstrap import Tally
 from adapters.bootstrap.payments import payer_of
 from adapters.cli.accounts import Reference
-from adapters.cli.amounts import Listing, Money, by_currency
+from adapters.cli.amounts import Listing, Money, by_currency, units_of
 from adapters.cli.session import After, Limit, OptionalDay, named, opened, progress, show, show_rows, table_of, today
 from domain.application.accounts import SetCreditRule, account_named
 from domain.application.payouts import FailPayout
 from domain.credit_rule import KEEP, WHEN, CreditRule
 from domain.errors import Conflict, Invalid
-from domain.money import minor
 from jobs.credit import credit_of
 from jobs.payout import Paid, payout_named
 
@@ -74,7 +73,7 @@ def _rule(tally: Tally, reference: str, pay_out: str, after: int | None, over: s
         raise Invalid(f"{pay_out!r} is none of {', '.join(WHEN)}")
     currency = account_named(tally.billing, reference).currency
     if over:
-        minor(over, currency)
+        units_of(over, currency, "--over")
     kept = ((currency, Decimal(over)),) if over else ()
     return CreditRule(pay_out, KEEP.after if after is None else after, kept)
 

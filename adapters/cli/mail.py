@@ -11,6 +11,7 @@ import typer
 
 from adapters.bootstrap import Tally
 from adapters.bootstrap.outgoing import letters_of
+from adapters.cli.contact import check_contact
 from adapters.cli.session import opened, show
 from domain.errors import Invalid, NotFound, Unavailable
 from jobs.bank import owed
@@ -59,6 +60,7 @@ def preview(
     from adapters.mail.render import render
     from adapters.mail.smtp import unreachable
 
+    check_contact(None, language)
     with opened() as tally:
         letter = letters_of(tally).sample(template, _invoice(tally, number), datetime.now(UTC).date())
         words = render(letter._replace(language=language or letter.language), "")

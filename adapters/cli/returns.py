@@ -9,7 +9,7 @@ from typing import Annotated
 import typer
 
 from adapters.bootstrap.payments import collector_of, provider_of, refunder_of
-from adapters.cli.amounts import Listing, Money
+from adapters.cli.amounts import Listing, Money, units_of
 from adapters.cli.payments import RECEIPT
 from adapters.cli.session import (
     After,
@@ -27,7 +27,6 @@ from domain.application.holds import ReleaseHold
 from domain.application.payments import collection
 from domain.application.returns import OpenRefund
 from domain.errors import Conflict, NotFound
-from domain.money import minor
 from jobs.bank import owed_on
 from jobs.refund import follow_refunds
 
@@ -73,7 +72,7 @@ def refund(
             row = connection.execute(RECEIPT, [receipt]).fetchone()
         if row is None:
             raise NotFound(f"there is no receipt {receipt}")
-        units = 0 if amount is None else minor(amount, row[1])
+        units = 0 if amount is None else units_of(amount, row[1], "--amount")
         if amount is not None and units <= 0:
             raise Conflict(f"a refund is above zero, not {amount}")
         wanted = OpenRefund(row[0], row[1], receipt, datetime.now(UTC), units, why)

@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from datetime import UTC, date, datetime, timedelta
 
+import psycopg
 import pytest
 
 from adapters.cli.main import main
+from adapters.embedded import Embedded
 from tests.builders import READINGS, write_csv
 
 CATALOG = """\
@@ -102,3 +104,84 @@ def test_a_letter_that_nobody_would_get_says_so(business, home, capsys):
     business("accounts", "change", "acme", "--on", "2024-02-01", "--email", "books@acme.example")
     shown = business("mail", "preview", number)[1]
     assert (shown["to"], shown["nobody"]) == ("books@acme.example", "")
+
+
+def events(home) -> int:
+    with psycopg.connect(Embedded(home).start()) as connection:
+        row = connection.execute("SELECT count(*) FROM event").fetchone()
+    return row[0]
+
+
+OPEN = ["accounts", "open", "new-one", "--name", "New"]
+
+
+@pytest.mark.parametrize(
+    ("words", "named"),
+    [
+        (["accounts", "--name", "X", "open", "x"], ["--name"]),
+        (["open", "accounts", "x"], ["'open'"]),
+        ([*OPEN, "--currency", "eur"], ["'eur'", "ISO 4217"]),
+        ([*OPEN, "--tax-percent", "7,7"], ["--tax-percent", "'7,7'"]),
+        ([*OPEN, "--email", "nonsense"], ["--email", "'nonsense'"]),
+        ([*OPEN, "--language", "klingon"], ["--language", "'klingon'", "de, en"]),
+        ([*OPEN, "--country", "Germany"], ["--country", "'Germany'", "such as DE"]),
+        (["accounts", "change", "acme", "--on", "2024-02-01", "--email", "a@b"], ["--email", "'a@b'"]),
+        (["accounts", "show", "nobody"], ["account nobody"]),
+        (["accounts", "credit", "acme", "--pay-out", "idle", "--over", "5,00"], ["--over", "'5,00'"]),
+        (["accounts", "credit", "acme", "--pay-out", "idle", "--over", "5.005"], ["--over", "5.005", "EUR"]),
+        (["licenses", "start", "x", "--account", "acme", "--package", "gard", "--on", "2024-02-01"], ["package gard"]),
+        (["licenses", "start", "x", "--account", "acme", "--package", "guard", "--on", "2025-02-30"], ["2025-02-30"]),
+        (["licenses", "discount", "acme-1", "--name", "d", "--on", "2024-02-01", "--amount", "5,00"], ["--amount"]),
+        (["licenses", "show", "acme-2"], ["license acme-2"]),
+        (["invoices", "show", "INV-1"], ["INV-1"]),
+        (["mail", "preview", "INV-1"], ["INV-1"]),
+    ],
+    ids=lambda words: " ".join(words)[:60],
+)
+def test_a_first_mistake_is_named_and_changes_nothing(business, home, words, named):
+    before = events(home)
+    status, answer = business(*words)
+    assert (status, events(home)) == (2, before)
+    for word in named:
+        assert word in answer["error"]["message"]
+
+
+HEAD = "license,counter,day,quantity,report_id\n"
+MAPPED = ["bank", "import", __file__, "--mapping"]
+
+
+@pytest.mark.parametrize(
+    ("words", "content", "said"),
+    [
+        (["catalog", "apply"], "", ":1: the file is empty"),
+        (["counts", "import"], "", ":1: the file is empty"),
+        (["counts", "import"], HEAD.replace(",", ";"), ":1: license: the column is missing"),
+        (["counts", "import"], HEAD + "acme-1,mailboxes,2025-02-30,5,x\n", ":2: day: '2025-02-30' is not a day"),
+        (["counts", "import"], HEAD + 'acme-1,mailboxes,2025-02-03,"5,5",x\n', ":2: quantity: '5,5' is not a whole"),
+        (["bank", "import"], "", "neither camt.053 nor MT940"),
+        (MAPPED, "", "a mapping has account, currency and columns"),
+        (MAPPED, CATALOG, "account: is missing"),
+        (
+            ["accounts", "dunning", "acme", "--ladder"],
+            CATALOG,
+            ":2: packages: there is no such field: known are dunning",
+        ),
+    ],
+)
+def test_a_file_that_is_not_what_was_meant_is_named_with_its_fault(business, home, tmp_path, words, content, said):
+    (tmp_path / "file").write_text(content)
+    before = events(home)
+    status, answer = business(*words, str(tmp_path / "file"))
+    assert (status, answer["error"]["code"], events(home)) == (2, "bad_file", before)
+    assert f"{tmp_path / 'file'}:" in answer["error"]["message"]
+    assert said in answer["error"]["message"]
+
+
+@pytest.mark.parametrize("ending", ["\n", "\r\n"])
+def test_a_mark_of_byte_order_and_the_line_ends_of_windows_are_taken(business, tmp_path, ending):
+    text = CATALOG.replace("guard:", "other:").replace("2024", "2023").replace("\n", ending)
+    (tmp_path / "w.yaml").write_bytes(b"\xef\xbb\xbf" + text.encode())
+    assert business("catalog", "apply", str(tmp_path / "w.yaml"), "--yes")[0] == 0
+    row = HEAD + "acme-1,mailboxes,2024-03-03,5,w\n"
+    (tmp_path / "w.csv").write_bytes(b"\xef\xbb\xbf" + row.replace("\n", ending).encode())
+    assert business("counts", "import", str(tmp_path / "w.csv"))[1]["rows"] == 1
