@@ -16,7 +16,7 @@ from domain.account import Account
 from domain.application.accounts import SetLadder, account_named
 from domain.application.dunning import ladder_for
 from domain.errors import Invalid
-from domain.ladder import DEFAULT, Ladder
+from domain.ladder import DEFAULT, Ladder, Step
 from domain.license import License
 from jobs.credit import paid_for
 
@@ -68,17 +68,15 @@ TITLES = {
 
 
 def _show(reference: str, whose: str, ladder: Ladder) -> None:
-    rows = [
-        (step.name, f"{step.after} days", _yes(step.retry), step.remind, step.effect.replace("_", " "), step.restores,
-         {"step": "at once", "period": "with the period"}[step.ends_on] if step.ends else "",
-         "pauses" if step.pauses_billing else "")
-        for step in ladder.steps
-    ]  # fmt: skip
     days = "calendar days" if ladder.days == "calendar" else f"business days ({ladder.calendar})"
     title = f"{reference} is chased by {TITLES[whose]}, in {days} since an invoice is due"
     answer = {"account": reference, "whose": whose, "ladder": ladder}
-    show(answer, table_of(title, STEPS, rows, right=["after"]))
+    show(answer, table_of(title, STEPS, map(_row, ladder.steps), right=["after"]))
 
 
-def _yes(said: bool) -> str:
-    return "yes" if said else ""
+def _row(step: Step) -> tuple[str, ...]:
+    after = f"{step.after} day" if step.after == 1 else f"{step.after} days"
+    ends = {"step": "at once", "period": "with the period"}[step.ends_on] if step.ends else ""
+    effect = step.effect.replace("_", " ")
+    retry, billing = "yes" if step.retry else "", "pauses" if step.pauses_billing else ""
+    return step.name, after, retry, step.remind, effect, step.restores, ends, billing
