@@ -124,6 +124,11 @@ def written(amount: int, currency: str) -> str:
     return f"{sign}{digits[:-decimals]}.{digits[-decimals:]}" if decimals else f"{sign}{digits}"
 
 
+def as_said(amount: int, currency: str) -> str:
+    """An amount that somebody else named, also of a currency that we do not know: `2380 of 'usdc'`."""
+    return with_currency(amount, currency) if currency in EXPONENT else f"{amount} of {currency!r}"
+
+
 def with_currency(amount: int, currency: str) -> str:
     """Minor units as people are told of them: 123456 of EUR is `1234.56 EUR`."""
     return f"{written(amount, currency)} {currency}"

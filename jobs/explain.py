@@ -19,7 +19,7 @@ from domain.events.counted_users import CountEvent, CountsClosed
 from domain.events.documents import InvoiceIssued, Line, Ref
 from domain.grid import axis, position
 from domain.identity import bucket_of
-from domain.money import rounded, written
+from domain.money import LONGEST, exponent, rounded, scale, written
 from domain.price import in_words
 from domain.terms import Packages
 from jobs.observed import observations
@@ -62,7 +62,7 @@ def explain(connection: psycopg.Connection, packages: Packages, issued: InvoiceI
             "effective_on": version.effective_on,
             "model": msgspec.to_builtins(price, enc_hook=str),
             "in_words": in_words(price) if price else "",
-            "of_the_period": line.price,
+            "of_the_period": exactly(line.price, issued.currency),
             "period": {"from": line.base_start, "until": line.base_end},
         },
         "computation": computation(line, issued.currency, component is not None and is_by_day(component)),
@@ -91,6 +91,20 @@ def computation(line: Line, currency: str, by_day: bool) -> str:
     if (start, end) == (0, whole):
         return f"{full}, all {whole} days"
     return f"{full}, {days}, rounded at the borders of day {start} and day {end}"
+
+
+def exactly(price: str, currency: str) -> str:
+    """A full price in major units: with the decimals of its currency, or more where it is finer than that.
+
+    Shapes: `p/q` for a price that no decimal ends, as of an average over 31 days. Units: `price` in minor units, exact.
+    """
+    exact = Fraction(price) / scale(currency)
+    decimals = next((n for n in range(exponent(currency), LONGEST) if not 10**n % exact.denominator), None)
+    if decimals is None:
+        return str(exact)
+    whole, part = divmod(abs(exact.numerator) * 10**decimals // exact.denominator, 10**decimals)
+    sign = "-" if exact < 0 else ""
+    return f"{sign}{whole}.{part:0{decimals}d}" if decimals else f"{sign}{whole}"
 
 
 def _linked(connection: psycopg.Connection, link: Ref | None) -> str | None:

@@ -45,6 +45,14 @@ class Mapping(BaseModel):
     date_format: str = "%Y-%m-%d"
 
 
+SAID = {
+    "missing": "is missing",
+    "extra_forbidden": "there is no such field",
+    "model_type": "a mapping has account, currency and columns: see docs/bank.md",
+}
+"""What is wrong, in the words of who wrote the file."""
+
+
 def read_mapping(file: str) -> Mapping:
     """The mapping of a YAML file. Raises: BadFile."""
     try:
@@ -54,7 +62,7 @@ def read_mapping(file: str) -> Mapping:
     except (UnicodeDecodeError, RecursionError, yaml.YAMLError) as error:
         raise BadFile.unreadable(file, str(error)) from None
     except ValidationError as error:
-        found = [(".".join(map(str, one["loc"])), one["msg"]) for one in error.errors()]
+        found = [(".".join(map(str, one["loc"])), SAID.get(one["type"], one["msg"])) for one in error.errors()]
         raise BadFile([Fault(file, 0, field, message, "mapping") for field, message in found]) from None
 
 

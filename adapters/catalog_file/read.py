@@ -66,7 +66,7 @@ def read_ladder(path: Path) -> Ladder:
     try:
         ladder = ladder_of(shape.LadderFileShape.model_validate(tree).dunning)
     except ValidationError as error:
-        raise BadFile(_faults(error, tree, name)) from None
+        raise BadFile(_faults(error, tree, name, shape.LadderFileShape)) from None
     found = [(f"dunning.{where}", what, code) for where, what, code in faults(ladder)]
     if found:
         raise BadFile([Fault(name, line_of(tree, where), where, what, code) for where, what, code in found])
@@ -94,12 +94,14 @@ def catalog_of(raw: bytes, name: str) -> list[PackageVersion]:
     return versions
 
 
-def _faults(error: ValidationError, tree: Branch, name: str) -> list[Fault]:
+def _faults(
+    error: ValidationError, tree: Branch, name: str, root: type[shape.Shape] = shape.CatalogShape
+) -> list[Fault]:
     found = {}
     for one in error.errors():
         path = [part for part in one["loc"] if not _noise(part, one["loc"])]
         where = _written(path)
-        message, code = _said(one, path)
+        message, code = _said(one, path, root)
         found[where, message] = Fault(name, line_of(tree, where), where, message, code)
     return sorted(found.values(), key=lambda fault: fault.line)
 
@@ -116,10 +118,10 @@ def _written(path: Sequence[Any]) -> str:
     return text
 
 
-def _said(one: Any, path: Sequence[Any]) -> tuple[str, str]:
+def _said(one: Any, path: Sequence[Any], root: type[shape.Shape] = shape.CatalogShape) -> tuple[str, str]:
     kind, message = one["type"], str(one["msg"]).removeprefix("Value error, ")
     if kind == "extra_forbidden":
-        known = list(_fields_at(path[:-1]))
+        known = list(_fields_at(path[:-1], root))
         near = difflib.get_close_matches(str(path[-1]), known, n=1)
         hint = f": did you mean {near[0]}?" if near else f": known are {', '.join(known)}" if known else ""
         return f"there is no such field{hint}", "unknown_field"
@@ -132,7 +134,7 @@ def _said(one: Any, path: Sequence[Any]) -> tuple[str, str]:
     return message[0].lower() + message[1:], "value" if kind == "value_error" else kind
 
 
-def _fields_at(path: Sequence[Any]) -> Sequence[str]:
+def _fields_at(path: Sequence[Any], root: type[shape.Shape]) -> Sequence[str]:
     """The fields that a place of the file may have."""
     names = [part for part in path if isinstance(part, str)]
     shapes: dict[str, type[shape.Shape]] = {
@@ -152,7 +154,7 @@ def _fields_at(path: Sequence[Any]) -> Sequence[str]:
         "price": shape.PriceShape,
         "limits": shape.LimitShape,
     }
-    found = shapes.get(names[-1]) if names else shape.CatalogShape
+    found = shapes.get(names[-1]) if names else root
     found = found or (parents.get(names[-2]) if len(names) > 1 else None)
     if found is None:
         return []

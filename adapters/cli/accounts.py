@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from decimal import Decimal
-from pathlib import Path
 from typing import Annotated
 
 import typer
 from msgspec.structs import replace
 
 from adapters.bootstrap.payments import provider_of
-from adapters.catalog_file.read import read_ladder
+from adapters.cli.contact import check_contact
 from adapters.cli.session import (
     After,
     CommandId,
@@ -29,7 +28,6 @@ from domain.application.accounts import (
     ChangeAccount,
     OpenAccount,
     RemovePaymentMethod,
-    SetLadder,
     account_named,
 )
 from domain.errors import Invalid, NotFound, Unavailable
@@ -79,6 +77,7 @@ def open_account(
     id: CommandId = "",
 ) -> None:
     """Opens an account."""
+    check_contact(email, language, country)
     contact = {"email": email, "language": language}
     party = Party(name=name, address=tuple(address or ()), country=country, tax_id=tax_id, **contact)
     command = OpenAccount(
@@ -104,6 +103,7 @@ def change_account(
     id: CommandId = "",
 ) -> None:
     """Changes how an account is billed, from a day on."""
+    check_contact(email, language)
     contact = {name: value for name, value in (("email", email), ("language", language)) if value is not None}
     with opened() as tally:
         party = replace(account_named(tally.billing, reference).party, **contact) if contact else None
@@ -196,19 +196,3 @@ def set_up(
         {"account": reference, "state": reply.state, "url": reply.url},
         f"{reference}: {reply.state} {reply.url}".rstrip(),
     )
-
-
-@app.command("dunning")
-def chased_by(
-    reference: Reference,
-    ladder: Annotated[str, typer.Option(help="a file with a `dunning` section; see docs/dunning.md")] = "",
-    packages: Annotated[bool, typer.Option("--packages", help="the ladder of its packages again")] = False,
-) -> None:
-    """Gives an account a ladder of its own for its overdue invoices; a chase that runs keeps the one it began with."""
-    if bool(ladder) == packages:
-        raise Invalid("say --ladder FILE or --packages")
-    command = SetLadder(reference, read_ladder(Path(ladder)) if ladder else None)
-    with opened() as tally:
-        tally.billing.execute(command)
-    answer = {"account": reference, "ladder": command.ladder}
-    show(answer, f"{reference} is chased by {ladder or 'the ladder of its packages'}")

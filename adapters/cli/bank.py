@@ -7,8 +7,8 @@ from typing import Annotated
 import typer
 
 from adapters.bank.read import read_statements
+from adapters.cli.amounts import Money
 from adapters.cli.session import After, Limit, opened, progress, show, table_of
-from domain.money import with_currency
 from jobs import bank
 
 app = typer.Typer(no_args_is_help=True, help="Bank transfers: import statements, settle invoices, clear suspense.")
@@ -43,14 +43,16 @@ def unmatched(limit: Limit = 50, after: After = "") -> None:
     with opened() as tally:
         tally.follower().catch_up()
         found = [(one, bank.suggestions(tally.pool, one)) for one in bank.listed(tally.pool, "suspense", after, limit)]
-    rows = [_printed(one, may) for one, may in found]
-    answer = [{**one._asdict(), "suggestions": may} for one, may in found]
+    amounts = [Money(one.amount, one.currency) for one, _ in found]
+    rows = [
+        (one.transfer, one.booked_on, amount, one.name, one.text, one.why, ", ".join(may))
+        for amount, (one, may) in zip(amounts, found, strict=True)
+    ]
+    answer = [
+        {**one._asdict(), "amount": amount, "suggestions": may}
+        for amount, (one, may) in zip(amounts, found, strict=True)
+    ]
     show(answer, table_of("In suspense", NAMES, rows, right=["amount"]))
-
-
-def _printed(one: bank.Waiting, may: list[str]) -> tuple[object, ...]:
-    amount = with_currency(one.amount, one.currency)
-    return one.transfer, one.booked_on, amount, one.name, one.text, one.why, ", ".join(may)
 
 
 @app.command("allocate")

@@ -12,6 +12,7 @@ import typer
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
+from adapters.cli.amounts import Money
 from adapters.cli.invoices import lines_table, shown_line
 from adapters.cli.session import (
     After,
@@ -31,7 +32,6 @@ from domain.application.accounts import account_named
 from domain.charge import Missing
 from domain.errors import NotFound
 from domain.identity import Kind
-from domain.money import with_currency, written
 from jobs import bill
 from jobs.close_counts import close_counts
 from jobs.explain import document, explain
@@ -109,7 +109,7 @@ def _show_report(
         "issued_on": run.issued_on,
         **report,
         "totals": [
-            {"currency": c, "kind": kind, "documents": count, "gross": written(gross, c)}
+            {"currency": c, "kind": kind, "documents": count, "gross": Money(gross, c)}
             for c, kind, count, gross in totals
         ],
         "exceptions": [{"account": a, "outcome": o, "reason": r} for a, o, r in exceptions],
@@ -120,7 +120,7 @@ def _show_report(
         return
     for currency, kind, count, gross in totals:
         name = kind.replace("_", " ") + ("s" if count > 1 else "")
-        console.print(f"{count} {name}: {with_currency(gross, currency)}")
+        console.print(f"{count} {name}: {Money(gross, currency)}")
     _show_exceptions(exceptions)
 
 
@@ -189,7 +189,7 @@ def _show_previewed(tables: list[Any], parked: list[dict[str, Any]], failed: lis
 
 
 def _previewed(tally: Tally, issue: Issue, lines: bool) -> Any:
-    title = f"{issue.payer.party.name}: {with_currency(issue.draft.gross, issue.currency)}"
+    title = f"{issue.payer.party.name}: {Money(issue.draft.gross, issue.currency)}"
     return lines_table(tally, title, issue.draft.lines, issue.currency) if lines else title
 
 
@@ -198,9 +198,9 @@ def _drafted(issue: Issue) -> dict[str, Any]:
         "account": issue.payer.reference,
         "kind": "credit_note" if issue.is_credit else "invoice",
         "currency": issue.currency,
-        "net": written(issue.draft.net, issue.currency),
-        "tax": written(issue.draft.tax, issue.currency),
-        "gross": written(issue.draft.gross, issue.currency),
+        "net": Money(issue.draft.net, issue.currency),
+        "tax": Money(issue.draft.tax, issue.currency),
+        "gross": Money(issue.draft.gross, issue.currency),
         "lines": [shown_line(line, issue.currency) for line in issue.draft.lines],
     }
 

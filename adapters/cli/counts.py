@@ -7,6 +7,7 @@ import re
 from collections.abc import Iterable
 from datetime import date
 from typing import Annotated, Any
+from uuid import UUID
 
 import typer
 
@@ -18,7 +19,9 @@ from domain.application.licensing import license_named
 from domain.counted_users import day_counts, unpack_counts
 from domain.counting import DayCounts, Named, named, window_start
 from domain.errors import Invalid, NotFound
+from domain.events.license import LicenseChanged, LicenseStarted
 from domain.identity import Kind, bucket_of
+from domain.license import License as LicenseFacts
 from domain.package_version import Counting
 from jobs import measure_counts
 from jobs.close_counts import close_counts
@@ -140,7 +143,28 @@ def _stored(counting: Counting, reference: str, zone: str, month: int) -> Measur
             seen = observations(connection, license.id, counting.counter, zone, early, end)
         if seen:
             return measure_counts.of_observations(counting, seen, month)
-        return measure_counts.of_days(counting, _day_counts(tally, license.id, counting.counter), month)
+        counts = _day_counts(tally, license.id)
+        if counting.counter not in counts:
+            _check_counter(tally, license, end, counting.counter)
+        return measure_counts.of_days(counting, counts.get(counting.counter, DayCounts()), month)
+
+
+OBSERVED = "SELECT 1 FROM observation_parcel WHERE bucket = %s AND license = %s AND counter = %s LIMIT 1"
+
+
+def _check_counter(tally: Tally, license: LicenseFacts, end: int, counter: str) -> None:
+    """A counter without counts is one that the package counts, or that observations were told of. Raises: NotFound."""
+    held = license.current(date.fromordinal(end - 1))
+    with tally.pool.connection() as connection:
+        observed = connection.execute(OBSERVED, [bucket_of(license.id), license.id, counter]).fetchone()
+    if not observed and tally.packages(held.package, held.version).counting(counter) is None:
+        raise _unknown(tally, license, held, counter)
+
+
+def _unknown(tally: Tally, license: LicenseFacts, held: LicenseStarted | LicenseChanged, counter: str) -> NotFound:
+    known = [one.counter for one in tally.packages(held.package, held.version).countings]
+    counts = f"counts {', '.join(known)}" if known else "counts nothing"
+    return NotFound(f"{license.reference} has no counter {counter!r}: {held.package} {counts}")
 
 
 def _zone(tally: Tally, account: Any) -> str:
@@ -152,14 +176,13 @@ def _zone(tally: Tally, account: Any) -> str:
     return row[0] if row else "UTC"
 
 
-def _day_counts(tally: Tally, license: Any, counter: str) -> DayCounts:
+def _day_counts(tally: Tally, license: UUID) -> dict[str, DayCounts]:
     with tally.pool.connection() as connection:
         rows = connection.execute(
             "SELECT stream, facts FROM basis_v2 WHERE bucket = %s AND owner = %s AND kind = %s ORDER BY stream",
             [bucket_of(license), license, int(Kind.COUNTED_USERS)],
         ).fetchall()
-    found = day_counts((stream, unpack_counts(facts)) for stream, facts in rows)
-    return found.get(counter, DayCounts())
+    return day_counts((stream, unpack_counts(facts)) for stream, facts in rows)
 
 
 def _answer(found: Measured, counting: Counting, license: str, month: str) -> dict[str, Any]:
@@ -226,7 +249,7 @@ def _stored_names(reference: str, counter: str, window: str, zone: str, month: i
         held = license.current(date.fromordinal(end - 1))
         counting = tally.packages(held.package, held.version).counting(counter)
         if counting is None:
-            raise NotFound(f"{held.package} does not count {counter}")
+            raise _unknown(tally, license, held, counter)
         if window:
             counting = _definition(counter, window, "peak", counting.threshold_days, 1)
         local = zone or _zone(tally, license.account)

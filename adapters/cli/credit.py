@@ -10,12 +10,12 @@ import typer
 from adapters.bootstrap import Tally
 from adapters.bootstrap.payments import payer_of
 from adapters.cli.accounts import Reference
-from adapters.cli.session import After, Limit, OptionalDay, named, opened, progress, show, table_of, today
+from adapters.cli.amounts import Listing, Money, by_currency, units_of
+from adapters.cli.session import After, Limit, OptionalDay, named, opened, progress, show, show_rows, table_of, today
 from domain.application.accounts import SetCreditRule, account_named
 from domain.application.payouts import FailPayout
 from domain.credit_rule import KEEP, WHEN, CreditRule
 from domain.errors import Conflict, Invalid
-from domain.money import minor, with_currency
 from jobs.credit import credit_of
 from jobs.payout import Paid, payout_named
 
@@ -24,8 +24,11 @@ PAYOUTS = """SELECT p.reference, a.reference, a.name, p.currency, p.amount, p.op
     JOIN bank_transfer t ON 'bank:' || t.transfer = r.receipt WHERE t.iban <> '')
 FROM payout_v1 p JOIN account_v1 a USING (bucket, account)
 WHERE p.reference > %s AND (%s OR p.state = 'open') ORDER BY p.reference LIMIT %s"""
-PROPOSED = ["reference", "account", "name", "currency", "amount", "opened on", "state", "transfer", "why", "came from"]
-WAYS = ["account", "currency", "amount", "by", "of", "state"]
+PROPOSED = Listing(
+    ["reference", "account", "name", "currency", "amount", "opened on", "state", "transfer", "why", "came from"],
+    ["amount"],
+)
+WAYS = Listing(["account", "currency", "amount", "by", "of", "state"], ["amount"])
 
 
 def register(accounts: typer.Typer, payments: typer.Typer) -> None:
@@ -57,10 +60,10 @@ def credit(
             raise Invalid("say --pay-out too: never, idle or leaving")
         tally.follower().catch_up()
         found = credit_of(tally.billing, tally.pool, account_named(tally.billing, reference), today())
-    answer = {"account": reference, "rule": found.rule, "whose": found.whose, "credit": found.credit,
-              "on_its_way": found.on_its_way}  # fmt: skip
-    names = sorted({*found.credit, *found.on_its_way})
-    rows = [(with_currency(found.credit.get(c, 0), c), with_currency(found.on_its_way.get(c, 0), c)) for c in names]
+    held, going = by_currency(found.credit), by_currency(found.on_its_way)
+    answer = {"account": reference, "rule": _ruled(found.rule), "whose": found.whose, "credit": held,
+              "on_its_way": going}  # fmt: skip
+    rows = [[one.get(c, Money(0, c)) for one in (held, going)] for c in sorted({*held, *going})]
     title = f"{reference}: {_said(found.rule)} ({found.whose})"
     show(answer, table_of(title, ["credit", "on its way back"], rows, right=["credit", "on its way back"]))
 
@@ -70,15 +73,24 @@ def _rule(tally: Tally, reference: str, pay_out: str, after: int | None, over: s
         raise Invalid(f"{pay_out!r} is none of {', '.join(WHEN)}")
     currency = account_named(tally.billing, reference).currency
     if over:
-        minor(over, currency)
+        units_of(over, currency, "--over")
     kept = ((currency, Decimal(over)),) if over else ()
     return CreditRule(pay_out, KEEP.after if after is None else after, kept)
+
+
+def _kept(rule: CreditRule) -> dict[str, Money]:
+    """So much or less of each currency is kept."""
+    return by_currency({currency: rule.kept(currency) for currency, _ in rule.over})
+
+
+def _ruled(rule: CreditRule) -> dict[str, Any]:
+    return {"pay_out": rule.pay_out, "after": rule.after, "over": list(_kept(rule).items())}
 
 
 def _said(rule: CreditRule) -> str:
     if rule.pay_out == "never":
         return "credit is kept"
-    over = "".join(f", over {amount} {currency}" for currency, amount in rule.over)
+    over = "".join(f", over {amount}" for amount in _kept(rule).values())
     return f"credit is paid out when {rule.pay_out} for {rule.after} days{over}"
 
 
@@ -100,17 +112,15 @@ def pay_out(
         else:
             with progress("paying out", None) as done:
                 paid = payer.pay_out(on or today(), progress=done)
-    answer = {"ways": [named(WAYS, way) for way in paid.ways], "kept": dict(paid.kept)}
-    show(answer, _table(paid))
+    ways = [WAYS.filled(way) for way in paid.ways]
+    show({"ways": [named(WAYS.columns, way) for way in ways], "kept": dict(paid.kept)}, _table(paid, ways))
 
 
-def _table(paid: Paid) -> Any:
+def _table(paid: Paid, ways: list[list[Any]]) -> Any:
     kept = "; ".join(f"{number} kept: {why}" for why, number in sorted(paid.kept.items()))
-    if not paid.ways:
+    if not ways:
         return f"nothing is paid out. {kept}".rstrip()
-    rows = [(way.account, with_currency(way.amount, way.currency), way.by, way.name, way.state) for way in paid.ways]
-    names = [name for name in WAYS if name != "currency"]
-    return table_of(f"Credit that goes out. {kept}".rstrip(), names, rows, right=["amount"])
+    return table_of(f"Credit that goes out. {kept}".rstrip(), WAYS.shown, map(WAYS.cells, ways), right=["amount"])
 
 
 def payouts(
@@ -126,9 +136,7 @@ def payouts(
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             rows = connection.execute(PAYOUTS.encode(), [after, everything, limit]).fetchall()
-    answer = [named(PROPOSED, row) for row in rows]
-    printed = [(ref, a, name, with_currency(amount, c), *rest) for ref, a, name, c, amount, *rest in rows]
-    show(answer, table_of("Payouts", [name for name in PROPOSED if name != "currency"], printed, right=["amount"]))
+    show_rows("Payouts", PROPOSED, rows)
 
 
 def take_back(

@@ -9,12 +9,12 @@ from typing import Annotated
 import typer
 
 from adapters.bootstrap import Tally
-from adapters.cli.session import After, Limit, OptionalDay, named, on_day, opened, progress, show, table_of, today
+from adapters.cli.amounts import Listing
+from adapters.cli.session import After, Limit, OptionalDay, on_day, opened, progress, show, show_rows, table_of, today
 from domain.application import Command
 from domain.application.dunning import ClaimTransfer, PauseDunning, ResumeDunning, WriteOff
 from domain.errors import Invalid, NotFound
 from domain.matching import Owed
-from domain.money import with_currency
 from jobs.bank import owed
 from jobs.collect import Collector
 from jobs.dun import dun_zones
@@ -33,7 +33,9 @@ FROM jsonb_each(d.pauses)) FROM dunning_v1 d
 JOIN receivable_v1 i ON i.bucket = d.bucket AND i.invoice = d.invoice
 JOIN account_v1 a ON a.bucket = i.bucket AND a.account = i.account
 WHERE i.number > %s AND (%s OR d.state <> 'ended') ORDER BY i.number LIMIT %s"""
-COLUMNS = ["number", "account", "currency", "open", "due on", "state", "stage", "effect", "next on", "waits for"]
+CHASED = Listing(
+    ["number", "account", "currency", "open", "due on", "state", "stage", "effect", "next on", "waits for"], ["open"]
+)
 
 
 @app.command("list")
@@ -47,10 +49,7 @@ def list_chases(
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             rows = connection.execute(CHASES.encode(), [after, ended, limit]).fetchall()
-    printed = [(number, who, with_currency(left, c), *rest) for number, who, c, left, *rest in rows]
-    shown = [name for name in COLUMNS if name != "currency"]
-    answer = [named(COLUMNS, row) for row in rows]
-    show(answer, table_of("Overdue", shown, printed, right=["open"]))
+    show_rows("Overdue", CHASED, rows)
 
 
 @app.command("show")

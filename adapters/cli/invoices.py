@@ -7,16 +7,19 @@ from typing import Annotated, Any
 import typer
 
 from adapters.bootstrap import Tally
-from adapters.cli.session import After, Limit, console, opened, session, show, show_table, table_of
+from adapters.cli.amounts import Listing, Money
+from adapters.cli.session import After, Limit, console, opened, session, show, show_rows, show_table, table_of
 from domain.application.accounts import account_named
 from domain.events.documents import InvoiceIssued, Line
 from domain.identity import Kind
-from domain.money import with_currency, written
 from jobs.explain import document
 
 app = typer.Typer(no_args_is_help=True, help="Issued invoices and credit notes.")
 
 LISTED = "number, kind, party, currency, issued_on, due_on, through, net, tax, gross, lines"
+DOCUMENT = Listing(
+    [name.replace("_", " ") for name in LISTED.split(", ")], ["net", "tax", "gross"], hidden=["through", "net", "tax"]
+)
 
 
 @app.command("list")
@@ -36,15 +39,7 @@ def list_invoices(
                 "AND (%s = '' OR run = %s) ORDER BY number LIMIT %s".encode(),
                 [after, payer, payer, run, run, limit],
             ).fetchall()
-    answers = [_listed(dict(zip(LISTED.split(", "), row, strict=True))) for row in rows]
-    columns = ["number", "kind", "party", "issued_on", "due_on", "gross", "currency", "lines"]
-    shown = [[answer[column] for column in columns] for answer in answers]
-    names = [column.replace("_", " ") for column in columns]
-    show(answers, table_of("Documents", names, shown, right=["gross", "lines"]))
-
-
-def _listed(answer: dict[str, Any]) -> dict[str, Any]:
-    return answer | {name: written(answer[name], answer["currency"]) for name in ("net", "tax", "gross")}
+    show_rows("Documents", DOCUMENT, rows, right=["lines"])
 
 
 @app.command("show")
@@ -62,10 +57,9 @@ def show_invoice(number: str) -> None:
     console.print(f"to {issued.party.name}, issued {issued.issued_on}, due {issued.due_on}")
     show_table(table)
     for tax in issued.taxes:
-        console.print(
-            f"tax {tax.percent} % on {written(tax.net, issued.currency)}: {written(tax.tax, issued.currency)}"
-        )
-    console.print(f"total {with_currency(issued.gross, issued.currency)}", style="bold", end=", ")
+        net, due = Money(tax.net, issued.currency), Money(tax.tax, issued.currency)
+        console.print(f"tax {tax.percent} % on {net}: {due}")
+    console.print(f"total {Money(issued.gross, issued.currency)}", style="bold", end=", ")
     console.print(f"reference {issued.document}")
 
 
@@ -79,12 +73,11 @@ def _shown(issued: InvoiceIssued) -> dict[str, Any]:
         "issued_on": issued.issued_on,
         "due_on": issued.due_on,
         "through": issued.through,
-        "net": written(issued.net, currency),
-        "tax": written(issued.tax, currency),
-        "gross": written(issued.gross, currency),
+        "net": Money(issued.net, currency),
+        "tax": Money(issued.tax, currency),
+        "gross": Money(issued.gross, currency),
         "taxes": [
-            {"percent": t.percent, "net": written(t.net, currency), "tax": written(t.tax, currency)}
-            for t in issued.taxes
+            {"percent": t.percent, "net": Money(t.net, currency), "tax": Money(t.tax, currency)} for t in issued.taxes
         ],
         "lines": [shown_line(line, currency) for line in issued.lines],
         "run": issued.run,
@@ -102,8 +95,8 @@ def shown_line(line: Line, currency: str) -> dict[str, Any]:
         "from": line.start,
         "until": line.end,
         "quantity": line.quantity,
-        "amount": written(line.amount, currency),
-        "tax": written(line.tax, currency),
+        "amount": Money(line.amount, currency),
+        "tax": Money(line.tax, currency),
         "license": line.license,
         "link": line.link,
     }
@@ -122,7 +115,7 @@ def lines_table(tally: Tally, title: str, lines: tuple[Line, ...], currency: str
             line.start,
             line.end,
             _short(line.quantity),
-            written(line.amount, currency),
+            Money(line.amount, currency),
         )
         for line in shown
     ]

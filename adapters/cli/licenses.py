@@ -12,6 +12,7 @@ import typer
 
 from adapters.bootstrap import Tally
 from adapters.cli.accounts import number
+from adapters.cli.amounts import Money
 from adapters.cli.invoices import shown_line
 from adapters.cli.session import (
     After,
@@ -48,7 +49,7 @@ from domain.application.licensing import (
 from domain.errors import Invalid
 from domain.history import Located
 from domain.identity import Kind, bucket_of
-from domain.money import with_currency, written
+from domain.license import License
 from jobs.preview import effect
 
 app = typer.Typer(no_args_is_help=True, help="Licenses: start, upgrade, downgrade, suspend, cancel, discount.")
@@ -136,19 +137,19 @@ def _preview(tally: Tally, command: ChangeLicense, reference: str, at: date) -> 
     effective_on = outcome.answer[1]
     tally.follower().catch_up()
     found = effect(tally.pool, tally.packages, license.id, facts, max(at, effective_on))
-    currency = found.currency
+    currency, net = found.currency, Money(found.net, found.currency)
     told = [(line, line.kind, line.amount) for line in found.lines]
     gone = [(line, "instead of", -line.amount) for line in found.instead_of]
-    rows = [(line.text, kind, line.start, line.end, written(amount, currency)) for line, kind, amount in [*told, *gone]]
+    rows = [(line.text, kind, line.start, line.end, Money(amount, currency)) for line, kind, amount in [*told, *gone]]
     answer = {
         "license": reference,
         "effective_on": effective_on,
         "currency": currency,
-        "net": written(found.net, currency),
+        "net": net,
         "lines": [shown_line(line, currency) for line in found.lines],
         "instead_of": [shown_line(line, currency) for line in found.instead_of],
     }
-    title = f"From {effective_on}: {with_currency(found.net, currency)} net"
+    title = f"From {effective_on}: {net} net"
     show(answer, table_of(title, ["line", "kind", "from", "until", "net"], rows, right=["net"]))
 
 
@@ -188,11 +189,25 @@ def cancel(
     why: str = "",
     id: CommandId = "",
 ) -> None:
-    """Ends a license, by its package's notice and end rules or on a day."""
+    """Ends a license, by its package's notice and end rules or on a day: on its first, as if it had never started."""
     command = CancelLicense(license=reference, notice_on=on or today(), end_on=end_on, why=why)
     with opened() as tally:
+        _check_notice(license_named(tally.billing, reference), command)
         ends = tally.billing.execute(command, command_id=command_id(id))
     show({"license": reference, "end_on": ends}, f"{reference} ends on {ends}")
+
+
+def _check_notice(license: License, command: CancelLicense) -> None:
+    """A notice before the start of what has begun is mistyped: by the rules all of it would be given back.
+
+    Raises: Invalid, unless it says when the license ends.
+    """
+    begin = license.start_on
+    if command.end_on is None and license.end_on is None and command.notice_on < begin <= today():
+        raise Invalid(
+            f"{license.reference} started on {begin}, after the notice of {command.notice_on}; to end it as if it had "
+            f"never started say --end-on {begin}"
+        )
 
 
 @app.command("uncancel")

@@ -11,6 +11,7 @@ import typer
 
 from adapters.bootstrap import Tally
 from adapters.bootstrap.outgoing import letters_of
+from adapters.cli.contact import check_contact
 from adapters.cli.session import opened, show
 from domain.errors import Invalid, NotFound, Unavailable
 from jobs.bank import owed
@@ -55,18 +56,20 @@ def preview(
     language: Annotated[str, typer.Option(help="en, de; else the account's")] = "",
     html: Annotated[Path | None, typer.Option(help="write the HTML to this file too")] = None,
 ) -> None:
-    """Shows the letter that an account would get about an invoice, without sending it."""
+    """Shows the letter that an account would get about an invoice, without sending it; says so if nobody would."""
     from adapters.mail.render import render
+    from adapters.mail.smtp import unreachable
 
+    check_contact(None, language)
     with opened() as tally:
         letter = letters_of(tally).sample(template, _invoice(tally, number), datetime.now(UTC).date())
         words = render(letter._replace(language=language or letter.language), "")
     if html:
         _write(html, words.html)
-    show(
-        {**words._asdict(), "to": letter.address},
-        f"To: {letter.name} <{letter.address}>\nSubject: {words.subject}\n\n{words.text}",
-    )
+    nobody = unreachable(letter)
+    to = f"nobody: {nobody} (`tally accounts change` takes --email)" if nobody else f"{letter.name} <{letter.address}>"
+    answer = {**words._asdict(), "to": letter.address, "nobody": nobody}
+    show(answer, f"To: {to}\nSubject: {words.subject}\n\n{words.text}")
 
 
 def _write(path: Path, page: str) -> None:

@@ -22,6 +22,7 @@ from adapters.cli import (
     credit,
     dunning,
     invoices,
+    ladder,
     licenses,
     mail,
     operate,
@@ -65,6 +66,7 @@ operate.register(app)
 reconcile.register(app)
 returns.register(payments.app)
 credit.register(accounts.app, payments.app)
+ladder.register(accounts.app)
 serve.register(app)
 sandboxed.register(app)
 demonstration.register(app)

@@ -7,12 +7,12 @@ from typing import Annotated
 import typer
 
 from adapters.bootstrap.payments import collector_of
-from adapters.cli.session import After, Limit, OptionalDay, named, opened, progress, show, table_of, today
+from adapters.cli.amounts import Listing, Money, in_currency
+from adapters.cli.session import After, Limit, OptionalDay, opened, progress, show, show_rows, table_of, today
 from domain.account import Account as Payer
 from domain.application.accounts import account_named
 from domain.application.payments import issued, receivables
 from domain.errors import Conflict, NotFound
-from domain.money import with_currency
 from jobs.bank import owed_on
 from jobs.collect_open import charge, collect_open
 from jobs.settle import settle
@@ -29,9 +29,12 @@ RECEIPT = "SELECT account, currency FROM receipt_v1 WHERE receipt = %s"
 ATTEMPTS = """SELECT * FROM (SELECT number, provider, currency, amount, state, code, opened_at, object FROM attempt_v1
 WHERE number > %s ORDER BY number FETCH FIRST %s ROWS WITH TIES) a ORDER BY number, opened_at, object"""
 """Shapes: all attempts of an invoice are on one page, which begins behind a number."""
-TRIED = ["number", "provider", "currency", "amount", "state", "code", "opened at", "object"]
-OPEN = ["number", "account", "currency", "gross", "open", "due on", "days overdue"]
-RECEIVED = ["receipt", "account", "received on", "currency", "amount", "returned", "credit", "text"]
+TRIED = Listing(["number", "provider", "currency", "amount", "state", "code", "opened at", "object"], ["amount"])
+OPEN = Listing(["number", "account", "currency", "gross", "open", "due on", "days overdue"], ["gross", "open"])
+RECEIVED = Listing(
+    ["receipt", "account", "received on", "currency", "amount", "returned", "credit", "text"],
+    amounts=["amount", "returned", "credit"], hidden=["text"],
+)  # fmt: skip
 Account = Annotated[str, typer.Option(help="only of this payer")]
 
 
@@ -48,23 +51,13 @@ def _rows(statement: str, before: list[object], after: str, account: str, limit:
 def open_invoices(on: OptionalDay = None, account: Account = "", limit: Limit = 50, after: After = "") -> None:
     """Lists the invoices that are not paid, with what is open on each and how long it is overdue."""
     rows = _rows(OWED, [on or today()], after, account, limit)
-    printed = [(n, a, with_currency(g, c), with_currency(left, c), *rest) for n, a, c, g, left, *rest in rows]  # type: ignore[arg-type]
-    shown = [name for name in OPEN if name != "currency"]
-    answer = [named(OPEN, row) for row in rows]
-    show(answer, table_of("Open invoices", shown, printed, right=["gross", "open", "days overdue"]))
+    show_rows("Open invoices", OPEN, rows, right=["days overdue"])
 
 
 @app.command("list")
 def list_receipts(account: Account = "", limit: Limit = 50, after: After = "") -> None:
     """Lists receipts: what came in, what went back, and what no invoice took yet."""
-    rows = _rows(RECEIPTS, [], after, account, limit)
-    printed = [
-        (name, who, day, *(with_currency(one, c) for one in (amount, back, credit)))  # type: ignore[arg-type]
-        for name, who, day, c, amount, back, credit, _ in rows
-    ]
-    shown = [name for name in RECEIVED if name not in ("currency", "text")]
-    answer = [named(RECEIVED, row) for row in rows]
-    show(answer, table_of("Receipts", shown, printed, right=["amount", "returned", "credit"]))
+    show_rows("Receipts", RECEIVED, _rows(RECEIPTS, [], after, account, limit))
 
 
 @app.command("show")
@@ -77,15 +70,17 @@ def show_receipt(receipt: Annotated[str, typer.Argument(help="its name, as `tall
         if row is None:
             raise NotFound(f"there is no receipt {receipt}")
         held = receivables(tally.billing, *row).receipt(receipt)
-        paid = {issued(tally.billing, invoice).document: amount for invoice, amount in held.paid.items()}
+        numbers = {issued(tally.billing, invoice).document: amount for invoice, amount in held.paid.items()}
+        paid = in_currency(numbers, row[1])
+    amount, credit = Money(held.booked.amount, row[1]), Money(held.credit, row[1])
+    back = in_currency(held.returned, row[1])
     answer = {
         "receipt": receipt, "source": held.booked.source, "received_on": held.booked.received_on, "currency": row[1],
-        "amount": held.booked.amount, "paid": paid, "returned": held.returned, "credit": held.credit,
+        "amount": amount, "paid": paid, "returned": back, "credit": credit,
     }  # fmt: skip
-    parts = [*(("paid", *one) for one in paid.items()), *(("went back", *one) for one in held.returned.items())]
-    rows = [(what, name, with_currency(amount, row[1])) for what, name, amount in (*parts, ("credit", "", held.credit))]
-    title = f"{receipt}: {with_currency(held.booked.amount, row[1])} on {held.booked.received_on}"
-    show(answer, table_of(title, ["part", "of", "amount"], rows, right=["amount"]))
+    rows = [*(("paid", *one) for one in paid.items()), *(("went back", *one) for one in back.items())]
+    title = f"{receipt}: {amount} on {held.booked.received_on}"
+    show(answer, table_of(title, ["part", "of", "amount"], [*rows, ("credit", "", credit)], right=["amount"]))
 
 
 @app.command("settle")
@@ -134,9 +129,4 @@ def attempts(limit: Limit = 50, after: After = "") -> None:
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             rows = connection.execute(ATTEMPTS.encode(), [after, limit]).fetchall()
-    answer = [named(TRIED, row) for row in rows]
-    printed = [
-        (number, provider, with_currency(amount, c), state, code, f"{at:%Y-%m-%d %H:%M}", name)
-        for number, provider, c, amount, state, code, at, name in rows
-    ]
-    show(answer, table_of("Attempts", [name for name in TRIED if name != "currency"], printed, right=["amount"]))
+    show_rows("Attempts", TRIED, rows)

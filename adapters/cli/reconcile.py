@@ -8,11 +8,11 @@ from typing import Annotated
 import typer
 
 from adapters.bootstrap.payments import collector_of, provider_of
-from adapters.cli.session import OptionalDay, opened, progress, show, table_of
-from domain.money import with_currency
-from jobs.reconcile import Reconciled, reconcile
+from adapters.cli.amounts import Listing
+from adapters.cli.session import OptionalDay, named, opened, progress, show, table_of
+from jobs.reconcile import Difference, Reconciled, reconcile
 
-COLUMNS = ["provider", "what", "name", "ours", "theirs", "currency", "says"]
+DIFFERENCE = Listing(Difference._fields, ["ours", "theirs"])
 
 
 def register(app: typer.Typer) -> None:
@@ -43,22 +43,18 @@ def reconcile_all(
 
 
 def _print(found: dict[str, Reconciled]) -> None:
-    rows = [(name, *one) for name, each in found.items() for one in each.differences]
+    differences = {name: [DIFFERENCE.filled(one) for one in each.differences] for name, each in found.items()}
     answer = {
         name: {
             "payments": each.payments, "payouts": each.payouts, "at_bank": each.at_bank,
-            "differences": [one._asdict() for one in each.differences],
+            "differences": [named(DIFFERENCE.columns, one) for one in differences[name]],
         }
         for name, each in found.items()
     }  # fmt: skip
-    printed = [
-        (name, what, of, *("" if a is None else with_currency(a, c) for a in (ours, theirs)), says)
-        for name, what, of, ours, theirs, c, says in rows
-    ]
     words = [
         f"{name}: {each.payments} payments compared, {each.at_bank} of {each.payouts} payouts at the bank"
         for name, each in found.items()
     ]
-    shown = [one for one in COLUMNS if one != "currency"]
-    table = table_of("\n".join(words), shown, printed, right=["ours", "theirs"])
+    rows = [(name, *DIFFERENCE.cells(one)) for name, each in differences.items() for one in each]
+    table = table_of("\n".join(words), ["provider", *DIFFERENCE.shown], rows, right=["ours", "theirs"])
     show(answer, table if rows else "\n".join(words))

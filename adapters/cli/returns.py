@@ -9,6 +9,7 @@ from typing import Annotated
 import typer
 
 from adapters.bootstrap.payments import collector_of, provider_of, refunder_of
+from adapters.cli.amounts import Listing, Money, units_of
 from adapters.cli.payments import RECEIPT
 from adapters.cli.session import (
     After,
@@ -16,32 +17,35 @@ from adapters.cli.session import (
     Limit,
     back_to,
     command_id,
-    named,
     opened,
     progress,
     show,
-    table_of,
+    show_rows,
     today,
 )
 from domain.application.holds import ReleaseHold
 from domain.application.payments import collection
 from domain.application.returns import OpenRefund
 from domain.errors import Conflict, NotFound
-from domain.money import minor, with_currency
 from jobs.bank import owed_on
 from jobs.refund import follow_refunds
 
 REFUNDS = """SELECT r.refund::text, a.reference, r.receipt, r.number, r.currency, r.amount, r.state, r.code, r.opened_at
 FROM refund_v1 r JOIN account_v1 a USING (bucket, account)
 WHERE r.refund::text > %s ORDER BY r.refund::text LIMIT %s"""
-REFUNDED = ["refund", "account", "receipt", "number", "currency", "amount", "state", "code", "opened at"]
+REFUNDED = Listing(
+    ["refund", "account", "receipt", "number", "currency", "amount", "state", "code", "opened at"], ["amount"]
+)
 DISPUTES = """SELECT d.dispute, a.reference, d.receipt, d.currency, d.amount, d.withdrawn, d.given_back, d.state,
 d.reason FROM dispute_v1 d JOIN account_v1 a USING (bucket, account) WHERE d.dispute > %s ORDER BY d.dispute LIMIT %s"""
-DISPUTED = ["dispute", "account", "receipt", "currency", "amount", "withdrawn", "given back", "state", "reason"]
+DISPUTED = Listing(
+    ["dispute", "account", "receipt", "currency", "amount", "withdrawn", "given back", "state", "reason"],
+    amounts=["amount", "withdrawn", "given back"],
+)
 HOLDS = """SELECT * FROM (SELECT i.number, a.reference, i.currency, i.left_open, h.hold, h.since FROM hold_v1 h
 JOIN receivable_v1 i USING (bucket, invoice) JOIN account_v1 a ON a.bucket = i.bucket AND a.account = i.account
 WHERE i.number > %s ORDER BY i.number FETCH FIRST %s ROWS WITH TIES) h ORDER BY number, hold"""
-HELD = ["number", "account", "currency", "open", "hold", "since"]
+HELD = Listing(["number", "account", "currency", "open", "hold", "since"], ["open"])
 Number = Annotated[str, typer.Argument(help="the number of the invoice")]
 
 
@@ -68,7 +72,7 @@ def refund(
             row = connection.execute(RECEIPT, [receipt]).fetchone()
         if row is None:
             raise NotFound(f"there is no receipt {receipt}")
-        units = 0 if amount is None else minor(amount, row[1])
+        units = 0 if amount is None else units_of(amount, row[1], "--amount")
         if amount is not None and units <= 0:
             raise Conflict(f"a refund is above zero, not {amount}")
         wanted = OpenRefund(row[0], row[1], receipt, datetime.now(UTC), units, why)
@@ -76,9 +80,10 @@ def refund(
     if given is None:
         show({"receipt": receipt, "state": "done before"}, f"{receipt}: this refund was asked for before")
         return
-    answer = {"refund": given.opened.refund, "receipt": receipt, "amount": given.opened.amount, "state": given.state,
-              "code": given.code}  # fmt: skip
-    show(answer, f"{with_currency(given.opened.amount, row[1])} of {receipt}: {given.state} {given.code}".rstrip())
+    back = Money(given.opened.amount, row[1])
+    answer = {"refund": given.opened.refund, "receipt": receipt, "currency": row[1], "amount": back,
+              "state": given.state, "code": given.code}  # fmt: skip
+    show(answer, f"{back} of {receipt}: {given.state} {given.code}".rstrip())
 
 
 def refunds(
@@ -91,17 +96,17 @@ def refunds(
         with opened() as tally, progress("asking", None) as done:
             tally.follower().catch_up()
             follow_refunds(refunder_of(tally), tally.pool, done)
-    _list("Refunds", REFUNDS, REFUNDED, after, limit, {"amount"})
+    _list("Refunds", REFUNDS, REFUNDED, after, limit)
 
 
 def disputes(limit: Limit = 50, after: After = "") -> None:
     """Lists disputes: what was taken from us for each, and what came back."""
-    _list("Disputes", DISPUTES, DISPUTED, after, limit, {"amount", "withdrawn", "given back"})
+    _list("Disputes", DISPUTES, DISPUTED, after, limit)
 
 
 def holds(limit: Limit = 50, after: After = "") -> None:
     """Lists open invoices that nobody is charged for, because a refund or a dispute opened them again."""
-    _list("On hold", HOLDS, HELD, after, limit, {"open"})
+    _list("On hold", HOLDS, HELD, after, limit)
 
 
 def release(number: Number, why: Annotated[str, typer.Option(help="for the books")] = "") -> None:
@@ -144,22 +149,12 @@ def approve(number: Number) -> None:
     show({"number": number, "state": attempt.state, "url": attempt.url}, f"{number}: {attempt.state} {attempt.url}")
 
 
-def _list(title: str, statement: str, names: list[str], after: str, limit: int, amounts: set[str]) -> None:
+def _list(title: str, statement: str, listing: Listing, after: str, limit: int) -> None:
     with opened() as tally:
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             rows = connection.execute(statement.encode(), [after, limit]).fetchall()
-    answer = [named(names, row) for row in rows]
-    currency, shown = names.index("currency"), [name for name in names if name != "currency"]
-    printed = [
-        [
-            with_currency(value, row[currency]) if name in amounts else value
-            for name, value in zip(names, row, strict=True)
-            if name != "currency"
-        ]
-        for row in rows
-    ]
-    show(answer, table_of(title, shown, printed, right=sorted(amounts)))
+    show_rows(title, listing, rows)
 
 
 COMMANDS: tuple[Callable[..., None], ...] = (refund, refunds, disputes, holds, release, page, approve)

@@ -25,6 +25,7 @@ from rich.table import Table
 from rich.text import Text
 
 from adapters.bootstrap import Tally, open_tally
+from adapters.cli.amounts import Listing, Money
 from adapters.settings import settings
 from domain.errors import Invalid
 from domain.payment import way_back
@@ -86,7 +87,9 @@ def opened() -> Iterator[Tally]:
 
 
 def plain(value: Any) -> Any:
-    """A value as JSON has it: days and instants in ISO form, exact numbers as text."""
+    """A value as JSON has it: days and instants in ISO form, amounts and exact numbers as text."""
+    if isinstance(value, Money):
+        return value.decimal
     if isinstance(value, date | datetime):
         return value.isoformat()
     if isinstance(value, UUID | Fraction | Decimal):
@@ -109,6 +112,13 @@ def named(columns: Sequence[str], row: Sequence[Any]) -> dict[str, Any]:
     return {column.replace(" ", "_"): value for column, value in zip(columns, row, strict=True)}
 
 
+def show_rows(title: str, listing: Listing, rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> None:
+    """Prints rows with amounts; `right` names more columns of numbers."""
+    filled = [listing.filled(row) for row in rows]
+    table = table_of(title, listing.shown, map(listing.cells, filled), right=[*listing.amounts, *right])
+    show([named(listing.columns, row) for row in filled], table)
+
+
 def show_table(table: Table) -> None:
     """Prints a table; one that is wider than the terminal goes on beyond it."""
     console.print(table, crop=False)
@@ -117,7 +127,7 @@ def show_table(table: Table) -> None:
 def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], right: Sequence[str] = ()) -> Table:
     """A table with some columns to the right, wide enough for whole numbers: an amount cut short is another amount."""
     table = Table(title=title, title_justify="left", header_style="bold")
-    written = [["" if cell is None else str(cell) for cell in row] for row in rows]
+    written = [[_cell(cell) for cell in row] for row in rows]
     for number, column in enumerate(columns):
         side: Literal["left", "right"] = "right" if column in right else "left"
         widest = max(cell_len(line) for row in [columns, *written] for line in [*row[number].splitlines(), ""])
@@ -126,6 +136,11 @@ def table_of(title: str, columns: Sequence[str], rows: Iterable[Sequence[Any]], 
     for row in written:
         table.add_row(*row)
     return table
+
+
+def _cell(value: Any) -> str:
+    """A value as people read it: an instant to the minute."""
+    return "" if value is None else f"{value:%Y-%m-%d %H:%M}" if isinstance(value, datetime) else str(value)
 
 
 @contextmanager

@@ -20,7 +20,7 @@ from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
-from domain.errors import NotFound
+from domain.errors import Invalid, NotFound
 from domain.money import exponent, written
 from jobs.letters import Letter
 
@@ -49,6 +49,12 @@ def render(letter: Letter, sender: str = "") -> Rendered:
     html = ESCAPED.get_template("layout.html.j2").render(**escaped, **shared)
     text = PLAIN.get_template("layout.txt.j2").render(**plain, **shared)
     return Rendered(language, CONTROL.sub(" ", plain["subject"]).strip(), text, html)
+
+
+def check_language(language: str) -> None:
+    """Raises: Invalid for a language without letters: they would be written in the fallback."""
+    if language not in LANGUAGES:
+        raise Invalid(f"{language!r} is none of {', '.join(LANGUAGES)}")
 
 
 def letters(language: str) -> list[str]:

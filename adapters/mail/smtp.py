@@ -22,7 +22,7 @@ import msgspec
 from adapters.mail.render import CONTROL, Rendered, render
 from domain.errors import Invalid, NotFound
 from jobs.deliver import Message, Verdict
-from jobs.letters import Letters
+from jobs.letters import Letter, Letters
 
 SECONDS = 10
 ADDRESS = re.compile(r"[A-Za-z0-9.!#$%&'*+/=?^_`{|}~-]{1,64}@([A-Za-z0-9-]{1,63}\.)+[A-Za-z0-9-]{2,63}")
@@ -53,6 +53,11 @@ def server(url: str) -> Server:
     return Server(parts.hostname, port or (465 if tls else 587), user, password, tls)
 
 
+def unreachable(letter: Letter) -> str:
+    """Why nobody is written to, or nothing."""
+    return "" if ADDRESS.fullmatch(letter.address) else "the account has no usable mail address"
+
+
 @dataclass(frozen=True)
 class Mails:
     """Writes mails about announcements. Raises: Invalid, when made, for a sender that is no address."""
@@ -72,8 +77,8 @@ class Mails:
         letter = self.letters.write(message.type, told["data"])
         if letter is None:
             return Verdict("skipped", "there is nothing to say any more")
-        if not ADDRESS.fullmatch(letter.address):
-            return Verdict("skipped", "the account has no usable mail address")
+        if nobody := unreachable(letter):
+            return Verdict("skipped", nobody)
         try:
             words = render(letter, parseaddr(self.sender)[0])
         except NotFound as error:

@@ -5,7 +5,7 @@ None of them charges anybody: that is the job's, which is told when a charge is 
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from datetime import date
 from uuid import UUID
 
@@ -32,12 +32,16 @@ WRITTEN_OFF = "written off"
 
 def ladder_of(billing: Billing, invoice: InvoiceIssued) -> Ladder:
     """By which ladder an invoice is chased: the account's own, else the mildest of the packages on it."""
-    own = billing.find(Account, invoice.account, "account").ladder
-    if own is not None:
-        return own
     lines = (line for line in invoice.lines if line.kind == "charge" and line.package)
-    sold = dict.fromkeys((line.package, line.version) for line in lines)
-    return mildest([version_of(billing, *one).dunning or DEFAULT for one in sold] or [DEFAULT])
+    account = billing.find(Account, invoice.account, "account")
+    return ladder_for(billing, account, ((line.package, line.version) for line in lines))
+
+
+def ladder_for(billing: Billing, account: Account, sold: Iterable[tuple[str, int]]) -> Ladder:
+    """The account's own ladder, else the mildest of the package versions that it is billed for."""
+    if account.ladder is not None:
+        return account.ladder
+    return mildest([version_of(billing, *one).dunning or DEFAULT for one in dict.fromkeys(sold)] or [DEFAULT])
 
 
 class ChaseInvoice(msgspec.Struct, frozen=True):

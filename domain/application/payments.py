@@ -18,6 +18,7 @@ from domain.events.documents import CreditNoteIssued, InvoiceIssued
 from domain.events.receivables import ReceiptBooked, Source
 from domain.identity import bucket_of, name_bucket
 from domain.invoice import CreditNote, Invoice
+from domain.money import as_said, with_currency
 from domain.payment import Reply, way_back
 from domain.ports import Rows
 from domain.receivables import Receivables, receivables_id
@@ -145,7 +146,7 @@ class RecordOutcome(msgspec.Struct, frozen=True):
     def _money(self, billing: Billing, opened: AttemptOpened) -> tuple[tuple[Aggregate, ...], Rows]:
         reply = self.reply
         if reply.currency != opened.currency or not 0 < reply.amount <= opened.amount or not reply.payment:
-            said, asked = (reply.amount, reply.currency), (opened.amount, opened.currency)
+            said, asked = as_said(reply.amount, reply.currency), with_currency(opened.amount, opened.currency)
             raise IntegrityError(f"{opened.provider} took {said} for {opened.document}, and was asked for {asked}")
         booking = BookReceipt(
             account=opened.account, currency=opened.currency, receipt=f"{opened.provider}:{reply.payment}",

@@ -17,6 +17,7 @@ from domain.application.payments import NAMES, issued, receivables
 from domain.errors import Conflict, IntegrityError, Invalid
 from domain.events.receivables import DisputeLearned, MoneyReturned, RefundOpened, Return
 from domain.identity import Kind, bucket_of, make_id, name_bucket
+from domain.money import as_said, with_currency
 from domain.news import DisputeNews
 from domain.payment import RefundReply
 from domain.ports import Rows
@@ -133,9 +134,12 @@ class RecordRefund(msgspec.Struct, frozen=True):
         return Outcome((money, *restored), new_names(money, before, self.account), answer=True)
 
     def _check(self, opened: RefundOpened) -> None:
-        said, asked = (self.reply.amount, self.reply.currency), (opened.amount, opened.currency)
-        if self.reply.state in ("pending", "succeeded") and said != asked:
-            name = f"refund {self.reply.object} ({self.refund}) of {opened.receipt}"
+        reply = self.reply
+        if reply.state not in ("pending", "succeeded"):
+            return
+        if (reply.amount, reply.currency) != (opened.amount, opened.currency):
+            said, asked = as_said(reply.amount, reply.currency), with_currency(opened.amount, opened.currency)
+            name = f"refund {reply.object} ({self.refund}) of {opened.receipt}"
             raise IntegrityError(f"{opened.provider} gives {said} back for {name}, and was asked for {asked}")
 
 

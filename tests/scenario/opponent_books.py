@@ -6,10 +6,11 @@ Nothing is asked of the database: only what commands list, so that what a person
 from __future__ import annotations
 
 import re
-from collections import Counter
+from collections import defaultdict
+from decimal import Decimal
 from typing import Any
 
-from domain.money import minor
+from domain.money import written
 from tests.scenario.opponent_world import World
 
 ALL = ["--limit", "1000"]
@@ -26,29 +27,30 @@ def unbalanced(world: World) -> str:
 
 def _unpaid(world: World, receipts: list[Any], owed: list[Any]) -> str:
     """Of every account, what its invoices ask for less what receipts paid of them is what is open."""
-    left: Counter[tuple[str, str]] = Counter()
+    left: defaultdict[tuple[str, str], Decimal] = defaultdict(Decimal)
     for document in world.ask("invoices", "list", *ALL):
         if document["kind"] == "invoice":
-            left[document["party"], document["currency"]] += minor(document["gross"], document["currency"])
+            left[document["party"], document["currency"]] += Decimal(document["gross"])
     for receipt in receipts:
-        paid = receipt["amount"] - receipt["returned"] - receipt["credit"]
+        paid = Decimal(receipt["amount"]) - Decimal(receipt["returned"]) - Decimal(receipt["credit"])
         left[receipt["account"], receipt["currency"]] -= paid
     for invoice in owed:
-        left[invoice["account"], invoice["currency"]] -= invoice["open"]
+        left[invoice["account"], invoice["currency"]] -= Decimal(invoice["open"])
     wrong = {key: amount for key, amount in left.items() if amount}
     return f"invoices less what was paid is not what is open: {wrong}" if wrong else ""
 
 
 def _lost(world: World, receipts: list[Any]) -> str:
     """All that the bank told is a receipt, went back, or waits for a person; open payouts are still to be made."""
-    left = Counter(world.sent)
+    told = {currency: Decimal(written(amount, currency)) for currency, amount in world.sent.items()}
+    left = defaultdict(Decimal, told)
     for receipt in receipts:
-        left[receipt["currency"]] += receipt["returned"]
-        left[receipt["currency"]] -= receipt["amount"] if receipt["receipt"].startswith("bank:") else 0
+        left[receipt["currency"]] += Decimal(receipt["returned"])
+        left[receipt["currency"]] -= Decimal(receipt["amount"]) if receipt["receipt"].startswith("bank:") else 0
     for waiting in world.ask("bank", "unmatched", *ALL):
-        left[waiting["currency"]] -= waiting["amount"]
+        left[waiting["currency"]] -= Decimal(waiting["amount"])
     for payout in world.ask("payments", "payouts", *ALL):
-        left[payout["currency"]] -= payout["amount"]
+        left[payout["currency"]] -= Decimal(payout["amount"])
     wrong = {currency: amount for currency, amount in left.items() if amount}
     return f"money of the bank that is nowhere, or twice: {wrong}" if wrong else ""
 

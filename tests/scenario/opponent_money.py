@@ -10,9 +10,11 @@ import random
 import re
 from collections.abc import Callable, Iterator
 from datetime import date, timedelta
+from decimal import Decimal
 from pathlib import Path
 from typing import Any
 
+from domain.money import minor
 from domain.statement import Statement, Transfer
 from tests.scenario.opponent_world import Told, Words, World
 from tests.statements import MAPPING, csv
@@ -74,7 +76,7 @@ class Money:
         pick, of_payout = self.chance.randrange(1000), self.chance.random() < 0.3
 
         def told(world: World) -> Words:
-            out = [one for one in _suspense(world) if one["amount"] < 0] or _suspense(world)
+            out = [one for one in _suspense(world) if Decimal(one["amount"]) < 0] or _suspense(world)
             what = (
                 _picked(_payouts(world), pick, "reference") if of_payout else _picked(_receipts(world), pick, "receipt")
             )
@@ -113,6 +115,11 @@ def _unnumbered(row: dict[str, Any]) -> str:
     """What a row says but for names that depend on who came first."""
     kept = {name: value for name, value in row.items() if name not in ("number", "receipt", "transfer", "reference")}
     return NUMBER.sub("", repr(sorted((name, str(value)) for name, value in kept.items() if name != "suggestions")))
+
+
+def units(row: dict[str, Any], name: str) -> int:
+    """An amount of a row in minor units, as a bank's statement is made of them here."""
+    return minor(row[name], row["currency"])
 
 
 def _listed(world: World, *words: str) -> list[dict[str, Any]]:
@@ -165,14 +172,16 @@ def _transfers(world: World, currency: str, today: date, kind: str, pick: int) -
     invoices, paid = owed(world, currency), [one for one in _receipts(world) if one["currency"] == currency]
     payouts = [one for one in _payouts(world) if one["currency"] == currency]
     if kind == "out" and paid:
-        return [Transfer(today, -paid[pick % len(paid)]["amount"] or -1, f"back {pick}", "Bank")]
+        return [Transfer(today, -units(paid[pick % len(paid)], "amount") or -1, f"back {pick}", "Bank")]
     if kind in ("payout", "back") and payouts:
         one = payouts[pick % len(payouts)]
-        return [Transfer(today, -one["amount"] if kind == "payout" else one["amount"], one["reference"], f"n{pick}")]
+        amount = units(one, "amount")
+        return [Transfer(today, -amount if kind == "payout" else amount, one["reference"], f"n{pick}")]
     if not invoices or kind in ("unknown", "unnamed"):
         return [Transfer(today, 500 + pick, "INV-999999" if kind == "unknown" else f"thanks {pick}", f"n{pick}")]
     one, two = invoices[pick % len(invoices)], invoices[(pick + 1) % len(invoices)]
-    amount = {"short": max(one["open"] // 3, 1), "over": one["open"] + pick, "several": one["open"] + two["open"]}
+    left = units(one, "open")
+    paid_is = {"short": max(left // 3, 1), "over": left + pick, "several": left + units(two, "open")}
     text = f"{one['number']} {two['number']}" if kind == "several" else one["number"].lower().replace("-", " ")
-    transfer = Transfer(today, amount.get(kind, one["open"]), text, f"n{pick}")
+    transfer = Transfer(today, paid_is.get(kind, left), text, f"n{pick}")
     return [transfer, transfer] if kind == "twice" else [transfer]

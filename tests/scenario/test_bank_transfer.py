@@ -58,11 +58,11 @@ def test_statements_are_imported_settled_cleared_by_hand_and_shown(tally, tmp_pa
     }  # fmt: skip
     assert tally("bank", "import", file)["new"] == 0
     (waiting,) = tally("bank", "unmatched")
-    assert (waiting["amount"], waiting["why"], waiting["suggestions"]) == (3000, "no invoice is named", [])
+    assert (waiting["amount"], waiting["why"], waiting["suggestions"]) == ("30.00", "no invoice is named", [])
     tally("bank", "allocate", waiting["transfer"], "INV-000002")
     assert tally("bank", "unmatched") == tally("payments", "open") == []
     receipts = tally("payments", "list")
-    assert sorted((one["amount"], one["credit"]) for one in receipts) == [(2380, 0), (3000, 620)]
+    assert sorted((one["amount"], one["credit"]) for one in receipts) == [("23.80", "0.00"), ("30.00", "6.20")]
     (before,) = tally("payments", "list", "--limit", "1")
     (after,) = tally("payments", "list", "--limit", "1", "--after", before["receipt"])
     assert {before["receipt"], after["receipt"]} == {one["receipt"] for one in receipts}
@@ -77,7 +77,7 @@ def test_credit_pays_the_next_invoice_and_a_returned_payment_opens_it_again(tall
     tally("bill", "--through", "2025-03-01", "--issued-on", "2025-03-01")
     tally("payments", "settle", "--on", "2025-03-01")
     assert [(one["account"], one["open"]) for one in tally("payments", "open", "--on", "2025-03-20")] == [
-        ("bolt", 2380), ("bolt", 2380)
+        ("bolt", "23.80"), ("bolt", "23.80")
     ]  # fmt: skip
     back = (Transfer(DAY, -5000, "RETURN MD06", "Acme"),)
     second = Statement("DE02120300000000202051", "2", "EUR", 5000, 0, DAY, back)
@@ -86,7 +86,7 @@ def test_credit_pays_the_next_invoice_and_a_returned_payment_opens_it_again(tall
     (waiting,) = tally("bank", "unmatched")
     (receipt,) = tally("payments", "list", "--account", "acme")
     tally("bank", "return", waiting["transfer"], receipt["receipt"])
-    assert [one["open"] for one in tally("payments", "open", "--account", "acme")] == [2380, 2380]
+    assert [one["open"] for one in tally("payments", "open", "--account", "acme")] == ["23.80", "23.80"]
     assert [check["name"] for check in tally("verify") if check["found"]] == []
 
 

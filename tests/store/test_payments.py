@@ -122,11 +122,15 @@ def test_a_late_message_does_not_undo_a_payment(tally, late):
     assert live(tally) == 0
 
 
-@pytest.mark.parametrize(("amount", "currency"), [(2381, "EUR"), (2380, "USD"), (0, "EUR")])
-def test_money_that_was_not_asked_for_is_not_settled_but_looked_at(tally, amount, currency):
+@pytest.mark.parametrize(
+    ("amount", "currency", "said"),
+    [(2381, "EUR", "23.81 EUR"), (2380, "JPY", "2380 JPY"), (0, "EUR", "0.00 EUR"), (2380, "usdc", "2380 of 'usdc'")],
+)
+def test_money_that_was_not_asked_for_is_not_settled_but_looked_at(tally, amount, currency, said):
     invoice = an_invoice(tally)
     attempt = opened(tally, invoice)
-    with pytest.raises(IntegrityError, match="was asked for"):
+    words = f"^stripe took {said} for INV-000001, and was asked for 23.80 EUR$"
+    with pytest.raises(IntegrityError, match=words):
         paid(tally, attempt, amount, currency=currency)
     assert [(gross, left) for _, gross, left in owed(tally)] == [(2380, 2380)]
 
@@ -344,8 +348,10 @@ def test_news_of_a_refund_that_the_projections_do_not_know_yet_is_not_booked_as_
     assert left(tally, invoice) == 1000
 
 
-@pytest.mark.parametrize(("amount", "currency"), [(999, "EUR"), (1000, "USD"), (0, "EUR")])
-def test_a_refund_of_another_amount_than_we_asked_for_is_not_booked_but_waits_for_a_person(tally, amount, currency):
+@pytest.mark.parametrize(
+    ("amount", "currency", "said"), [(999, "EUR", "9.99 EUR"), (1000, "USD", "10.00 USD"), (0, "EUR", "0.00 EUR")]
+)
+def test_a_refund_of_another_amount_than_we_asked_for_waits_for_a_person(tally, amount, currency, said):
     invoice = paid_invoice(tally)
     account = issued(tally.billing, invoice).account
     refund = refunded(tally, account, 1000)
@@ -353,8 +359,8 @@ def test_a_refund_of_another_amount_than_we_asked_for_is_not_booked_but_waits_fo
     reader = Reader(Collector(tally.billing, {}, lambda: NOW), tally.pool, "stripe")
     verdict, why = reader.take_in(RefundNews("re_1", refund, "ch_1", "succeeded", amount, currency))
     assert verdict == "quarantined"
-    assert f"{amount}" in why
-    assert "1000" in why
+    assert f"gives {said} back" in why
+    assert "asked for 10.00 EUR" in why
     assert receivables(tally.billing, account, "EUR").refund(refund).state == "open"
     asked = Refunder(tally.billing, {"stripe": Answering(RefundReply("succeeded", "re_1", amount, currency))})
     assert follow_refunds(asked, tally.pool) == {"does not fit": 1}

@@ -6,9 +6,11 @@ from datetime import date
 from decimal import Decimal
 from uuid import UUID
 
+import pytest
+
 from domain.events.documents import Line
 from domain.money import rounded
-from jobs.explain import computation
+from jobs.explain import computation, exactly
 
 
 def a_line(price: str, amount: int) -> Line:
@@ -22,3 +24,12 @@ def a_line(price: str, amount: int) -> Line:
 
 def test_half_a_cent_is_explained_as_it_was_billed():
     assert computation(a_line("5/2", rounded(5, 2)), "EUR", by_day=False) == "0.03 for the period, all 31 days"
+
+
+@pytest.mark.parametrize(
+    ("minor", "currency", "major"),
+    [("2000", "EUR", "20.00"), ("5/2", "EUR", "0.025"), ("-1/4", "EUR", "-0.0025"), ("5", "EUR", "0.05"),
+     ("1500", "JPY", "1500"), ("3/2", "JPY", "1.5"), ("1500", "BHD", "1.500"), ("1000/31", "EUR", "10/31")],
+)  # fmt: skip
+def test_the_price_of_a_period_is_told_in_major_units_and_exactly(minor, currency, major):
+    assert exactly(minor, currency) == major
