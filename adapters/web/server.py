@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -19,6 +20,7 @@ from adapters.web.pages import Pages
 from adapters.web.webhooks import Door
 from adapters.web.worker import Worker
 from adapters.webhooks.verifier import Verifier
+from domain.identity import Kind
 from jobs.collect import Collector
 from jobs.take_in import Processor
 
@@ -72,7 +74,8 @@ def run(tally: Tally, verifiers: Mapping[str, Verifier], links: Links | None, ho
     collector = Collector(tally.billing, tally.providers)
     worker = Worker(Processor(collector, tally.pool, tally.follower().catch_up))
     with open_pool(tally.dsn, CONNECTIONS, autocommit=True) as pool, worker:
-        app = make_app(Door(verifiers, pool, worker.wake), Pages(collector, links) if links else None)
+        pages = Pages(collector, links, partial(tally.log.references, Kind.LICENSE)) if links else None
+        app = make_app(Door(verifiers, pool, worker.wake), pages)
         _server(app, host, port).run()
 
 
