@@ -133,6 +133,7 @@ class Scheduler:
 
     def run(self, seconds: float | None = None) -> None:
         """Serves until it is stopped, or for some seconds."""
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)  # that a long delivery outlasts its interval is no news
         scheduler = BackgroundScheduler(timezone="UTC")
         scheduler.add_job(
             _calmly, "interval", [self.wake], seconds=self.interval, next_run_time=datetime.now(ZoneInfo("UTC")), **ONCE
