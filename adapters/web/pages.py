@@ -99,20 +99,24 @@ class Pages:
         try:
             attempt = self._attempt(invoice, provider)
         except (Conflict, Invalid):
-            # The page says what is the matter: paid meanwhile, on hold, or under way elsewhere.
-            return self._page(invoice, status=HTTPStatus.CONFLICT)
+            # A second press comes to what the first one opened; else the page says what is the matter: paid meanwhile,
+            # on hold, or under way elsewhere.
+            return self._waiting(invoice, provider) or self._page(invoice, status=HTTPStatus.CONFLICT)
         except TallyError:
             return self._page(invoice, BUSY, HTTPStatus.SERVICE_UNAVAILABLE)
-        if attempt.live and ELSEWHERE.fullmatch(attempt.url):
-            return RedirectResponse(attempt.url, HTTPStatus.SEE_OTHER, SAFE)
-        return self._page(invoice, "" if attempt.state == "succeeded" else BUSY)
+        return _to_pay(attempt) or self._page(invoice, "" if attempt.state == "succeeded" else BUSY)
+
+    def _waiting(self, invoice: UUID, provider: str) -> Response | None:
+        live = standing(self.collector.billing, invoice, [provider], self.collector.now()).live
+        return _to_pay(live) if live and live.opened.provider == provider and not live.opened.method else None
 
     def _attempt(self, invoice: UUID, provider: str) -> Attempt:
         """The live attempt where it waits for the customer, else a new one on the provider's own page."""
         found = standing(self.collector.billing, invoice, [provider], self.collector.now())
         if found.state == "waiting" and found.live and found.live.opened.provider == provider:
             return self.collector.authenticate(found.live) if found.live.opened.method else found.live
-        self.collector.make_way(invoice)
+        if found.live:
+            self.collector.make_way(invoice)
         return self.collector.offer(invoice, provider, self.links.return_of(invoice))
 
     def _learn(self, invoice: UUID) -> Response:
@@ -128,6 +132,13 @@ class Pages:
 
     def _rendered(self, name: str, status: int, **words: object) -> Response:
         return HTMLResponse(TEMPLATES.get_template(name).render(base=self.links.path, **words), status, SAFE)
+
+
+def _to_pay(attempt: Attempt) -> Response | None:
+    """Sends the customer to where an attempt waits for him."""
+    if attempt.live and ELSEWHERE.fullmatch(attempt.url):
+        return RedirectResponse(attempt.url, HTTPStatus.SEE_OTHER, SAFE)
+    return None
 
 
 async def _style() -> Response:

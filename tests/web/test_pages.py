@@ -18,6 +18,7 @@ from adapters.bootstrap import Tally
 from adapters.web.app import make_app
 from adapters.web.links import Links
 from adapters.web.pages import Pages
+from adapters.web.standing import standing
 from adapters.web.webhooks import Door
 from domain.application.accounts import OpenAccount
 from domain.application.payments import BookReceipt, OpenAttempt, collection, issued
@@ -266,3 +267,16 @@ def test_a_customer_is_told_of_a_fault_on_a_page_and_of_nothing_inside(app, tall
         assert "gone" not in told.body.decode()
         assert "a fault" not in told.body.decode()
         assert told.headers["cache-control"] == "no-store"
+
+
+def test_a_second_press_that_was_on_its_way_comes_to_the_page_that_the_first_one_opened(
+    app, tally, provider, invoice, monkeypatch
+):
+    before = standing(tally.billing, invoice, ["stripe"], NOW)
+    first = pay(app, invoice, "stripe")
+    seen = iter([before])
+    monkeypatch.setattr("adapters.web.pages.standing", lambda *words: next(seen, None) or standing(*words))
+    second = pay(app, invoice, "stripe")
+    assert (first.status, second.status) == (303, 303)
+    assert second.headers["location"] == first.headers["location"]
+    assert set(provider.states.values()) == {"action_required"}, "what the first press opened stays open"
