@@ -42,8 +42,8 @@ CATCH_UP_DAYS = 62
 STALLED_SECONDS = 60
 DELIVER_SECONDS = 5
 AGAIN_SECONDS = 5.0
-TRIES = procrastinate.RetryStrategy(max_attempts=10, wait=30, exponential_wait=3)
-"""A job that fails is tried again after half a minute, and ever more slowly for eight hours, before it is given up.
+TRIES = procrastinate.RetryStrategy(max_attempts=9, wait=30, exponential_wait=3)
+"""A job that fails is tried nine times more, ever more slowly, for eight hours before it is given up.
 
 The days of a zone wait for each other meanwhile. A day that was given up is found by the doctor: nothing else would
 bill its accounts before their next billing day.
@@ -65,10 +65,15 @@ def tasks(dsn: str, providers: Mapping[str, Provider] = MappingProxyType({})) ->
 
     @app.task(name="tallystick.bill", queue=QUEUE, retry=TRIES)
     def bill(zone: str, day: str, issued_on: str) -> None:
-        with Tally(dsn, providers) as tally:
-            bill_day(tally, zone, date.fromisoformat(day), date.fromisoformat(issued_on))
-            if day == issued_on:  # days that were missed are billed one by one, and collected once
-                collect_day(tally, zone, date.fromisoformat(day))
+        try:
+            with Tally(dsn, providers) as tally:
+                bill_day(tally, zone, date.fromisoformat(day), date.fromisoformat(issued_on))
+                if day == issued_on:  # days that were missed are billed one by one, and collected once
+                    collect_day(tally, zone, date.fromisoformat(day))
+        except Exception as error:
+            # What is tried again is no error to the queue, and hours may go by until it is given up.
+            log.error("%s on %s failed: %s: %s", zone, day, type(error).__name__, " ".join(str(error).split()))
+            raise
 
     return app
 
@@ -133,7 +138,9 @@ class Scheduler:
 
     def run(self, seconds: float | None = None) -> None:
         """Serves until it is stopped, or for some seconds."""
-        logging.getLogger("apscheduler").setLevel(logging.ERROR)  # that a long delivery outlasts its interval is no news
+        logging.getLogger("apscheduler").setLevel(
+            logging.ERROR
+        )  # that a long delivery outlasts its interval is no news
         scheduler = BackgroundScheduler(timezone="UTC")
         scheduler.add_job(
             _calmly, "interval", [self.wake], seconds=self.interval, next_run_time=datetime.now(ZoneInfo("UTC")), **ONCE

@@ -206,7 +206,9 @@ def rows(dsn: str, sql: str) -> list[tuple[Any, ...]]:
         return connection.execute(sql).fetchall()
 
 
-def test_a_day_that_fails_is_tried_for_hours_and_then_the_doctor_says_what_was_not_billed(tally, dsn, monkeypatch):
+def test_a_day_that_fails_is_tried_for_hours_and_then_the_doctor_says_what_was_not_billed(
+    tally, dsn, caplog, monkeypatch
+):
     a_business(tally)
 
     def faulty(*_: object) -> None:
@@ -224,7 +226,8 @@ def test_a_day_that_fails_is_tried_for_hours_and_then_the_doctor_says_what_was_n
         with psycopg.connect(dsn) as connection:
             connection.execute("UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo'")
             told = [one for one in inspect(connection) if one.rule == "billed"]
-    assert waited > 6 * 3600
+    assert 6 * 3600 < waited < 12 * 3600
+    assert caplog.messages.count("Asia/Tokyo on 2025-01-31 failed: RuntimeError: a fault of this program") == 10
     assert [(one.object, one.message) for one in told] == [
         ("Asia/Tokyo", "2025-01-31 was given up: `tally bill --through 2025-01-31` issues what is owed"),
         ("Europe/Berlin", "2025-01-31 was given up: `tally bill --through 2025-01-31` issues what is owed"),
