@@ -69,6 +69,9 @@ QUEUE_IS_THERE = "SELECT to_regclass('procrastinate_jobs') IS NOT NULL"
 UNBILLED = """SELECT DISTINCT args->>'zone', args->>'day' FROM procrastinate_jobs
 WHERE task_name = 'tallystick.bill' AND status = 'failed' AND NOT EXISTS (
     SELECT FROM billing_run WHERE finished AND accounts IS NULL AND through >= (args->>'day')::date) ORDER BY 1, 2"""
+WAITING = """SELECT args->>'zone', args->>'day', args->>'issued_on' FROM procrastinate_jobs
+WHERE task_name = 'tallystick.bill' AND status IN ('todo', 'doing')
+AND (args->>'issued_on')::date < current_date - 1 ORDER BY 1, 2 LIMIT 20"""
 AHEAD = "SELECT bucket, recorded_at FROM bucket_head WHERE recorded_at > now() + interval '1 minute' LIMIT 20"
 
 
@@ -123,10 +126,13 @@ def _untold(connection: psycopg.Connection) -> Iterator[Finding]:
 
 
 def _unbilled(connection: psycopg.Connection) -> Iterator[Finding]:
-    """Days that the scheduler queued and that no worker could carry out."""
-    if connection.execute(QUEUE_IS_THERE).fetchone() == (True,):
-        for zone, day in connection.execute(UNBILLED).fetchall():
-            yield Finding("billed", zone, f"{day} was given up: `tally bill --through {day}` issues what is owed")
+    """Days that the scheduler queued and that no worker carried out."""
+    if connection.execute(QUEUE_IS_THERE).fetchone() != (True,):
+        return
+    for zone, day in connection.execute(UNBILLED).fetchall():
+        yield Finding("billed", zone, f"{day} was given up: `tally bill --through {day}` issues what is owed")
+    for zone, day, since in connection.execute(WAITING).fetchall():
+        yield Finding("billed", zone, f"{day} waits since {since}: does a `tally worker` run?")
 
 
 def _role(connection: psycopg.Connection) -> Iterator[Finding]:

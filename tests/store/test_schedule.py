@@ -251,3 +251,21 @@ def test_what_fails_in_a_wake_or_a_delivery_is_told_in_a_line_and_tried_again(ta
     assert len(told) > 1
     assert "OperationalError: the database went away" in caplog.text
     assert "Traceback" not in caplog.text
+
+
+def test_the_doctor_asks_for_a_worker_when_a_day_waits_for_one(tally, dsn):
+    a_business(tally)
+    with Scheduler(tally, now=at(2025, 1, 31)) as scheduler:
+        scheduler.wake()
+
+    def found() -> list[tuple[str, str]]:
+        with psycopg.connect(dsn) as connection:
+            return [(one.object, one.message) for one in inspect(connection) if one.rule == "billed"]
+
+    waits = "2025-01-31 waits since 2025-01-31: does a `tally worker` run?"
+    assert found() == [("Asia/Tokyo", waits), ("Europe/Berlin", waits)]
+    work(tally, wait=False)
+    assert found() == []
+    with Scheduler(tally) as scheduler:
+        assert scheduler.wake() > 0
+    assert found() == [], "a day that was queued just now is not late"
