@@ -65,13 +65,20 @@ DEAD = """SELECT destination, count(*) FROM outbox JOIN destination d USING (des
 WHERE outbox.state = 'dead' AND d.state <> 'removed' GROUP BY 1 ORDER BY 1"""
 GIVEN_UP = """SELECT destination, why FROM destination
 WHERE state = 'disabled' AND failing_since IS NOT NULL ORDER BY 1"""
+QUEUE_IS_THERE = "SELECT to_regclass('procrastinate_jobs') IS NOT NULL"
+UNBILLED = """SELECT DISTINCT args->>'zone', args->>'day' FROM procrastinate_jobs
+WHERE task_name = 'tallystick.bill' AND status = 'failed' AND NOT EXISTS (
+    SELECT FROM billing_run WHERE finished AND accounts IS NULL AND through >= (args->>'day')::date) ORDER BY 1, 2"""
+WAITING = """SELECT args->>'zone', args->>'day', args->>'issued_on' FROM procrastinate_jobs
+WHERE task_name = 'tallystick.bill' AND status IN ('todo', 'doing')
+AND (args->>'issued_on')::date < current_date - 1 ORDER BY 1, 2 LIMIT 20"""
 AHEAD = "SELECT bucket, recorded_at FROM bucket_head WHERE recorded_at > now() + interval '1 minute' LIMIT 20"
 
 
 def inspect(connection: psycopg.Connection) -> list[Finding]:
     """Everything found; nothing is a good answer."""
     ours = [*_tables(connection), *_keys(connection), *_parts(connection), *_log(connection), *_role(connection)]
-    return [*ours, *_untold(connection)]
+    return [*ours, *_untold(connection), *_unbilled(connection)]
 
 
 def _ours(table: str) -> bool:
@@ -116,6 +123,16 @@ def _untold(connection: psycopg.Connection) -> Iterator[Finding]:
         yield Finding("told", name, f"{count} dead messages: `tally deliveries list --state dead`, then replay or drop")
     for name, why in connection.execute(GIVEN_UP).fetchall():
         yield Finding("told", name, f"is disabled: {why}; `tally endpoints enable` sends what waits")
+
+
+def _unbilled(connection: psycopg.Connection) -> Iterator[Finding]:
+    """Days that the scheduler queued and that no worker carried out."""
+    if connection.execute(QUEUE_IS_THERE).fetchone() != (True,):
+        return
+    for zone, day in connection.execute(UNBILLED).fetchall():
+        yield Finding("billed", zone, f"{day} was given up: `tally bill --through {day}` issues what is owed")
+    for zone, day, since in connection.execute(WAITING).fetchall():
+        yield Finding("billed", zone, f"{day} waits since {since}: does a `tally worker` run?")
 
 
 def _role(connection: psycopg.Connection) -> Iterator[Finding]:

@@ -8,8 +8,9 @@ twice and missed ones are caught up. procrastinate carries the jobs over any num
 from __future__ import annotations
 
 import asyncio
+import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import suppress
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
@@ -20,10 +21,12 @@ from zoneinfo import ZoneInfo
 import procrastinate
 import psycopg
 from apscheduler.schedulers.background import BackgroundScheduler
+from eventsourcing.persistence import PersistenceError
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
 from adapters.bootstrap.payments import payer_of
+from domain.errors import TallyError
 from domain.provider import Provider
 from jobs import retention
 from jobs.collect import Collector
@@ -32,11 +35,22 @@ from jobs.dun import dun
 from jobs.settle import settle
 from jobs.trials import end_trials
 
+log = logging.getLogger("tally.schedule")
 LEADER_LOCK = 0x7A11E4D
 QUEUE = "billing"
 CATCH_UP_DAYS = 62
 STALLED_SECONDS = 60
 DELIVER_SECONDS = 5
+AGAIN_SECONDS = 5.0
+TRIES = procrastinate.RetryStrategy(max_attempts=9, wait=30, exponential_wait=3)
+"""A job that fails is tried nine times more, ever more slowly, for eight hours before it is given up.
+
+The days of a zone wait for each other meanwhile. A day that was given up is found by the doctor: nothing else would
+bill its accounts before their next billing day.
+"""
+
+ONCE: Mapping[str, Any] = MappingProxyType({"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
+"""How what is repeated is repeated: never beside itself, late rather than not."""
 
 DUE_ACCOUNTS = """
 SELECT a.account FROM account_v1 a
@@ -49,12 +63,17 @@ def tasks(dsn: str, providers: Mapping[str, Provider] = MappingProxyType({})) ->
     connector = procrastinate.SyncPsycopgConnector(conninfo=dsn)
     app = procrastinate.App(connector=connector)
 
-    @app.task(name="tallystick.bill", queue=QUEUE, retry=procrastinate.RetryStrategy(max_attempts=5, wait=30))
+    @app.task(name="tallystick.bill", queue=QUEUE, retry=TRIES)
     def bill(zone: str, day: str, issued_on: str) -> None:
-        with Tally(dsn, providers) as tally:
-            bill_day(tally, zone, date.fromisoformat(day), date.fromisoformat(issued_on))
-            if day == issued_on:  # days that were missed are billed one by one, and collected once
-                collect_day(tally, zone, date.fromisoformat(day))
+        try:
+            with Tally(dsn, providers) as tally:
+                bill_day(tally, zone, date.fromisoformat(day), date.fromisoformat(issued_on))
+                if day == issued_on:  # days that were missed are billed one by one, and collected once
+                    collect_day(tally, zone, date.fromisoformat(day))
+        except Exception as error:
+            # What is tried again is no error to the queue, and hours may go by until it is given up.
+            log.error("%s on %s failed: %s: %s", zone, day, type(error).__name__, " ".join(str(error).split()))
+            raise
 
     return app
 
@@ -119,12 +138,14 @@ class Scheduler:
 
     def run(self, seconds: float | None = None) -> None:
         """Serves until it is stopped, or for some seconds."""
+        logging.getLogger("apscheduler").setLevel(
+            logging.ERROR
+        )  # that a long delivery outlasts its interval is no news
         scheduler = BackgroundScheduler(timezone="UTC")
         scheduler.add_job(
-            self.wake, "interval", seconds=self.interval, coalesce=True, max_instances=1, misfire_grace_time=None,
-            next_run_time=datetime.now(ZoneInfo("UTC")),
-        )  # fmt: skip
-        scheduler.add_job(self.deliver, "interval", seconds=DELIVER_SECONDS, coalesce=True, max_instances=1)
+            _calmly, "interval", [self.wake], seconds=self.interval, next_run_time=datetime.now(ZoneInfo("UTC")), **ONCE
+        )
+        scheduler.add_job(_calmly, "interval", [self.deliver], seconds=DELIVER_SECONDS, **ONCE)
         scheduler.start()
         end = None if seconds is None else time.monotonic() + seconds
         try:
@@ -220,6 +241,14 @@ class Scheduler:
         return 1
 
 
+def _calmly(step: Callable[[], object]) -> None:
+    """A step that fails is told in a line, and comes again at its time."""
+    try:
+        step()
+    except (psycopg.Error, PersistenceError, procrastinate.exceptions.ConnectorException, TallyError) as error:
+        log.error("%s: %s; tried again", type(error).__name__, " ".join(str(error).split()))
+
+
 async def _revive(dsn: str) -> None:
     """Gives jobs of workers that died to others."""
     app = tasks(dsn).with_connector(procrastinate.PsycopgConnector(conninfo=dsn))
@@ -229,7 +258,18 @@ async def _revive(dsn: str) -> None:
 
 
 def work(tally: Tally, *, wait: bool = True) -> None:
-    """Carries out queued jobs, one at a time, until it is stopped (or until none is left)."""
+    """Carries out queued jobs, one at a time, until it is stopped (or until none is left).
+
+    A worker that waits for jobs also waits for a database that went away, and goes on when others took it for dead.
+    """
     install_queue(tally.dsn)
     app = tasks(tally.dsn, tally.providers).with_connector(procrastinate.PsycopgConnector(conninfo=tally.dsn))
-    app.run_worker(queues=[QUEUE], wait=wait, concurrency=1, install_signal_handlers=wait)
+    while True:
+        try:
+            app.run_worker(queues=[QUEUE], wait=wait, concurrency=1, install_signal_handlers=wait)
+            return
+        except (procrastinate.exceptions.ConnectorException, psycopg.OperationalError) as error:
+            if not wait:
+                raise
+            log.error("%s; begun again in %g seconds", " ".join(str(error.__cause__ or error).split()), AGAIN_SECONDS)
+            time.sleep(AGAIN_SECONDS)

@@ -24,6 +24,7 @@ class Delivered(NamedTuple):
     status: int
     code: str
     body: bytes
+    headers: dict[str, str]
 
 
 def event(name: str = "evt_1", kind: str = "payment_intent.succeeded", **more: Any) -> dict[str, Any]:
@@ -80,7 +81,14 @@ async def ask(
     await app(scope, receive, send)
     is_json = (b"content-type", b"application/json") in answer["headers"]
     told = json.loads(answer["body"]) if is_json else {}
-    return Delivered(answer["status"], told.get("error", {}).get("code", ""), answer["body"])
+    return Delivered(
+        answer["status"], told.get("error", {}).get("code", ""), answer["body"], headers_of(answer["headers"])
+    )
+
+
+def headers_of(raw: Headers) -> dict[str, str]:
+    """The headers of an answer as words."""
+    return {name.decode(): value.decode() for name, value in raw}
 
 
 def deliver(app: Any, headers: Headers, body: bytes | Sequence[bytes], **where: str) -> Delivered:

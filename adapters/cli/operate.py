@@ -111,6 +111,8 @@ def worker(
 ) -> None:
     """Carries out what the scheduler queued; start as many as you like, on as many machines."""
     with opened() as tally:
+        if wait and not session.as_json:
+            console.print("working; stop with Ctrl-C")
         schedule.work(tally, wait=wait)
 
 

@@ -16,6 +16,7 @@ from adapters.sandbox.paypal_events import WEBHOOK_ID
 from adapters.sandbox.paypal_words import PAYERS
 from adapters.sandbox.server import Sandbox
 from adapters.sandbox.stripe_methods import METHODS
+from domain.errors import Unavailable
 
 ADDRESS = "an address on 127.0.0.1 that is told of every event of {}, signed"
 
@@ -31,7 +32,10 @@ def sandbox(
     paypal_webhook_url: Annotated[str, typer.Option(help=ADDRESS.format("PayPal"))] = "",
 ) -> None:
     """Speaks Stripe's and PayPal's protocols on loopback, with pages for customers; at the end it says what it took."""
-    running = Sandbox(port, clock=Clock(time.time))
+    try:
+        running = Sandbox(port, clock=Clock(time.time))
+    except OSError as error:
+        raise Unavailable(f"127.0.0.1:{port} cannot be listened on: {error.strerror}") from None
     running.paypal.events.url = paypal_webhook_url
     for line in (*_stripe(running, webhook_url), *_paypal(running), "Ready; Ctrl-C ends it."):
         console.print(line, soft_wrap=True)

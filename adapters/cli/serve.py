@@ -26,9 +26,10 @@ def serve(
 ) -> None:
     """Takes webhooks in and shows customers their invoices, until Ctrl-C.
 
-    POST /webhooks/stripe needs TALLY_STRIPE_WEBHOOK_SECRET (several with commas while one is rotated). Invoices' pages
-    need TALLY_LINK_SECRET (32 characters or more) and TALLY_PUBLIC_URL, where customers reach this server. A provider
-    with a key and without a secret for its webhooks is refused. What came in is dealt with in the background.
+    POST /webhooks/stripe needs TALLY_STRIPE_WEBHOOK_SECRET (several with commas while one is rotated), /webhooks/paypal
+    TALLY_PAYPAL_WEBHOOK_ID. Invoices' pages need TALLY_LINK_SECRET (32 characters or more) and TALLY_PUBLIC_URL, where
+    customers reach this server. A provider with a key and without a secret for its webhooks is refused. What came in is
+    dealt with in the background.
     Endpoints and mailboxes of others are told by `tally scheduler`, which runs beside this.
     """
     chosen = settings(session.home)
@@ -36,12 +37,12 @@ def serve(
     if not verifiers and not chosen.link_secrets:
         raise Invalid("there is nothing to serve: set TALLY_STRIPE_WEBHOOK_SECRET or TALLY_LINK_SECRET (see --help)")
     links = links_of(chosen, f"http://{host}:{port}")
-    console.print(f"listening on http://{host}:{port}: {_parts(verifiers, links is not None)}; stop with Ctrl-C")
-    with open_tally(chosen) as tally:
-        # The web framework is heavy to load, and no other command needs it.
-        from adapters.web.server import run
+    # The web framework is heavy to load, and no other command needs it.
+    from adapters.web.server import bound, run
 
-        run(tally, verifiers, links, host, port)
+    with bound(host, port) as listening, open_tally(chosen) as tally:
+        console.print(f"listening on http://{host}:{port}: {_parts(verifiers, links is not None)}; stop with Ctrl-C")
+        run(tally, verifiers, links, listening)
 
 
 def _parts(verifiers: dict[str, Verifier], has_pages: bool) -> str:

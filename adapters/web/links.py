@@ -6,6 +6,7 @@ import hmac
 from base64 import urlsafe_b64decode, urlsafe_b64encode
 from binascii import Error as NotBase64
 from collections.abc import Sequence
+from urllib.parse import urlsplit
 from uuid import UUID
 
 from domain.errors import Invalid, NotFound
@@ -23,6 +24,11 @@ class Links:
             raise Invalid(f"TALLY_LINK_SECRET has to have {SHORTEST_SECRET} characters at least")
         self._secrets = [secret.encode() for secret in secrets]
         self._public_url = public_url.rstrip("/")
+
+    @property
+    def path(self) -> str:
+        """What stands before every address on our pages, where a proxy puts them under a path of its own."""
+        return urlsplit(self._public_url).path
 
     def link_of(self, invoice: UUID) -> str:
         """Where a customer sees and pays an invoice."""

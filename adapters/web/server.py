@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import asyncio
+import socket
 from collections.abc import Mapping
+from functools import partial
 from typing import Any
 
 import uvicorn
@@ -19,6 +21,8 @@ from adapters.web.pages import Pages
 from adapters.web.webhooks import Door
 from adapters.web.worker import Worker
 from adapters.webhooks.verifier import Verifier
+from domain.errors import Unavailable
+from domain.identity import Kind
 from jobs.collect import Collector
 from jobs.take_in import Processor
 
@@ -67,20 +71,29 @@ class ImpatientProtocol(H11Protocol):
             self.transport.close()
 
 
-def run(tally: Tally, verifiers: Mapping[str, Verifier], links: Links | None, host: str, port: int) -> None:
+def bound(host: str, port: int) -> socket.socket:
+    """Where to listen. Raises: Unavailable when others do."""
+    try:
+        return socket.create_server((host, port), family=socket.AF_INET6 if ":" in host else socket.AF_INET)
+    except OSError as error:
+        raise Unavailable(f"{host}:{port} cannot be listened on: {error.strerror}") from None
+
+
+def run(tally: Tally, verifiers: Mapping[str, Verifier], links: Links | None, listening: socket.socket) -> None:
     """Serves until the process is told to stop; what came in is dealt with beside it."""
     collector = Collector(tally.billing, tally.providers)
     worker = Worker(Processor(collector, tally.pool, tally.follower().catch_up))
     with open_pool(tally.dsn, CONNECTIONS, autocommit=True) as pool, worker:
-        app = make_app(Door(verifiers, pool, worker.wake), Pages(collector, links) if links else None)
-        _server(app, host, port).run()
+        pages = Pages(collector, links, partial(tally.log.references, Kind.LICENSE)) if links else None
+        app = make_app(Door(verifiers, pool, worker.wake), pages)
+        _server(app).run([listening])
 
 
-def _server(app: ASGIApp, host: str, port: int) -> uvicorn.Server:
+def _server(app: ASGIApp) -> uvicorn.Server:
     """A server that says nothing of itself and writes no addresses down: links are secrets."""
     return uvicorn.Server(
         uvicorn.Config(
-            app, host=host, port=port, http=ImpatientProtocol, ws="none", lifespan="off", access_log=False,
+            app, http=ImpatientProtocol, ws="none", lifespan="off", access_log=False,
             log_level="warning", server_header=False, proxy_headers=False, limit_concurrency=MOST_CONNECTIONS,
             timeout_keep_alive=KEEP_ALIVE_SECONDS, timeout_graceful_shutdown=10,
             h11_max_incomplete_event_size=HEAD_BYTES,

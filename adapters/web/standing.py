@@ -4,13 +4,16 @@ from __future__ import annotations
 
 from collections.abc import Collection as Some
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from typing import Literal
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
+from domain.account import Account
 from domain.application import Billing
 from domain.application.payments import collection, issued, receivables
 from domain.collection import Attempt
+from domain.events.documents import InvoiceIssued
 from domain.money import written
 
 NAMES = {"stripe": "by card", "paypal": "with PayPal"}
@@ -42,23 +45,25 @@ class Standing:
     ways: dict[str, str]
     is_overdue: bool
     live: Attempt | None
+    issued: InvoiceIssued
 
 
-def standing(billing: Billing, invoice: UUID, providers: Some[str], today: date) -> Standing:
-    """Where an invoice stands now. Raises: NotFound."""
+def standing(billing: Billing, invoice: UUID, providers: Some[str], now: datetime) -> Standing:
+    """Where an invoice stands now; the day that it is due ends where its payer is. Raises: NotFound."""
     found, attempts = issued(billing, invoice), collection(billing, invoice)
     left = receivables(billing, found.account, found.currency).open_amount(invoice, found.gross)
     state = _state(found.gross, left, bool(attempts.holds), attempts.live)
     last = next(reversed(attempts.attempts.values()), None)
+    today = now.astimezone(ZoneInfo(billing.find(Account, found.account, "account").zone)).date()
     return Standing(
         number=found.document, party=found.party.name, issued_on=found.issued_on, due_on=found.due_on,
-        gross=_amount(found.gross, found.currency), left=_amount(left, found.currency), remittance=found.remittance,
+        gross=amount(found.gross, found.currency), left=amount(left, found.currency), remittance=found.remittance,
         state=state, words=_words(state, last), ways=_ways(state, attempts.live, providers),
-        is_overdue=left > 0 and found.due_on < today, live=attempts.live,
+        is_overdue=left > 0 and found.due_on < today, live=attempts.live, issued=found,
     )  # fmt: skip
 
 
-def _amount(minor: int, currency: str) -> str:
+def amount(minor: int, currency: str) -> str:
     """With commas between thousands, for people."""
     whole, point, rest = written(abs(minor), currency).partition(".")
     return f"{'-' if minor < 0 else ''}{int(whole):,}{point}{rest} {currency}"

@@ -7,12 +7,16 @@ import os
 import signal
 import time
 from datetime import date, datetime
+from typing import Any
 from zoneinfo import ZoneInfo
 
 import psycopg
 import pytest
 
+from adapters import schedule
+from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
+from adapters.doctor import inspect
 from adapters.schedule import Scheduler, bill_day, due_accounts, work
 from domain.application.licensing import ChangeLicense, license_named
 from domain.errors import Conflict
@@ -154,3 +158,114 @@ def test_after_billing_the_day_s_job_collects_and_chases_what_is_overdue_in_its_
             "AND a.account = i.account"
         ).fetchall()
     assert rows == [("late", "chasing", "reminder", date(2025, 2, 21))]
+
+
+def till(condition, seconds: float = 30) -> None:
+    end = time.monotonic() + seconds
+    while not condition():
+        assert time.monotonic() < end, "it never came"
+        time.sleep(0.05)
+
+
+def others_cut(dsn: str, only: str = "%") -> int:
+    """Ends the lines of everybody else: what a restart of the database does to them."""
+    with psycopg.connect(dsn, autocommit=True) as connection:
+        return len(connection.execute(
+            "SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = current_database() "
+            "AND pid <> pg_backend_pid() AND backend_type = 'client backend' AND query LIKE %s", [only]
+        ).fetchall())  # fmt: skip
+
+
+def toil(dsn: str) -> None:
+    schedule.AGAIN_SECONDS = 0.2
+    with Tally(dsn) as tally:
+        work(tally)
+
+
+def test_a_worker_outlives_the_database_s_restart_and_what_it_is_told_of_a_job_that_others_took(tally, dsn):
+    a_business(tally)
+    schedule.install_queue(dsn)
+    process = multiprocessing.get_context("fork").Process(target=toil, args=(dsn,))
+    process.start()
+    try:
+        till(lambda: rows(dsn, "SELECT count(*) FROM procrastinate_workers") == [(1,)])
+        assert others_cut(dsn, "%procrastinate%") > 0
+        with psycopg.connect(dsn) as connection:
+            connection.execute("DELETE FROM procrastinate_workers")
+        with Scheduler(tally, now=at(2025, 1, 31)) as scheduler:
+            assert scheduler.wake() == 2
+        till(lambda: {status for *_, status in jobs(tally)} == {"succeeded"})
+        assert process.is_alive()
+    finally:
+        process.terminate()
+        process.join()
+
+
+def rows(dsn: str, sql: str) -> list[tuple[Any, ...]]:
+    with psycopg.connect(dsn) as connection:
+        return connection.execute(sql).fetchall()
+
+
+def test_a_day_that_fails_is_tried_for_hours_and_then_the_doctor_says_what_was_not_billed(
+    tally, dsn, caplog, monkeypatch
+):
+    a_business(tally)
+
+    def faulty(*_: object) -> None:
+        raise RuntimeError("a fault of this program")
+
+    monkeypatch.setattr(schedule, "bill_day", faulty)
+    with Scheduler(tally, now=at(2025, 1, 31)) as scheduler:
+        scheduler.wake()
+    later = "SELECT extract(epoch FROM max(scheduled_at) - now())::int FROM procrastinate_jobs WHERE status = 'todo'"
+    waited = 0
+    for _ in range(12):
+        work(tally, wait=False)
+        ((seconds,),) = rows(dsn, later)
+        waited += seconds or 0
+        with psycopg.connect(dsn) as connection:
+            connection.execute("UPDATE procrastinate_jobs SET scheduled_at = NULL WHERE status = 'todo'")
+            told = [one for one in inspect(connection) if one.rule == "billed"]
+    assert 6 * 3600 < waited < 12 * 3600
+    assert caplog.messages.count("Asia/Tokyo on 2025-01-31 failed: RuntimeError: a fault of this program") == 10
+    assert [(one.object, one.message) for one in told] == [
+        ("Asia/Tokyo", "2025-01-31 was given up: `tally bill --through 2025-01-31` issues what is owed"),
+        ("Europe/Berlin", "2025-01-31 was given up: `tally bill --through 2025-01-31` issues what is owed"),
+    ]
+    run_billing(tally, date(2025, 1, 31), date(2025, 1, 31))
+    with psycopg.connect(dsn) as connection:
+        assert not [one for one in inspect(connection) if one.rule == "billed"]
+
+
+def test_what_fails_in_a_wake_or_a_delivery_is_told_in_a_line_and_tried_again(tally, dsn, caplog, monkeypatch):
+    a_business(tally)
+    monkeypatch.setattr(schedule, "DELIVER_SECONDS", 0.2)
+    told: list[str] = []
+
+    def faulty(scheduler: Scheduler) -> None:
+        told.append("tried")
+        raise psycopg.OperationalError("the database went away")
+
+    monkeypatch.setattr(Scheduler, "deliver", faulty)
+    Scheduler(tally, interval=0.5, now=at(2025, 1, 31)).run(1.5)
+    assert len(told) > 1
+    assert "OperationalError: the database went away" in caplog.text
+    assert "Traceback" not in caplog.text
+
+
+def test_the_doctor_asks_for_a_worker_when_a_day_waits_for_one(tally, dsn):
+    a_business(tally)
+    with Scheduler(tally, now=at(2025, 1, 31)) as scheduler:
+        scheduler.wake()
+
+    def found() -> list[tuple[str, str]]:
+        with psycopg.connect(dsn) as connection:
+            return [(one.object, one.message) for one in inspect(connection) if one.rule == "billed"]
+
+    waits = "2025-01-31 waits since 2025-01-31: does a `tally worker` run?"
+    assert found() == [("Asia/Tokyo", waits), ("Europe/Berlin", waits)]
+    work(tally, wait=False)
+    assert found() == []
+    with Scheduler(tally) as scheduler:
+        assert scheduler.wake() > 0
+    assert found() == [], "a day that was queued just now is not late"

@@ -84,6 +84,12 @@ class Browser:
         found = self._ask("Runtime.evaluate", expression=expression, returnByValue=True, allow_error=True)
         return found.get("result", {}).get("value")
 
+    def shown_as(self, width: int = 520, scheme: str = "light", media: str = "screen") -> None:
+        """How the page is looked at: the width in pixels, light or dark, on a screen or on paper."""
+        self._ask("Emulation.setDeviceMetricsOverride", width=width, height=900, deviceScaleFactor=1, mobile=False)
+        scheme_of = [{"name": "prefers-color-scheme", "value": scheme}]
+        self._ask("Emulation.setEmulatedMedia", media=media, features=scheme_of)
+
     def picture(self, path: Path) -> None:
         """Takes a picture of the page."""
         path.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot", format="png")["data"]))

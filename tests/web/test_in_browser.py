@@ -37,6 +37,14 @@ def test_a_customer_pays_by_the_link_and_comes_back_to_a_paid_invoice(browser, t
             assert "23.80 EUR" in browser.text()
             assert browser.value("getComputedStyle(document.querySelector('main')).borderRadius") == "16px", "its style"
             browser.picture(pictures / "open.png")
+            browser.shown_as(width=320, scheme="dark")
+            assert browser.value("document.documentElement.scrollWidth") == 320, "nothing is cut off on a small phone"
+            browser.picture(pictures / "phone.png")
+            browser.shown_as(width=794, scheme="dark", media="print")
+            assert browser.value("getComputedStyle(document.body).color") == "rgb(28, 36, 48)", "dark ink on paper"
+            assert browser.value("document.querySelector('.ways').offsetHeight") == 0, "nobody presses paper"
+            browser.picture(pictures / "print.png")
+            browser.shown_as()
             browser.press("Pay by card")
             browser.wait_for("location.pathname.startsWith('/stripe/pages/')")
             browser.press("pay")

@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import re
 from base64 import urlsafe_b64decode, urlsafe_b64encode
-from datetime import date, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from uuid import UUID
 
+import psycopg
 import pytest
+from eventsourcing.persistence import PersistenceError
 from fastapi import FastAPI
 
 from adapters.billing_workers import run_billing
@@ -16,14 +18,16 @@ from adapters.bootstrap import Tally
 from adapters.web.app import make_app
 from adapters.web.links import Links
 from adapters.web.pages import Pages
+from adapters.web.standing import standing
 from adapters.web.webhooks import Door
 from domain.application.accounts import OpenAccount
 from domain.application.payments import BookReceipt, OpenAttempt, collection, issued
 from domain.application.returns import GiveBack
 from domain.errors import Invalid, NotFound
 from domain.events.account import Party
+from domain.identity import Kind
 from jobs.collect import Collector
-from tests.builders import declared_package, publish, start
+from tests.builders import declared_package, open_account, publish, start
 from tests.deliveries import Delivered, deliver, fingerprint
 from tests.telling_provider import NOW, PAGE, Telling
 
@@ -53,7 +57,7 @@ def app_at(tally: Tally, provider: Telling, now: datetime = NOW) -> FastAPI:
     other = Telling()
     other.name = "paypal"
     collector = Collector(tally.billing, {"stripe": provider, "paypal": other}, lambda: now)
-    return make_app(Door({}, tally.pool), Pages(collector, LINKS))
+    return make_app(Door({}, tally.pool), Pages(collector, LINKS, lambda ids: tally.log.references(Kind.LICENSE, ids)))
 
 
 @pytest.fixture
@@ -189,9 +193,90 @@ def test_a_provider_that_does_not_answer_is_said_to_be_busy_and_nothing_is_lost(
     provider.fault = lambda: ""
     assert len(collection(tally.billing, invoice).attempts) == 1
     assert pay(app, invoice, "adyen").status == 404
-    assert asked(app, f"/pay/{LINKS.token(invoice)}/stripe").status == 405
 
 
 def test_a_provider_cannot_send_a_customer_to_another_kind_of_address(app, provider, invoice, monkeypatch):
     monkeypatch.setattr("tests.telling_provider.PAGE", "javascript:alert(1)//")
     assert pay(app, invoice, "stripe").status == 200
+
+
+def test_the_page_lists_what_the_invoice_is_for_with_its_taxes_and_leaves_out_lines_of_nothing(app, tally, invoice):
+    found = page(app, invoice)
+    about = "acme-license · 1 February – 28 February 2025 · quantity 1000"
+    for words in ("What it is for", "Seats", about, "2,000.00 EUR", "Tax 19 %", "380.00 EUR"):
+        assert words in found, words
+    assert found.count('<th scope="row">') == 1 + 3, (
+        "a line, the net, a tax and the total: lines of nothing are left out"
+    )
+
+
+def test_an_invoice_is_overdue_when_the_day_is_over_where_its_payer_is(tally, provider):
+    publish(tally, declared_package())
+    open_account(tally, "honolulu", zone="Pacific/Honolulu", terms_days=14)
+    start(tally, "one", "honolulu", "declared", FEBRUARY, quantities={"seats": 2})
+    run_billing(tally, FEBRUARY, FEBRUARY)
+    tally.follower().catch_up()
+    with tally.pool.connection() as connection:
+        invoice, due = connection.execute("SELECT invoice, due_on FROM receivable_v1").fetchone()
+    midnight = datetime(due.year, due.month, due.day, tzinfo=UTC) + timedelta(days=1)
+    assert "(overdue)" not in page(app_at(tally, provider, midnight + timedelta(hours=9)), invoice)
+    assert "(overdue)" in page(app_at(tally, provider, midnight + timedelta(hours=11)), invoice)
+
+
+def test_a_page_that_is_opened_again_after_a_button_was_pressed_is_the_invoice_s(app, tally, invoice):
+    token = LINKS.token(invoice)
+    for path in (f"/pay/{token}/stripe", f"/pay/{token}/"):
+        again = asked(app, path)
+        assert (again.status, again.headers["location"]) == (303, f"/pay/{token}"), path
+    assert asked(app, "/pay/nobody/stripe").status == 404
+    assert collection(tally.billing, invoice).attempts == {}, "nothing is begun by looking"
+
+
+def test_a_link_may_be_looked_at_without_its_content_and_every_other_method_is_refused(app, tally, invoice):
+    path = f"/pay/{LINKS.token(invoice)}"
+    assert asked(app, path, "HEAD").status == 200
+    for method in ("PUT", "DELETE", "PATCH", "OPTIONS", "TRACE"):
+        assert asked(app, path, method).status == 405, method
+    assert collection(tally.billing, invoice).attempts == {}
+
+
+def test_a_path_of_the_public_address_stands_before_every_address_on_the_page(tally, provider, invoice):
+    links = Links(["a secret of 32 characters or more"], "https://example.com/billing/")
+    collector = Collector(tally.billing, {"stripe": provider}, lambda: NOW)
+    app = make_app(Door({}, tally.pool), Pages(collector, links))
+    token = links.token(invoice)
+    found = page(app, invoice)
+    assert links.link_of(invoice) == f"https://example.com/billing/pay/{token}"
+    assert f'action="/billing/pay/{token}/stripe"' in found
+    assert 'href="/billing/page.css"' in found
+    assert asked(app, f"/pay/{token}/stripe").headers["location"] == f"/billing/pay/{token}"
+    assert 'href="/billing/page.css"' in asked(app, "/pay/nobody").body.decode()
+
+
+@pytest.mark.parametrize("fault", [psycopg.OperationalError("gone"), PersistenceError("gone"), RuntimeError("a fault")])
+def test_a_customer_is_told_of_a_fault_on_a_page_and_of_nothing_inside(app, tally, invoice, monkeypatch, fault):
+    def broken(*_: object, **__: object) -> None:
+        raise fault
+
+    monkeypatch.setattr("adapters.web.pages.standing", broken)
+    for path in ("pay", "return"):
+        told = asked(app, f"/{path}/{LINKS.token(invoice)}")
+        assert told.status == (500 if isinstance(fault, RuntimeError) else 503)
+        assert told.headers["content-type"].startswith("text/html")
+        assert "try again in a few minutes" in told.body.decode()
+        assert "gone" not in told.body.decode()
+        assert "a fault" not in told.body.decode()
+        assert told.headers["cache-control"] == "no-store"
+
+
+def test_a_second_press_that_was_on_its_way_comes_to_the_page_that_the_first_one_opened(
+    app, tally, provider, invoice, monkeypatch
+):
+    before = standing(tally.billing, invoice, ["stripe"], NOW)
+    first = pay(app, invoice, "stripe")
+    seen = iter([before])
+    monkeypatch.setattr("adapters.web.pages.standing", lambda *words: next(seen, None) or standing(*words))
+    second = pay(app, invoice, "stripe")
+    assert (first.status, second.status) == (303, 303)
+    assert second.headers["location"] == first.headers["location"]
+    assert set(provider.states.values()) == {"action_required"}, "what the first press opened stays open"

@@ -15,6 +15,7 @@ import pytest
 import requests
 
 from adapters.bootstrap import Tally
+from adapters.cli.main import main as command_line
 from adapters.providers.paypal import PayPalPayments, Transport
 from adapters.providers.stripe import StripePayments
 from adapters.sandbox.desk import Clock
@@ -29,7 +30,7 @@ from tests.deliveries import NOW, SECRET, body_of, deliver, event, fingerprint
 from tests.deliveries import signed as signed_in_process
 from tests.store.test_collect import invoices
 from tests.store.test_payments import owed
-from tests.web.serving import Mode, free_port, serving
+from tests.web.serving import LINK_SECRET, Mode, free_port, serving
 
 
 class World:
@@ -198,3 +199,15 @@ def test_while_the_database_is_away_a_webhook_is_not_acknowledged_and_comes_agai
     again = (deliver(app, signed_in_process(body), body).status for _ in range(60))
     assert 200 in again, "the pool waits longer after each try in vain, on a busy machine for some seconds"
     assert [one.event for one in inbox.listed(tally.pool)] == ["evt_1"]
+
+
+@pytest.mark.parametrize("command", ["serve", "sandbox"])
+def test_a_port_that_others_listen_on_is_said_to_be_theirs(command, tally, monkeypatch, capsys):
+    monkeypatch.setenv("DATABASE_URL", tally.dsn)
+    monkeypatch.setenv("TALLY_LINK_SECRET", LINK_SECRET)
+    with socket.create_server(("127.0.0.1", 0)) as others:
+        port = others.getsockname()[1]
+        assert command_line([command, "--port", str(port)]) == 4
+    said = capsys.readouterr()
+    assert f"127.0.0.1:{port} cannot be listened on: Address already in use" in said.err
+    assert "listening on" not in said.out
