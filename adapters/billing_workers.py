@@ -13,8 +13,8 @@ from uuid import UUID
 from adapters.bootstrap import Tally
 from domain.errors import TallyError
 from jobs import bill
-from jobs.bill import Run
 from jobs.close_counts import close_counts
+from jobs.rate import Run
 from projections.calm import calm, tidy
 
 

@@ -7,30 +7,25 @@ moment it can be repeated. One account's fault is recorded and never stops the o
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from datetime import date
-from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
 from psycopg_pool import ConnectionPool
 
-from domain.billing import Found, documents, found
-from domain.charge import Missing
-from domain.errors import TallyError
 from domain.identity import bucket_of
-from domain.period import day
-from domain.ports import Append, Log
+from domain.ports import Log
 from domain.terms import Packages
-from jobs import basis
-from jobs.issue import Context, Issue, Overtaken, issue
+from jobs.chunk import bill_chunk
+from jobs.issue import Overtaken
+from jobs.rate import Run
 from projections.calm import tidy
 
 LICENSES_PER_CHUNK = 5000
 LEFT_IN_CHUNKS = 8
 LEAST_PER_CHUNK = 500
 """A chunk holds an eighth of what is left at most, so that nobody waits long for another's last one."""
-LINES_SANE = 20000
 
 DDL = (
     """CREATE TABLE IF NOT EXISTS billing_run (
@@ -52,27 +47,6 @@ CLAIM = """
 SELECT chunk, buckets FROM billing_chunk WHERE run = %s AND NOT done ORDER BY chunk LIMIT 1 FOR UPDATE SKIP LOCKED"""
 AWAIT = CLAIM.removesuffix(" SKIP LOCKED")
 """Waits for a chunk that somebody else works on: it is ours if they die, and done if they do not."""
-
-
-class Run(NamedTuple):
-    """A billing run: everything due through a date, on documents dated `issued_on`; `accounts` None means all."""
-
-    run: str
-    through: date
-    issued_on: date
-    accounts: frozenset[UUID] | None = None
-
-
-class Rated(NamedTuple):
-    """One account with what its licenses come to, or why they could not be rated."""
-
-    account: UUID
-    found: Sequence[Found]
-    failed: str = ""
-
-    @property
-    def missing(self) -> list[Missing]:
-        return [lack for one in self.found for lack in one.missing]
 
 
 def open_run(
@@ -137,7 +111,7 @@ def work(
             with log.append() as append:
                 claimed = append.query(CLAIM, [run.run]) or append.query(AWAIT, [run.run])
                 if claimed:
-                    _chunk(append, pool, packages, run, *claimed[0])
+                    bill_chunk(append, pool, packages, run, *claimed[0])
         except Overtaken:
             continue
         except psycopg.OperationalError as error:
@@ -158,119 +132,6 @@ def finish(connection: psycopg.Connection, run: Run) -> bool:
         [run.run, run.run],
     ).fetchone()
     return done is not None
-
-
-def _chunk(
-    append: Append,
-    pool: ConnectionPool[psycopg.Connection],
-    packages: Packages,
-    run: Run,
-    chunk: int,
-    buckets: Sequence[int],
-) -> None:
-    snapshot = basis.read(pool, buckets)
-    rated = list(rate(snapshot, run, packages))
-    context = Context(run.run, run.through, run.issued_on, snapshot.cut, snapshot.generation)
-    rated, issued = _issue_all(append, rated, snapshot, context)
-    _report(append, run, chunk, rated, issued)
-
-
-def rate(snapshot: basis.Snapshot, run: Run, packages: Packages) -> Iterator[Rated]:
-    """What every account's licenses come to on the run's date; a fault stays with its account."""
-    for account, standings in snapshot.standings.items():
-        if run.accounts is not None and account not in run.accounts:
-            continue
-        try:
-            results = [found(standing, run.through, packages) for standing in standings]
-            lines = max([len(one.difference.lines) for one in results], default=0)
-            sane = "" if lines <= LINES_SANE else f"a license came to {lines} lines: over the bound of {LINES_SANE}"
-            yield Rated(account, results, sane)
-        except TallyError as error:
-            yield Rated(account, [], str(error))
-        except Exception as error:
-            yield Rated(account, [], f"{type(error).__name__}: {error}")
-
-
-def billable(rated: Iterable[Rated]) -> list[Found]:
-    """What may be issued: nothing of an account that failed."""
-    return [one for account in rated if not account.failed for one in account.found]
-
-
-def _issue_all(
-    append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context
-) -> tuple[list[Rated], int]:
-    """Issues for all accounts at once; when the database refuses, for each payer alone, so that one fault stays one."""
-    try:
-        with append.nested() as part:
-            return list(rated), _issue(part, rated, snapshot, context)
-    except (psycopg.IntegrityError, TallyError) as error:
-        if isinstance(error, Overtaken):
-            raise
-    healthy = _without_faults(append, rated, snapshot, context)
-    with append.nested() as part:
-        return healthy, _issue(part, healthy, snapshot, context)
-
-
-def _without_faults(append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context) -> list[Rated]:
-    """Tries every account alone, undoing each try, and marks those that the database refuses."""
-    return [one if one.failed else one._replace(failed=_refusal(append, one, snapshot, context)) for one in rated]
-
-
-def _refusal(append: Append, rated: Rated, snapshot: basis.Snapshot, context: Context) -> str:
-    try:
-        with append.nested() as part:
-            _issue(part, [rated], snapshot, context)
-            raise _Undone
-    except _Undone:
-        return ""
-    except Overtaken:
-        raise
-    except (psycopg.IntegrityError, TallyError) as error:
-        return str(error).splitlines()[0]
-
-
-class _Undone(Exception):
-    """Ends a try that went well."""
-
-
-def _issue(append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context) -> int:
-    drafts = documents(billable(rated), snapshot.accounts, context.issued_on)
-    return issue(append, [Issue(*one) for one in drafts], context)
-
-
-def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued: int) -> None:
-    exceptions = [row for one in rated for row in _exceptions(one)]
-    rows = sorted({(bucket_of(account), run.run, account, outcome, reason) for account, outcome, reason in exceptions})
-    append.rows("billing_exception (bucket, run, account, outcome, reason)", rows)
-    failed = sum([bool(one.failed) for one in rated])
-    billed = sum([any([f.difference.lines for f in one.found]) for one in rated if not one.failed])
-    append.query(
-        "UPDATE billing_chunk SET done = true, licenses = %s, billed = %s, nothing = %s, parked = %s, failed = %s, "
-        "documents = %s WHERE run = %s AND chunk = %s",
-        [
-            sum([len(one.found) for one in rated]),
-            billed,
-            len(rated) - billed - failed,
-            sum([any([f.missing for f in one.found]) for one in rated]),
-            failed,
-            issued,
-            run.run,
-            chunk,
-        ],
-    )
-
-
-def _exceptions(rated: Rated) -> Iterator[tuple[UUID, str, str]]:
-    if rated.failed:
-        yield rated.account, "failed", rated.failed[:500]
-    for lack in rated.missing:
-        yield rated.account, "parked", why_parked(lack)
-
-
-def why_parked(lack: Missing) -> str:
-    """Which days of which component wait for whose reading."""
-    where = f"{lack.stream.component}: no reading of {lack.counter}"
-    return f"{where} from {day(lack.start)} to {day(lack.end - 1)}"
 
 
 def is_finished(connection: psycopg.Connection, run: Run) -> bool:

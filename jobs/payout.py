@@ -24,9 +24,9 @@ from domain.application.payouts import FailPayout, PaidOut, PayOut, RecordPayout
 from domain.errors import NotFound, Refusal
 from domain.identity import bucket_of
 from domain.terms import Packages
-from jobs.bill import Run
 from jobs.credit import below, paid_for
 from jobs.preview import preview
+from jobs.rate import Run
 from jobs.refund import Refunder, follow_refunds, state_after
 
 Pool = ConnectionPool[psycopg.Connection]

@@ -24,8 +24,8 @@ from domain.identity import bucket_of
 from domain.standing import Standing
 from domain.terms import Packages
 from jobs import basis
-from jobs.bill import Run, billable, rate
 from jobs.issue import Issue
+from jobs.rate import Run, billable, rate
 
 Pool = ConnectionPool[psycopg.Connection]
 

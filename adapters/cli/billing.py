@@ -38,6 +38,7 @@ from jobs.explain import document, explain
 from jobs.issue import Issue
 from jobs.limits import standings
 from jobs.preview import preview
+from jobs.rate import Run, why_parked
 from jobs.verify import verify
 
 Accounts = Annotated[list[str] | None, typer.Option("--account", help="only this account and those below; repeat it")]
@@ -101,7 +102,7 @@ def _accounts(tally: Tally, references: list[str] | None) -> list[UUID] | None:
 
 
 def _show_report(
-    run: bill.Run, report: dict[str, int], exceptions: list[tuple[str, str, str]], totals: list[tuple[Any, ...]]
+    run: Run, report: dict[str, int], exceptions: list[tuple[str, str, str]], totals: list[tuple[Any, ...]]
 ) -> None:
     answer = {
         "run": run.run,
@@ -144,7 +145,7 @@ def preview_command(
         close_counts(tally.log, tally.pool, tally.packages, through)
         tally.follower().catch_up()
         chosen = _accounts(tally, account)
-        run = bill.Run("preview", through, issued_on or today(), frozenset(chosen) if chosen else None)
+        run = Run("preview", through, issued_on or today(), frozenset(chosen) if chosen else None)
         found = preview(tally.pool, tally.packages, run)
         tables = [_previewed(tally, issue, lines) for issue in found.issues]
         parked, failed = _parked(tally, found.missing), _failed(tally, found.failed)
@@ -168,7 +169,7 @@ def _parked(tally: Tally, missing: Sequence[tuple[UUID, Missing]]) -> list[dict[
             "counter": lack.counter,
             "from": date.fromordinal(lack.start),
             "until": date.fromordinal(lack.end),
-            "reason": bill.why_parked(lack),
+            "reason": why_parked(lack),
         }
         for account, lack in missing
     ]

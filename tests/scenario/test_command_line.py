@@ -8,7 +8,7 @@ import pytest
 
 from adapters.cli import session
 from adapters.cli.main import main
-from jobs import bill
+from jobs import rate
 from tests.builders import OBSERVATIONS, READINGS, write_csv
 
 EXAMPLES = Path(__file__).resolve().parents[2] / "examples"
@@ -75,7 +75,7 @@ def test_a_preview_names_whom_the_run_cannot_bill_and_both_say_so_by_their_statu
         sold("accounts", "open", name, "--name", name)
         sold("licenses", "start", name, "--account", name, "--package", "full-filter", "--on", "2025-01-01")
     words = ["--through", "2025-01-01", "--issued-on", "2025-01-01", "--account", "endless"]
-    monkeypatch.setattr(bill, "LINES_SANE", 0)
+    monkeypatch.setattr(rate, "LINES_SANE", 0)
     status, previewed = sold("preview", *words)
     reason = "a license came to 1 lines: over the bound of 0"
     assert (status, previewed["failed"]) == (1, [{"account": "endless", "reason": reason}])
@@ -93,7 +93,7 @@ def test_a_preview_tells_people_what_is_parked_and_who_failed(sold, home, capsys
     words = ["preview", "--through", "2025-02-01", "--account", "quiet", "--home", str(home)]
     assert main(words) == 0, "a count that is not here yet is no fault"
     assert "no reading of" in capsys.readouterr().out
-    monkeypatch.setattr(bill, "LINES_SANE", 0)
+    monkeypatch.setattr(rate, "LINES_SANE", 0)
     assert main(words) == 1
     said = capsys.readouterr().out
     assert "over the bound of 0" in said

@@ -19,10 +19,10 @@ from domain.errors import TallyError
 from domain.identity import Kind
 from domain.package_version import Proration
 from domain.price import Flat
-from jobs import basis, bill, issue
-from jobs.bill import Run
+from jobs import basis, bill, chunk, issue
 from jobs.explain import document, explain
 from jobs.preview import preview
+from jobs.rate import Run, why_parked
 from jobs.verify import verify
 from tests.builders import (
     READINGS,
@@ -81,7 +81,7 @@ CRASH_POINTS = [
     (module, name, after)
     for module, name in (
         (basis, "read"), (issue, "_take_generation"), (issue, "_line_rows"), (issue, "cover"), (issue, "_numbers"),
-        (issue, "_event"), (bill, "_report"),
+        (issue, "_event"), (chunk, "_report"),
     )
     for after in (False, True)
 ]  # fmt: skip
@@ -242,7 +242,7 @@ def parked(tally: Tally, on: date) -> list[tuple[str, str]]:
     """Whose licenses a preview says will wait, and for what."""
     missing = preview(tally.pool, tally.packages, Run("preview", on, on)).missing
     names = tally.log.references(Kind.ACCOUNT, {account for account, _ in missing})
-    return [(names[account], bill.why_parked(lack)) for account, lack in missing]
+    return [(names[account], why_parked(lack)) for account, lack in missing]
 
 
 def test_no_reading_is_parked_and_billed_when_it_comes(tally, tmp_path):

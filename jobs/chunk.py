@@ -1,0 +1,111 @@
+"""One chunk of a run: read in one snapshot, rated, issued and marked done in one transaction.
+
+What the database refuses of one account is recorded and never stops the others. Source: ADR-0012.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from uuid import UUID
+
+import psycopg
+from psycopg_pool import ConnectionPool
+
+from domain.billing import documents
+from domain.errors import TallyError
+from domain.identity import bucket_of
+from domain.ports import Append
+from domain.terms import Packages
+from jobs import basis
+from jobs.issue import Context, Issue, Overtaken, issue
+from jobs.rate import Rated, Run, billable, rate, why_parked
+
+
+def bill_chunk(
+    append: Append,
+    pool: ConnectionPool[psycopg.Connection],
+    packages: Packages,
+    run: Run,
+    chunk: int,
+    buckets: Sequence[int],
+) -> None:
+    """Bills some buckets in an appending transaction, and marks their chunk done.
+
+    Raises: Overtaken when somebody billed them since they were read.
+    """
+    snapshot = basis.read(pool, buckets)
+    rated = list(rate(snapshot, run, packages))
+    context = Context(run.run, run.through, run.issued_on, snapshot.cut, snapshot.generation)
+    rated, issued = _issue_all(append, rated, snapshot, context)
+    _report(append, run, chunk, rated, issued)
+
+
+def _issue_all(
+    append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context
+) -> tuple[list[Rated], int]:
+    """Issues for all accounts at once; when the database refuses, for each payer alone, so that one fault stays one."""
+    try:
+        with append.nested() as part:
+            return list(rated), _issue(part, rated, snapshot, context)
+    except (psycopg.IntegrityError, TallyError) as error:
+        if isinstance(error, Overtaken):
+            raise
+    healthy = _without_faults(append, rated, snapshot, context)
+    with append.nested() as part:
+        return healthy, _issue(part, healthy, snapshot, context)
+
+
+def _without_faults(append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context) -> list[Rated]:
+    """Tries every account alone, undoing each try, and marks those that the database refuses."""
+    return [one if one.failed else one._replace(failed=_refusal(append, one, snapshot, context)) for one in rated]
+
+
+def _refusal(append: Append, rated: Rated, snapshot: basis.Snapshot, context: Context) -> str:
+    try:
+        with append.nested() as part:
+            _issue(part, [rated], snapshot, context)
+            raise _Undone
+    except _Undone:
+        return ""
+    except Overtaken:
+        raise
+    except (psycopg.IntegrityError, TallyError) as error:
+        return str(error).splitlines()[0]
+
+
+class _Undone(Exception):
+    """Ends a try that went well."""
+
+
+def _issue(append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context) -> int:
+    drafts = documents(billable(rated), snapshot.accounts, context.issued_on)
+    return issue(append, [Issue(*one) for one in drafts], context)
+
+
+def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued: int) -> None:
+    exceptions = [row for one in rated for row in _exceptions(one)]
+    rows = sorted({(bucket_of(account), run.run, account, outcome, reason) for account, outcome, reason in exceptions})
+    append.rows("billing_exception (bucket, run, account, outcome, reason)", rows)
+    failed = sum([bool(one.failed) for one in rated])
+    billed = sum([any([f.difference.lines for f in one.found]) for one in rated if not one.failed])
+    append.query(
+        "UPDATE billing_chunk SET done = true, licenses = %s, billed = %s, nothing = %s, parked = %s, failed = %s, "
+        "documents = %s WHERE run = %s AND chunk = %s",
+        [
+            sum([len(one.found) for one in rated]),
+            billed,
+            len(rated) - billed - failed,
+            sum([any([f.missing for f in one.found]) for one in rated]),
+            failed,
+            issued,
+            run.run,
+            chunk,
+        ],
+    )
+
+
+def _exceptions(rated: Rated) -> Iterator[tuple[UUID, str, str]]:
+    if rated.failed:
+        yield rated.account, "failed", rated.failed[:500]
+    for lack in rated.missing:
+        yield rated.account, "parked", why_parked(lack)
