@@ -20,7 +20,7 @@ SHARDED = frozenset(
     | {"bank_statement", "bank_transfer", "webhook_inbox", "outbox"}
     | {"billing_generation", "billing_exception"}
     | {"reading", "observation_report", "observation_parcel", "subject", "to_close"}
-    | {"basis_v2", "account_v1", "pool_v1", "document_v1", "change_v1", "limit_v1"}
+    | {"basis_v2", "account_v2", "account_change_v1", "pool_v1", "document_v1", "change_v1", "limit_v1"}
 )
 LOCAL = frozenset(
     {"billing_run", "billing_chunk", "wake", "installed", "counting_key"} | {"webhook_poll", "destination"}

@@ -34,6 +34,7 @@ from jobs.collect_open import collect_open
 from jobs.dun import dun
 from jobs.settle import settle
 from jobs.trials import end_trials
+from projections.accounts import ON_DAY
 
 log = logging.getLogger("tally.schedule")
 LEADER_LOCK = 0x7A11E4D
@@ -52,9 +53,9 @@ bill its accounts before their next billing day.
 ONCE: Mapping[str, Any] = MappingProxyType({"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
 """How what is repeated is repeated: never beside itself, late rather than not."""
 
-DUE_ACCOUNTS = """
-SELECT a.account FROM account_v1 a
-JOIN account_v1 p ON p.bucket = a.bucket AND p.account = coalesce(a.payer, a.account)
+DUE_ACCOUNTS = f"""
+SELECT a.account FROM {ON_DAY} a
+JOIN {ON_DAY} p ON p.bucket = a.bucket AND p.account = a.payer
 WHERE p.zone = %(zone)s AND (p.billing_day = %(day)s OR (%(last)s AND p.billing_day > %(day)s)) ORDER BY a.account"""
 
 
@@ -117,7 +118,7 @@ def due_accounts(tally: Tally, zone: str, day: date) -> list[UUID]:
     """
     last = (day + timedelta(days=1)).month != day.month
     with tally.pool.connection() as connection:
-        where = {"zone": zone, "day": day.day, "last": last}
+        where = {"zone": zone, "on": day, "day": day.day, "last": last}
         return [account for (account,) in connection.execute(DUE_ACCOUNTS, where).fetchall()]
 
 
@@ -207,7 +208,7 @@ class Scheduler:
     def _zones(self) -> list[str]:
         with self.tally.pool.connection() as connection:
             return [
-                zone for (zone,) in connection.execute("SELECT DISTINCT zone FROM account_v1 ORDER BY 1").fetchall()
+                zone for (zone,) in connection.execute("SELECT DISTINCT zone FROM account_v2 ORDER BY 1").fetchall()
             ]
 
     def _wake_zone(self, zone: str) -> int:

@@ -27,6 +27,7 @@ class Account(Aggregate):
     party = Party(name="")
     parent: UUID | None = None
     payer: UUID | None = None
+    later_payers: tuple[tuple[date, UUID | None], ...] = ()
     currency = ""
     zone = "UTC"
     billing_day = 1
@@ -91,6 +92,11 @@ class Account(Aggregate):
             credit_rule.check(rule)
         self.trigger(events.CreditRuleSet(rule=rule))
 
+    def payer_on(self, day: date) -> UUID | None:
+        """Who pays for it on a day, None when it does itself: by the latest change that has begun."""
+        begun = [change for change in self.later_payers if change[0] <= day]
+        return sorted(begun, key=_since)[-1][1] if begun else self.payer
+
     @property
     def method(self) -> events.PaymentMethodAdded | None:
         """The method that invoices are charged by: the latest."""
@@ -136,7 +142,7 @@ class Account(Aggregate):
             case events.TaxRateChanged():
                 self.tax_percent = event.tax_percent
             case events.PayerChanged():
-                self.payer = event.payer
+                self.later_payers = (*self.later_payers, (event.effective_on, event.payer))
             case events.PaymentMethodAdded():
                 self.methods[event.token] = event
                 self.removed_methods.discard(event.token)
@@ -153,3 +159,7 @@ class Account(Aggregate):
                 self.pools.pop(event.counter, None)
             case events.PoolSet():
                 self.pools[event.counter] = event.limit or 0
+
+
+def _since(change: tuple[date, UUID | None]) -> date:
+    return change[0]

@@ -159,6 +159,6 @@ def exceptions(connection: psycopg.Connection, run: str) -> list[tuple[str, str,
     """Who was parked or failed in a run, and why: (account's reference, outcome, reason)."""
     return connection.execute(
         "SELECT coalesce(a.reference, e.account::text), e.outcome, e.reason FROM billing_exception e "
-        "LEFT JOIN account_v1 a ON a.bucket = e.bucket AND a.account = e.account WHERE e.run = %s ORDER BY 1, 2, 3",
+        "LEFT JOIN account_v2 a ON a.bucket = e.bucket AND a.account = e.account WHERE e.run = %s ORDER BY 1, 2, 3",
         [run],
     ).fetchall()

@@ -20,7 +20,7 @@ from domain.terms import billed_to
 
 Pool = ConnectionPool[psycopg.Connection]
 BELOW = """WITH RECURSIVE below AS (SELECT %(account)s::uuid AS account UNION
-SELECT a.account FROM account_v1 a JOIN below b ON a.parent = b.account WHERE a.bucket = %(bucket)s)
+SELECT a.account FROM account_v2 a JOIN below b ON a.parent = b.account WHERE a.bucket = %(bucket)s)
 SELECT b.account, s.facts FROM below b JOIN basis_v2 s ON s.bucket = %(bucket)s AND s.stream = b.account"""
 LICENSES = "SELECT stream FROM basis_v2 WHERE bucket = %s AND kind = 3 AND owner = ANY(%s::uuid[]) ORDER BY stream"
 HELD = """SELECT currency, sum(credit)::bigint FROM receipt_v1 WHERE bucket = %s AND account = %s

@@ -31,7 +31,7 @@ from jobs.collect_open import charge
 Pool = ConnectionPool[psycopg.Connection]
 TO_CHASE = """
 SELECT i.invoice, i.number, b.amount IS NOT NULL FROM receivable_v1 i
-JOIN account_v1 a ON a.bucket = i.bucket AND a.account = i.account
+JOIN account_v2 a ON a.bucket = i.bucket AND a.account = i.account
 LEFT JOIN dunning_v1 d ON d.bucket = i.bucket AND d.invoice = i.invoice
 LEFT JOIN live_instrument l ON l.bucket = i.bucket AND l.invoice = i.invoice
 LEFT JOIN attempt_v1 t ON t.bucket = l.bucket AND t.attempt = l.attempt
@@ -59,7 +59,7 @@ ORDER BY i.due_on, i.number"""
 PAID = """
 SELECT i.invoice, i.number, false FROM dunning_v1 d
 JOIN receivable_v1 i ON i.bucket = d.bucket AND i.invoice = d.invoice
-JOIN account_v1 a ON a.bucket = i.bucket AND a.account = i.account
+JOIN account_v2 a ON a.bucket = i.bucket AND a.account = i.account
 WHERE d.state <> 'ended' AND i.left_open <= 0 AND (%(zone)s = '' OR a.zone = %(zone)s) ORDER BY i.number"""
 """Chases that a payment ended while their turn was being taken: the payment's own command ends all others."""
 
@@ -172,7 +172,7 @@ def dun_zones(
 ) -> Dunned:
     """Overdue invoices of all zones take their turns, each on the day that it is there. The projections as in `dun`."""
     with pool.connection() as connection:
-        zones = [zone for (zone,) in connection.execute("SELECT DISTINCT zone FROM account_v1 ORDER BY 1").fetchall()]
+        zones = [zone for (zone,) in connection.execute("SELECT DISTINCT zone FROM account_v2 ORDER BY 1").fetchall()]
     done = Dunned()
     for zone in zones:
         found = dun(billing, pool, collector, day_in(zone), zone, progress)

@@ -8,10 +8,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping
 from dataclasses import dataclass
-from datetime import date
+from datetime import date, datetime
 from types import MappingProxyType
 from typing import Any, NamedTuple
 from uuid import UUID
+from zoneinfo import ZoneInfo
 
 from domain.account import Account
 from domain.application import Billing
@@ -50,10 +51,11 @@ class Letter(NamedTuple):
 
 @dataclass(frozen=True)
 class Letters:
-    """Writes letters; `pay_link` says where an invoice can be paid, "" for nowhere."""
+    """Writes letters; `pay_link` says where an invoice can be paid, "" for nowhere, `today` the date in a zone."""
 
     billing: Billing
     pay_link: Callable[[UUID], str] = lambda invoice: ""
+    today: Callable[[str], date] = lambda zone: datetime.now(ZoneInfo(zone)).date()
 
     def write(self, name: str, data: Data) -> Letter | None:
         """The letter about an announcement of a type; None when there is nothing to say (any more)."""
@@ -94,10 +96,11 @@ class Letters:
                 yield license
 
     def _reader(self, account: Account) -> Account:
-        """The account itself, or who pays for it when it has no address."""
-        if account.party.email or account.payer is None:
+        """The account itself, or who pays for it today when it has no address."""
+        payer = account.payer_on(self.today(account.zone))
+        if account.party.email or payer is None:
             return account
-        return self.billing.find(Account, account.payer, "account")
+        return self.billing.find(Account, payer, "account")
 
     def _invoice(self, payer: Account, invoice: UUID) -> dict[str, Any]:
         found = issued(self.billing, invoice)

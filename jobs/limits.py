@@ -21,16 +21,16 @@ from domain.terms import Packages
 FACTS = "SELECT stream, facts FROM basis_v2 WHERE bucket = %s AND owner = %s AND kind = %s ORDER BY stream"
 POOL = """
 WITH RECURSIVE above AS (
-    SELECT account, parent, 0 AS height FROM account_v1 WHERE bucket = %(bucket)s AND account = %(account)s
-    UNION ALL SELECT a.account, a.parent, above.height + 1 FROM account_v1 a JOIN above ON a.account = above.parent
+    SELECT account, parent, 0 AS height FROM account_v2 WHERE bucket = %(bucket)s AND account = %(account)s
+    UNION ALL SELECT a.account, a.parent, above.height + 1 FROM account_v2 a JOIN above ON a.account = above.parent
     WHERE a.bucket = %(bucket)s)
 SELECT p.account, p.value, r.reference FROM above
 JOIN pool_v1 p ON p.bucket = %(bucket)s AND p.account = above.account AND p.counter = %(counter)s
-JOIN account_v1 r ON r.bucket = %(bucket)s AND r.account = above.account ORDER BY above.height LIMIT 1"""
+JOIN account_v2 r ON r.bucket = %(bucket)s AND r.account = above.account ORDER BY above.height LIMIT 1"""
 POOLED = """
 WITH RECURSIVE below AS (
-    SELECT account FROM account_v1 WHERE bucket = %(bucket)s AND account = %(pool)s
-    UNION ALL SELECT a.account FROM account_v1 a JOIN below ON a.parent = below.account WHERE a.bucket = %(bucket)s)
+    SELECT account FROM account_v2 WHERE bucket = %(bucket)s AND account = %(pool)s
+    UNION ALL SELECT a.account FROM account_v2 a JOIN below ON a.parent = below.account WHERE a.bucket = %(bucket)s)
 SELECT coalesce(sum(l.used), 0)::bigint FROM below JOIN basis_v2 b ON b.bucket = %(bucket)s AND b.owner = below.account
 AND b.kind = 3 JOIN limit_v1 l ON l.bucket = b.bucket AND l.license = b.stream AND l.counter = %(counter)s"""
 

@@ -26,7 +26,7 @@ from jobs.collect import Collector
 Verdict = Literal["done", "foreign", "unmatched", "quarantined"]
 RECEIPT = "SELECT account, currency FROM receipt_v1 WHERE receipt = %s"
 OURS = "SELECT account, currency FROM refund_v1 WHERE refund = %s"
-CHARGED_BY = """SELECT a.reference, m.token FROM method_v1 m JOIN account_v1 a USING (bucket, account)
+CHARGED_BY = """SELECT a.reference, m.token FROM method_v1 m JOIN account_v2 a USING (bucket, account)
 WHERE m.provider = %s AND m.customer = %s AND (m.token = %s OR %s = '')"""
 
 

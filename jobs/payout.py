@@ -30,7 +30,7 @@ from jobs.rate import Run
 from jobs.refund import Refunder, follow_refunds, state_after
 
 Pool = ConnectionPool[psycopg.Connection]
-CANDIDATES = """SELECT a.reference, r.account, r.currency FROM receipt_v1 r JOIN account_v1 a USING (bucket, account)
+CANDIDATES = """SELECT a.reference, r.account, r.currency FROM receipt_v1 r JOIN account_v2 a USING (bucket, account)
 WHERE r.credit > 0 AND (%(zone)s = '' OR a.zone = %(zone)s) AND NOT EXISTS (SELECT FROM receivable_v1 i
     WHERE i.bucket = r.bucket AND i.account = r.account AND i.currency = r.currency AND i.left_open > 0)
 GROUP BY a.reference, r.account, r.currency ORDER BY a.reference, r.currency"""

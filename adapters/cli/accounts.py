@@ -21,6 +21,7 @@ from adapters.cli.session import (
     opened,
     show,
     table_of,
+    today,
     whole,
 )
 from domain.application.accounts import (
@@ -34,12 +35,13 @@ from domain.errors import Invalid, NotFound, Unavailable
 from domain.events.account import Party
 from domain.money import exact
 from domain.payment import SetUp
+from projections.accounts import ON_DAY
 
 app = typer.Typer(no_args_is_help=True, help="Customers and resellers: a tree of accounts, and who pays for whom.")
 
 COLUMNS = "a.reference, a.name, p.reference, y.reference, a.currency, a.zone, a.billing_day, a.tax_percent"
-JOINED = """FROM account_v1 a LEFT JOIN account_v1 p ON p.bucket = a.bucket AND p.account = a.parent
-LEFT JOIN account_v1 y ON y.bucket = a.bucket AND y.account = a.payer"""
+JOINED = f"""FROM {ON_DAY} a LEFT JOIN account_v2 p ON p.bucket = a.bucket AND p.account = a.parent
+LEFT JOIN account_v2 y ON y.bucket = a.bucket AND y.account = a.payer AND a.payer <> a.account"""
 NAMES = ["reference", "name", "parent", "payer", "currency", "zone", "billing day", "tax percent"]
 
 Reference = Annotated[str, typer.Argument(help="your own reference of the account")]
@@ -126,25 +128,24 @@ def _pool(text: str | None) -> tuple[str, int | None] | None:
 
 @app.command("list")
 def list_accounts(limit: Limit = 50, after: After = "") -> None:
-    """Lists accounts by reference."""
+    """Lists accounts by reference, each as it is billed today."""
     with opened() as tally:
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
-            rows = connection.execute(
-                f"SELECT {COLUMNS} {JOINED} WHERE a.reference > %s ORDER BY a.reference LIMIT %s".encode(),
-                [after, limit],
-            ).fetchall()
+            wanted = "WHERE a.reference > %(after)s ORDER BY a.reference LIMIT %(limit)s"
+            values = {"on": today(), "after": after, "limit": limit}
+            rows = connection.execute(f"SELECT {COLUMNS} {JOINED} {wanted}".encode(), values).fetchall()
     show([named(NAMES, row) for row in rows], table_of("Accounts", NAMES, rows))
 
 
 @app.command("show")
 def show_account(reference: Reference) -> None:
-    """Shows one account."""
+    """Shows one account as it is billed today."""
     with opened() as tally:
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
-            statement = f"SELECT {COLUMNS} {JOINED} WHERE a.reference = %s".encode()
-            row = connection.execute(statement, [reference]).fetchone()
+            statement = f"SELECT {COLUMNS} {JOINED} WHERE a.reference = %(reference)s".encode()
+            row = connection.execute(statement, {"on": today(), "reference": reference}).fetchone()
     if row is None:
         raise NotFound(f"there is no account {reference}")
     show(named(NAMES, row), table_of(reference, NAMES, [row]))

@@ -86,8 +86,8 @@ def _licenses(tally: Tally) -> int:
 
 BELOW = """
 WITH RECURSIVE below AS (
-    SELECT bucket, account FROM account_v1 WHERE account = ANY(%s::uuid[])
-    UNION ALL SELECT a.bucket, a.account FROM account_v1 a JOIN below b ON a.bucket = b.bucket AND a.parent = b.account)
+    SELECT bucket, account FROM account_v2 WHERE account = ANY(%s::uuid[])
+    UNION ALL SELECT a.bucket, a.account FROM account_v2 a JOIN below b ON a.bucket = b.bucket AND a.parent = b.account)
 SELECT DISTINCT account FROM below"""
 
 

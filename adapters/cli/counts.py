@@ -171,7 +171,7 @@ def _zone(tally: Tally, account: Any) -> str:
     tally.follower().catch_up()
     with tally.pool.connection() as connection:
         row = connection.execute(
-            "SELECT zone FROM account_v1 WHERE bucket = %s AND account = %s", [bucket_of(account), account]
+            "SELECT zone FROM account_v2 WHERE bucket = %s AND account = %s", [bucket_of(account), account]
         ).fetchone()
     return row[0] if row else "UTC"
 

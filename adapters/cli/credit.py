@@ -22,7 +22,7 @@ from jobs.payout import Paid, payout_named
 PAYOUTS = """SELECT p.reference, a.reference, a.name, p.currency, p.amount, p.opened_on, p.state, p.transfer, p.why,
 (SELECT string_agg(DISTINCT t.iban, ', ') FROM unnest(p.receipts) AS r(receipt)
     JOIN bank_transfer t ON 'bank:' || t.transfer = r.receipt WHERE t.iban <> '')
-FROM payout_v1 p JOIN account_v1 a USING (bucket, account)
+FROM payout_v1 p JOIN account_v2 a USING (bucket, account)
 WHERE p.reference > %s AND (%s OR p.state = 'open') ORDER BY p.reference LIMIT %s"""
 PROPOSED = Listing(
     ["reference", "account", "name", "currency", "amount", "opened on", "state", "transfer", "why", "came from"],

@@ -35,9 +35,9 @@ CUSTOMERS = (
 """Three who come in April: one pays by PayPal, one has no money on its card, one disputes what it paid."""
 COPIES = ((0.0, 1.2), (0.6,), (0.0, 0.3))
 """When copies of each webhook arrive, in turn: twice, behind the next one, twice. Units: seconds."""
-INVOICE = """SELECT i.number FROM receivable_v1 i JOIN account_v1 a USING (bucket, account)
+INVOICE = """SELECT i.number FROM receivable_v1 i JOIN account_v2 a USING (bucket, account)
 WHERE a.reference = %s ORDER BY i.number DESC LIMIT 1"""
-RECEIPT = """SELECT r.receipt FROM receipt_v1 r JOIN account_v1 a USING (bucket, account)
+RECEIPT = """SELECT r.receipt FROM receipt_v1 r JOIN account_v2 a USING (bucket, account)
 WHERE a.reference = %s ORDER BY r.receipt LIMIT 1"""
 UNHEARD = "SELECT count(*)::text FROM webhook_inbox WHERE state IN ('new', 'parked')"
 PATIENCE = 60.0

@@ -31,7 +31,7 @@ CHASES = """SELECT i.number, a.reference, i.currency, i.left_open, i.due_on, d.s
 (SELECT string_agg(CASE WHEN value = 'null' THEN key ELSE key || ' until ' || (value #>> '{}') END, ', ' ORDER BY key)
 FROM jsonb_each(d.pauses)) FROM dunning_v1 d
 JOIN receivable_v1 i ON i.bucket = d.bucket AND i.invoice = d.invoice
-JOIN account_v1 a ON a.bucket = i.bucket AND a.account = i.account
+JOIN account_v2 a ON a.bucket = i.bucket AND a.account = i.account
 WHERE i.number > %s AND (%s OR d.state <> 'ended') ORDER BY i.number LIMIT %s"""
 CHASED = Listing(
     ["number", "account", "currency", "open", "due on", "state", "stage", "effect", "next on", "waits for"], ["open"]

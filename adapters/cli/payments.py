@@ -20,10 +20,10 @@ from jobs.settle import settle
 app = typer.Typer(no_args_is_help=True, help="Money: open invoices, receipts, and the credit of accounts.")
 
 OWED = """SELECT i.number, a.reference, i.currency, i.gross, i.left_open, i.due_on, greatest(%s::date - i.due_on, 0)
-FROM receivable_v1 i JOIN account_v1 a ON a.bucket = i.bucket AND a.account = i.account
+FROM receivable_v1 i JOIN account_v2 a ON a.bucket = i.bucket AND a.account = i.account
 WHERE i.left_open > 0 AND i.number > %s AND (%s::uuid IS NULL OR i.account = %s) ORDER BY i.number LIMIT %s"""
 RECEIPTS = """SELECT r.receipt, a.reference, r.received_on, r.currency, r.amount, r.returned, r.credit, r.text
-FROM receipt_v1 r JOIN account_v1 a ON a.bucket = r.bucket AND a.account = r.account
+FROM receipt_v1 r JOIN account_v2 a ON a.bucket = r.bucket AND a.account = r.account
 WHERE r.receipt > %s AND (%s::uuid IS NULL OR r.account = %s) ORDER BY r.receipt LIMIT %s"""
 RECEIPT = "SELECT account, currency FROM receipt_v1 WHERE receipt = %s"
 ATTEMPTS = """SELECT * FROM (SELECT number, provider, currency, amount, state, code, opened_at, object FROM attempt_v1

@@ -31,19 +31,19 @@ from jobs.bank import owed_on
 from jobs.refund import follow_refunds
 
 REFUNDS = """SELECT r.refund::text, a.reference, r.receipt, r.number, r.currency, r.amount, r.state, r.code, r.opened_at
-FROM refund_v1 r JOIN account_v1 a USING (bucket, account)
+FROM refund_v1 r JOIN account_v2 a USING (bucket, account)
 WHERE r.refund::text > %s ORDER BY r.refund::text LIMIT %s"""
 REFUNDED = Listing(
     ["refund", "account", "receipt", "number", "currency", "amount", "state", "code", "opened at"], ["amount"]
 )
 DISPUTES = """SELECT d.dispute, a.reference, d.receipt, d.currency, d.amount, d.withdrawn, d.given_back, d.state,
-d.reason FROM dispute_v1 d JOIN account_v1 a USING (bucket, account) WHERE d.dispute > %s ORDER BY d.dispute LIMIT %s"""
+d.reason FROM dispute_v1 d JOIN account_v2 a USING (bucket, account) WHERE d.dispute > %s ORDER BY d.dispute LIMIT %s"""
 DISPUTED = Listing(
     ["dispute", "account", "receipt", "currency", "amount", "withdrawn", "given back", "state", "reason"],
     amounts=["amount", "withdrawn", "given back"],
 )
 HOLDS = """SELECT * FROM (SELECT i.number, a.reference, i.currency, i.left_open, h.hold, h.since FROM hold_v1 h
-JOIN receivable_v1 i USING (bucket, invoice) JOIN account_v1 a ON a.bucket = i.bucket AND a.account = i.account
+JOIN receivable_v1 i USING (bucket, invoice) JOIN account_v2 a ON a.bucket = i.bucket AND a.account = i.account
 WHERE i.number > %s ORDER BY i.number FETCH FIRST %s ROWS WITH TIES) h ORDER BY number, hold"""
 HELD = Listing(["number", "account", "currency", "open", "hold", "since"], ["open"])
 Number = Annotated[str, typer.Argument(help="the number of the invoice")]

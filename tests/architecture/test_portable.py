@@ -26,7 +26,7 @@ ROWS = rf"(?:{TABLE}|\([^()]*(?:\([^()]*\)[^()]*)*\))"
 NEXT = r"(?:\bJOIN\b|\bWHERE\b|\bGROUP BY\b|\bORDER BY\b|$)"
 REFUSED = {
     "locks rows of several buckets": (rf"{SEVERAL}\bFOR (NO KEY )?(UPDATE|SHARE)\b", "SELECT 1 FROM outbox FOR UPDATE"),
-    "walks over several buckets": (rf"{SEVERAL}\bWITH RECURSIVE\b", "WITH RECURSIVE a AS (SELECT 1 FROM account_v1)"),
+    "walks over several buckets": (rf"{SEVERAL}\bWITH RECURSIVE\b", "WITH RECURSIVE a AS (SELECT 1 FROM account_v2)"),
     "moves heads in no order": (rf"{SEVERAL}\bUPDATE bucket_head\b", "UPDATE bucket_head SET position = 1"),
     "joins rows of other buckets": (
         rf".*\bJOIN {ROWS}((?!\bbucket\b|{NEXT}).)*{NEXT}"

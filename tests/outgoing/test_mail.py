@@ -9,9 +9,10 @@ import ssl
 import threading
 from collections import Counter
 from dataclasses import replace
-from datetime import UTC, datetime, timedelta
+from datetime import UTC, date, datetime, timedelta
 from decimal import Decimal
 from email import message_from_bytes, policy
+from typing import Any
 from uuid import UUID
 
 import msgspec
@@ -24,7 +25,7 @@ from adapters.bootstrap import Tally
 from adapters.mail.render import Rendered
 from adapters.mail.smtp import Mails, server
 from adapters.settings import Outgoing
-from domain.application.accounts import OpenAccount
+from domain.application.accounts import ChangeAccount, OpenAccount
 from domain.application.licensing import ResumeLicense, SuspendLicense
 from domain.application.payments import BookReceipt, OpenAttempt, RecordOutcome, issued
 from domain.errors import Invalid
@@ -56,12 +57,14 @@ def write_to_accounts(tally: Tally) -> Clock:
     return clock
 
 
-def an_invoice(tally: Tally, email: str = "books@acme.example", language: str = "", name: str = "acme") -> UUID:
+def an_invoice(
+    tally: Tally, email: str = "books@acme.example", language: str = "", name: str = "acme", **more: Any
+) -> UUID:
     """One invoice over 23.80 EUR of an account with an address."""
     if not tally.billing.names(1):
         publish(tally, declared_package())
     party = Party(name=f"{name.title()} GmbH", email=email, language=language)
-    tally.billing.execute(OpenAccount(reference=name, party=party, currency="EUR", tax_percent=Decimal(19)))
+    tally.billing.execute(OpenAccount(reference=name, party=party, currency="EUR", tax_percent=Decimal(19), **more))
     start(tally, name, name, "declared", FEBRUARY, quantities={"seats": 10})
     run_billing(tally, FEBRUARY, FEBRUARY)
     tally.follower().catch_up()
@@ -131,6 +134,16 @@ def test_an_address_that_the_server_refuses_is_dead_and_one_that_is_none_is_skip
         assert tally.deliverer.deliver_due() == {"dead": 1, "skipped": 2}
         assert mailbox.mails == []
         assert states(tally)["dead", 1, "550"] == 1
+
+
+def test_who_will_pay_for_an_account_without_an_address_is_written_to_from_that_day_on(tally):
+    books = Party(name="Acme", email="books@acme.example")
+    tally.billing.execute(OpenAccount(reference="acme", party=books, currency="EUR", tax_percent=Decimal(19)))
+    part = an_invoice(tally, name="part", email="", parent="acme")
+    tally.billing.execute(ChangeAccount("part", date(2025, 6, 1), payer="acme"))
+    for today, address in ((date(2025, 5, 31), ""), (date(2025, 6, 1), "books@acme.example")):
+        letters = Letters(tally.billing, today=lambda zone, today=today: today)
+        assert letters.sample("invoice_issued", part, FEBRUARY).address == address
 
 
 def test_a_server_that_is_not_there_loses_nothing(dsn):

@@ -172,6 +172,18 @@ def test_an_address_is_never_broken_however_narrow_the_terminal(capsys, monkeypa
     assert f"https://pay.example/c/{'a' * 300}\n" in capsys.readouterr().out
 
 
+def test_accounts_are_listed_as_they_are_billed_today(sold):
+    sold("accounts", "open", "above", "--name", "Above")
+    terms = ["--name", "Later", "--parent", "above", "--billing-day", "3", "--tax-percent", "19"]
+    assert sold("accounts", "open", "later", *terms)[0] == 0
+    for day, of_month, tax in (("2020-01-01", "20", "7"), ("2999-01-01", "9", "8")):
+        sold("accounts", "change", "later", "--on", day, "--billing-day", of_month, "--tax-percent", tax)
+    sold("accounts", "change", "later", "--on", "2999-01-01", "--payer", "above")
+    (listed,) = [one for one in sold("accounts", "list")[1] if one["reference"] == "later"]
+    assert listed == sold("accounts", "show", "later")[1]
+    assert (listed["payer"], listed["billing_day"], listed["tax_percent"]) == (None, 20, "7")
+
+
 def test_what_others_wrote_is_printed_as_they_wrote_it(sold, home, capsys, monkeypatch):
     monkeypatch.setattr(session.console, "_width", 300)
     name = "Odd [/b] :id: [EU]"

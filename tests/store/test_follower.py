@@ -115,7 +115,7 @@ def test_an_event_that_this_program_does_not_know_stops_those_that_want_it_and_n
     with pytest.raises(IntegrityError, match="upgrade"):
         tally.follower().catch_up()
     lag = tally.follower().lag()
-    assert {name for name, behind in lag.items() if behind} == {"basis_v2", "account_v1", "method_v1"}
+    assert {name for name, behind in lag.items() if behind} == {"basis_v2", "account_v2", "method_v1"}
 
 
 def test_every_projection_is_rebuilt_to_identical_rows_while_appends_go_on(tally):
@@ -341,8 +341,8 @@ def test_followers_of_different_sets_begin_at_the_same_moment(tally):
 
 
 EARLIER = "CREATE TABLE IF NOT EXISTS follower_slot (projection text, slot smallint, PRIMARY KEY (projection, slot))"
-BEGINS = "SELECT count(*) FROM follower_slot WHERE projection = 'account_v1'"
-FOLLOWS = "SELECT slot FROM follower_slot WHERE projection = 'account_v1' ORDER BY slot LIMIT 4 FOR UPDATE SKIP LOCKED"
+BEGINS = "SELECT count(*) FROM follower_slot WHERE projection = 'account_v2'"
+FOLLOWS = "SELECT slot FROM follower_slot WHERE projection = 'account_v2' ORDER BY slot LIMIT 4 FOR UPDATE SKIP LOCKED"
 
 
 @pytest.mark.parametrize("asks", [BEGINS, FOLLOWS])
@@ -357,7 +357,7 @@ def test_what_an_earlier_version_took_turns_by_is_replaced_once(dsn):
     with psycopg.connect(dsn) as earlier:
         earlier.execute("DROP VIEW follower_slot")
         earlier.execute(EARLIER)
-        earlier.execute("INSERT INTO follower_slot VALUES ('account_v1', 0)")
+        earlier.execute("INSERT INTO follower_slot VALUES ('account_v2', 0)")
         earlier.execute("UPDATE installed SET schema = 'an earlier one'")
     for _ in range(2):
         install(dsn, all_ddl())

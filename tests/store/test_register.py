@@ -101,10 +101,10 @@ def test_who_is_held_or_behind_is_not_moved_and_follows_with_nothing_skipped(rea
     start(ready, "late", "late", "declared", FEBRUARY, quantities={"seats": 10})
     Follower(ready.pool, [one for one in ALL if one.name != "change_v1"]).catch_up()
     with psycopg.connect(dsn) as busy:
-        busy.execute(LOCK, ["account_v1"])
+        busy.execute(LOCK, ["account_v2"])
         issued(ready)
     assert len(register(ready)) == 4
-    assert waiting(ready) == {"account_v1": 4, "change_v1": 3}
+    assert waiting(ready) == {"account_v2": 4, "change_v1": 3}
     ready.follower().catch_up()
     with ready.pool.connection() as connection:
         followed = connection.execute("SELECT * FROM change_v1 ORDER BY 1, 2, 3").fetchall()

@@ -18,6 +18,8 @@ from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
 from adapters.doctor import inspect
 from adapters.schedule import Scheduler, bill_day, due_accounts, work
+from domain.account import Account
+from domain.application.accounts import ChangeAccount
 from domain.application.licensing import ChangeLicense, license_named
 from domain.errors import Conflict
 from tests.builders import books, declared_package, open_account, publish, start
@@ -82,6 +84,37 @@ def test_the_last_day_of_a_month_serves_the_days_that_it_does_not_have(tally):
     assert due_accounts(tally, "Europe/Berlin", date(2025, 2, 28)) == [late]
     assert due_accounts(tally, "Europe/Berlin", date(2025, 2, 27)) == []
     assert due_accounts(tally, "Europe/Berlin", date(2025, 3, 31)) == [late]
+
+
+def test_a_change_that_is_told_long_before_moves_nobodys_billing_until_its_day(tally):
+    a_business(tally)
+    berlin, tokyo = (tally.billing.resolve(2, [name])[name] for name in ("berlin", "tokyo"))
+    for on, day in ((date(2025, 6, 10), 20), (date(2025, 4, 10), 15)):
+        tally.billing.execute(ChangeAccount("berlin", on, billing_day=day))
+    tally.follower().catch_up()
+
+    def due(month: int, day: int) -> bool:
+        return berlin in due_accounts(tally, "Europe/Berlin", date(2025, month, day))
+
+    assert [due(3, 1), due(3, 15), due(3, 20)] == [True, False, False]
+    assert [due(5, 1), due(5, 15), due(5, 20)] == [False, True, False]
+    assert [due(7, 1), due(7, 15), due(7, 20)] == [False, False, True]
+    assert tokyo in due_accounts(tally, "Asia/Tokyo", date(2025, 7, 15))
+
+
+def test_who_pays_later_decides_nothing_before(tally):
+    a_business(tally)
+    open_account(tally, "group", billing_day=5, zone="Europe/Berlin")
+    open_account(tally, "part", parent="group", billing_day=9, zone="Europe/Berlin")
+    part = tally.billing.resolve(2, ["part"])["part"]
+    for on, payer in ((date(2025, 4, 1), "group"), (date(2025, 6, 1), "self")):
+        tally.billing.execute(ChangeAccount("part", on, payer=payer))
+    tally.follower().catch_up()
+    days = [(month, day) for month in (3, 5, 7) for day in (5, 9)]
+    found = [on for on in days if part in due_accounts(tally, "Europe/Berlin", date(2025, *on))]
+    assert found == [(3, 9), (5, 5), (7, 9)]
+    account = tally.billing.find(Account, part, "account")
+    assert [account.payer_on(date(2025, month, 1)) is None for month in (3, 5, 7)] == [True, False, True]
 
 
 def test_a_trial_that_is_over_stops_serving_until_it_is_converted(tally):
@@ -154,7 +187,7 @@ def test_after_billing_the_day_s_job_collects_and_chases_what_is_overdue_in_its_
     with tally.pool.connection() as connection:
         rows = connection.execute(
             "SELECT a.reference, d.state, d.stage, d.next_on FROM dunning_v1 d "
-            "JOIN receivable_v1 i USING (bucket, invoice) JOIN account_v1 a ON a.bucket = i.bucket "
+            "JOIN receivable_v1 i USING (bucket, invoice) JOIN account_v2 a ON a.bucket = i.bucket "
             "AND a.account = i.account"
         ).fetchall()
     assert rows == [("late", "chasing", "reminder", date(2025, 2, 21))]
