@@ -90,7 +90,7 @@ class Counted(msgspec.Struct, frozen=True, tag="counted"):
 Quantity = Fixed | Declared | Counted
 
 Mode = Literal["in_advance", "in_arrears", "in_arrears_greedy"]
-Charge = Literal["recurring", "one_time", "usage", "minimum", "maximum"]
+ChargeKind = Literal["recurring", "one_time", "usage", "minimum", "maximum"]
 
 
 class Component(msgspec.Struct, frozen=True):
@@ -105,7 +105,7 @@ class Component(msgspec.Struct, frozen=True):
     id: str
     name: str
     prices: dict[str, Price]
-    charge: Charge = "recurring"
+    charge: ChargeKind = "recurring"
     quantity: Quantity = Fixed()
     cadence: Cadence = MONTHLY
     mode: Mode = "in_advance"
