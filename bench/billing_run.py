@@ -15,7 +15,7 @@ import psycopg
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
 from bench.figure import Figure, middle
-from bench.ground import Ground, apart, checkpoint, copy_in, copy_out
+from bench.ground import Ground, apart, checkpoint, copy_in, copy_out, settle
 from bench.population import FEBRUARY, events_of, fill, filled
 from bench.progress import share, step
 
@@ -80,6 +80,7 @@ def measured(ground: Ground, licenses: int) -> Measured:
     with ground.database(name) as dsn:
         with step("making", licenses, filled(dsn, licenses)):
             fill(dsn, licenses, ground.workers)
+            settle(dsn)
         rounds = ground.rounds if licenses <= SHORT else 1
         return Measured(licenses, [_round(ground, one, licenses) for one in ground.copies(name, rounds)])
 

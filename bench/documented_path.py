@@ -21,7 +21,7 @@ from eventsourcing.projection import ProjectionRunner
 
 from bench.billing_run import measured
 from bench.figure import Figure
-from bench.ground import Ground, apart, checkpoint
+from bench.ground import Ground, apart, settle
 from bench.library import Account, Counts, Invoice, License, Register, Registering, Shop, environment
 from bench.population import FEBRUARY, JANUARY, MORE, TIERS, UPGRADED_ON, quantities
 from domain.charge import part
@@ -53,7 +53,7 @@ def _billed(dsn: str) -> float:
     shop = Shop(environment(dsn))
     for n in range(LICENSES):
         shop.save(*_sold(n))
-    checkpoint(dsn)
+    settle(dsn)
     with ProjectionRunner(
         application_class=Shop, projection_class=Registering, view_class=Register, env=environment(dsn)
     ) as runner:

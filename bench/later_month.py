@@ -14,7 +14,7 @@ from datetime import date
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
 from bench.figure import Figure
-from bench.ground import Ground, apart, checkpoint
+from bench.ground import Ground, apart, settle
 from bench.population import append, counted, fill
 from bench.progress import step
 
@@ -43,7 +43,7 @@ def figures(ground: Ground) -> list[Figure]:
 
 def _billed(dsn: str, on: date) -> float:
     """Seconds of processor time to bill everything due by a day."""
-    checkpoint(dsn)
+    settle(dsn)
     with Tally(dsn) as tally:
         begun = time.process_time()
         run_billing(tally, on, on)

@@ -24,7 +24,7 @@ import psycopg
 
 from bench.awake import awake
 from bench.figure import Figure
-from bench.ground import Ground, apart, checkpoint
+from bench.ground import Ground, apart, settle
 from bench.population import fill, license_id
 from domain.identity import Kind, bucket_of
 from jobs.limits import FACTS
@@ -49,7 +49,7 @@ def figures(ground: Ground) -> list[Figure]:
         _fill_plain(program, plain)
         _number_licenses(ours)
         for dsn in (ours, plain):
-            _settle(dsn)
+            settle(dsn)
         with awake():
             rates = [(_our_rate(program, ours), _plain_rate(program, plain)) for _ in range(TURNS)]
     return [Figure.of_rounds("limit_query_vs_pgbench", "queries/s", rates)]
@@ -132,9 +132,3 @@ def _told(program: Path, *arguments: str) -> float:
 
 def _said(program: Path, *arguments: str) -> str:
     return subprocess.run([program, *arguments], check=True, capture_output=True, text=True).stdout
-
-
-def _settle(dsn: str) -> None:
-    with psycopg.connect(dsn, autocommit=True) as connection:
-        connection.execute("VACUUM ANALYZE")
-    checkpoint(dsn)

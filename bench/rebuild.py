@@ -16,7 +16,7 @@ from eventsourcing.projection import ProjectionRunner
 
 from adapters.bootstrap import Tally
 from bench.figure import Figure
-from bench.ground import Ground, apart, checkpoint
+from bench.ground import Ground, apart, checkpoint, settle
 from bench.library import Invoice, Register, Registering, Shop, environment
 from bench.population import FEBRUARY, JANUARY, account_id, append, license_id, stored
 from domain.events.account import Party
@@ -45,6 +45,7 @@ def figures(ground: Ground) -> list[Figure]:
 def _filled(dsn: str) -> None:
     with Tally(dsn) as tally:
         append(tally, (stored(_document_id(n), _issued(n)) for n in range(EVENTS)))
+    settle(dsn)
 
 
 def _rebuilt(dsn: str) -> tuple[float, float]:
@@ -87,7 +88,7 @@ def _run(dsn: str) -> float:
     for start in range(0, FLOOR_EVENTS, 500):
         shop.save(*map(_invoice, range(start, start + 500)))
     last = shop.recorder.max_notification_id()
-    checkpoint(dsn)
+    settle(dsn)
     begun = time.perf_counter()
     with ProjectionRunner(
         application_class=Shop, projection_class=Registering, view_class=Register, env=environment(dsn)
