@@ -28,6 +28,7 @@ from jobs.collect_open import AT_ONCE, collect_open
 
 INVOICES = 10_000
 ASKED = 2_000
+STRIPE_BASE = re.compile(r"TALLY_STRIPE_BASE=(\S+)")
 SANDBOX = [sys.executable, "-u", "-c", "from adapters.cli.main import main; main(['sandbox', '--port', '0'])"]
 
 
@@ -47,9 +48,7 @@ def sandbox() -> Iterator[str]:
     """`tally sandbox` as its own process, and where it listens."""
     with subprocess.Popen(SANDBOX, stdout=subprocess.PIPE, text=True) as running:
         assert running.stdout is not None
-        for line in running.stdout:
-            if found := re.search(r"TALLY_STRIPE_BASE=(\S+)", line):
-                break
+        found = next(filter(None, map(STRIPE_BASE.search, running.stdout)))
         try:
             yield found[1]
         finally:

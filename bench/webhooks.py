@@ -150,7 +150,7 @@ def _bare(dsn: str, events: Sequence[Hint]) -> list[float]:
         return _paced(partial(_insert, pool, ""), events)
 
 
-def _insert(pool: ConnectionPool, before: str, hint: Hint) -> None:  # type: ignore[type-arg]
+def _insert(pool: ConnectionPool, before: str, hint: Hint) -> None:
     with pool.connection() as connection:
         connection.execute(BARE, [name_bucket(hint.event), before + hint.event, hint.body])
 
