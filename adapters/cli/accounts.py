@@ -8,21 +8,11 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from adapters.bootstrap.payments import provider_of
+from adapters.bootstrap.providers import provider_of
 from adapters.cli.contact import check_contact
-from adapters.cli.session import (
-    After,
-    CommandId,
-    Day,
-    Limit,
-    back_to,
-    command_id,
-    named,
-    opened,
-    show,
-    table_of,
-    whole,
-)
+from adapters.cli.opened import back_to, opened
+from adapters.cli.printing import named, show, table_of
+from adapters.cli.session import After, CommandId, Day, Limit, command_id, whole
 from domain.application.accounts import (
     AddPaymentMethod,
     ChangeAccount,

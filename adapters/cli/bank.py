@@ -8,7 +8,9 @@ import typer
 
 from adapters.bank.read import read_statements
 from adapters.cli.amounts import Money
-from adapters.cli.session import After, Limit, opened, progress, show, table_of
+from adapters.cli.opened import opened
+from adapters.cli.printing import progress, show, table_of
+from adapters.cli.session import After, Limit
 from jobs import bank
 
 app = typer.Typer(no_args_is_help=True, help="Bank transfers: import statements, settle invoices, clear suspense.")

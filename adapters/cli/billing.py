@@ -14,20 +14,9 @@ from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
 from adapters.cli.amounts import Money
 from adapters.cli.invoices import lines_table, shown_line
-from adapters.cli.session import (
-    After,
-    Limit,
-    OptionalDay,
-    console,
-    on_day,
-    opened,
-    progress,
-    session,
-    show,
-    show_table,
-    table_of,
-    today,
-)
+from adapters.cli.opened import opened
+from adapters.cli.printing import console, progress, show, show_table, table_of
+from adapters.cli.session import After, Limit, OptionalDay, on_day, session, today
 from domain.application.accounts import account_named
 from domain.charge import Missing
 from domain.errors import NotFound

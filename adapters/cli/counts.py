@@ -12,7 +12,9 @@ from uuid import UUID
 import typer
 
 from adapters.bootstrap import Tally
-from adapters.cli.session import OptionalDay, opened, progress, show, table_of, today
+from adapters.cli.opened import opened
+from adapters.cli.printing import progress, show, table_of
+from adapters.cli.session import OptionalDay, today
 from adapters.count_files import read_rows, size_of
 from domain.application.accounts import check_zone
 from domain.application.licensing import license_named

@@ -11,7 +11,9 @@ from adapters.bootstrap import Tally
 from adapters.bootstrap.payments import payer_of
 from adapters.cli.accounts import Reference
 from adapters.cli.amounts import Listing, Money, by_currency, units_of
-from adapters.cli.session import After, Limit, OptionalDay, named, opened, progress, show, show_rows, table_of, today
+from adapters.cli.opened import opened
+from adapters.cli.printing import named, progress, show, show_rows, table_of
+from adapters.cli.session import After, Limit, OptionalDay, today
 from domain.application.accounts import SetCreditRule, account_named
 from domain.application.payouts import FailPayout
 from domain.credit_rule import KEEP, WHEN, CreditRule

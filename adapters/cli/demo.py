@@ -20,7 +20,8 @@ from rich.text import Text
 
 from adapters.bootstrap import open_tally
 from adapters.cli import demo_money
-from adapters.cli.session import console, session
+from adapters.cli.printing import console
+from adapters.cli.session import session
 from adapters.embedded import Embedded
 from adapters.settings import settings
 from domain.errors import TallyError

@@ -10,7 +10,9 @@ import typer
 
 from adapters.bootstrap import Tally
 from adapters.cli.amounts import Listing
-from adapters.cli.session import After, Limit, OptionalDay, on_day, opened, progress, show, show_rows, table_of, today
+from adapters.cli.opened import opened
+from adapters.cli.printing import progress, show, show_rows, table_of
+from adapters.cli.session import After, Limit, OptionalDay, on_day, today
 from domain.application import Command
 from domain.application.dunning import ClaimTransfer, PauseDunning, ResumeDunning, WriteOff
 from domain.errors import Invalid, NotFound

@@ -8,7 +8,9 @@ import typer
 
 from adapters.bootstrap import Tally
 from adapters.cli.amounts import Listing, Money
-from adapters.cli.session import After, Limit, console, opened, session, show, show_rows, show_table, table_of
+from adapters.cli.opened import opened
+from adapters.cli.printing import console, show, show_rows, show_table, table_of
+from adapters.cli.session import After, Limit, session
 from domain.application.accounts import account_named
 from domain.events.documents import InvoiceIssued, Line
 from domain.identity import Kind

@@ -11,7 +11,9 @@ import typer
 from adapters.bootstrap import Tally
 from adapters.catalog_file.read import read_ladder
 from adapters.cli.accounts import Reference
-from adapters.cli.session import opened, show, table_of, today
+from adapters.cli.opened import opened
+from adapters.cli.printing import show, table_of
+from adapters.cli.session import today
 from domain.account import Account
 from domain.application.accounts import SetLadder, account_named
 from domain.application.dunning import ladder_for

@@ -36,7 +36,8 @@ from adapters.cli import (
 )
 from adapters.cli import demo as demonstration
 from adapters.cli import sandbox as sandboxed
-from adapters.cli.session import errors, session
+from adapters.cli.printing import errors
+from adapters.cli.session import session
 from domain.errors import BadFile, Invalid, TallyError
 
 EPILOG = (

@@ -9,7 +9,9 @@ import psycopg
 import typer
 
 from adapters import schedule
-from adapters.cli.session import console, opened, progress, session, show, show_table, table_of
+from adapters.cli.opened import opened
+from adapters.cli.printing import console, progress, show, show_table, table_of
+from adapters.cli.session import session
 from adapters.doctor import inspect
 from adapters.embedded import Embedded
 from adapters.settings import settings

@@ -11,7 +11,9 @@ import msgspec
 import typer
 
 from adapters.bootstrap import Tally
-from adapters.cli.session import After, Limit, errors, named, opened, progress, session, show, table_of
+from adapters.cli.opened import opened
+from adapters.cli.printing import errors, named, progress, show, table_of
+from adapters.cli.session import After, Limit, session
 from adapters.outgoing import guard, signature
 from adapters.outgoing.webhooks import Webhooks
 from domain.announcement import TYPES
@@ -91,7 +93,7 @@ def _warn(tally: Tally) -> None:
 def _key(tally: Tally) -> str:
     if tally.outgoing.key is None:
         raise Invalid("set TALLY_OUTGOING_KEY, from which secrets are derived: try `openssl rand -hex 32`, and keep it")
-    key = tally.outgoing.key.get_secret_value()
+    key = tally.outgoing.key.told
     signature.check(key)
     return key
 

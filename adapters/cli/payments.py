@@ -8,7 +8,9 @@ import typer
 
 from adapters.bootstrap.payments import collector_of
 from adapters.cli.amounts import Listing, Money, in_currency
-from adapters.cli.session import After, Limit, OptionalDay, opened, progress, show, show_rows, table_of, today
+from adapters.cli.opened import opened
+from adapters.cli.printing import progress, show, show_rows, table_of
+from adapters.cli.session import After, Limit, OptionalDay, today
 from domain.account import Account as Payer
 from domain.application.accounts import account_named
 from domain.application.payments import issued, receivables

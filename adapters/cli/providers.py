@@ -6,8 +6,9 @@ from typing import Annotated
 
 import typer
 
-from adapters.bootstrap.payments import assumptions_of
-from adapters.cli.session import named, progress, session, show, table_of
+from adapters.bootstrap.providers import assumptions_of
+from adapters.cli.printing import named, progress, show, table_of
+from adapters.cli.session import session
 from adapters.settings import settings
 from domain.errors import IntegrityError
 

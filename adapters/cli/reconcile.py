@@ -7,9 +7,12 @@ from typing import Annotated
 
 import typer
 
-from adapters.bootstrap.payments import collector_of, provider_of
+from adapters.bootstrap.payments import collector_of
+from adapters.bootstrap.providers import provider_of
 from adapters.cli.amounts import Listing
-from adapters.cli.session import OptionalDay, named, opened, progress, show, table_of
+from adapters.cli.opened import opened
+from adapters.cli.printing import named, progress, show, table_of
+from adapters.cli.session import OptionalDay
 from jobs.reconcile import Difference, Reconciled, reconcile
 
 DIFFERENCE = Listing(Difference._fields, ["ours", "theirs"])

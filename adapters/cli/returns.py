@@ -8,21 +8,13 @@ from typing import Annotated
 
 import typer
 
-from adapters.bootstrap.payments import collector_of, provider_of, refunder_of
+from adapters.bootstrap.payments import collector_of, refunder_of
+from adapters.bootstrap.providers import provider_of
 from adapters.cli.amounts import Listing, Money, units_of
+from adapters.cli.opened import back_to, opened
 from adapters.cli.payments import RECEIPT
-from adapters.cli.session import (
-    After,
-    CommandId,
-    Limit,
-    back_to,
-    command_id,
-    opened,
-    progress,
-    show,
-    show_rows,
-    today,
-)
+from adapters.cli.printing import progress, show, show_rows
+from adapters.cli.session import After, CommandId, Limit, command_id, today
 from domain.application.holds import ReleaseHold
 from domain.application.payments import collection
 from domain.application.returns import OpenRefund

@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from adapters.cli.session import console
+from adapters.cli.printing import console
 from adapters.sandbox.desk import Clock
 from adapters.sandbox.paypal_events import WEBHOOK_ID
 from adapters.sandbox.paypal_words import PAYERS

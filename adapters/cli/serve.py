@@ -7,9 +7,10 @@ from typing import Annotated
 import typer
 
 from adapters.bootstrap import open_tally
-from adapters.bootstrap.outgoing import links_of
+from adapters.bootstrap.links import links_of
 from adapters.bootstrap.webhooks import verifiers_of
-from adapters.cli.session import console, session
+from adapters.cli.printing import console
+from adapters.cli.session import session
 from adapters.settings import settings
 from adapters.webhooks.verifier import Verifier
 from domain.errors import Invalid

@@ -10,7 +10,9 @@ import typer
 
 from adapters.bootstrap import Tally
 from adapters.bootstrap.payments import collector_of
-from adapters.cli.session import After, Limit, opened, progress, show, table_of
+from adapters.cli.opened import opened
+from adapters.cli.printing import progress, show, table_of
+from adapters.cli.session import After, Limit
 from domain.errors import Invalid
 from jobs import inbox
 from jobs.inbox import Entry

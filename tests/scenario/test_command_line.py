@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.cli import session
+from adapters.cli import printing
 from adapters.cli.main import main
 from jobs import rate
 from tests.builders import OBSERVATIONS, READINGS, write_csv
@@ -160,20 +160,20 @@ def test_every_command_explains_itself(capsys):
 
 
 def test_a_number_is_never_cut_short_however_narrow_the_terminal(capsys, monkeypatch):
-    monkeypatch.setattr(session.console, "_width", 20)
+    monkeypatch.setattr(printing.console, "_width", 20)
     columns = ["license", "from", "until", "net"]
-    session.show_table(session.table_of("Draft", columns, [["compilers", "2025-01-10", "2025-02-01", "1000000.65"]]))
+    printing.show_table(printing.table_of("Draft", columns, [["compilers", "2025-01-10", "2025-02-01", "1000000.65"]]))
     assert "1000000.65" in capsys.readouterr().out
 
 
 def test_an_address_is_never_broken_however_narrow_the_terminal(capsys, monkeypatch):
-    monkeypatch.setattr(session.console, "_width", 20)
-    session.show({}, f"INV-000001: action_required https://pay.example/c/{'a' * 300}")
+    monkeypatch.setattr(printing.console, "_width", 20)
+    printing.show({}, f"INV-000001: action_required https://pay.example/c/{'a' * 300}")
     assert f"https://pay.example/c/{'a' * 300}\n" in capsys.readouterr().out
 
 
 def test_what_others_wrote_is_printed_as_they_wrote_it(sold, home, capsys, monkeypatch):
-    monkeypatch.setattr(session.console, "_width", 300)
+    monkeypatch.setattr(printing.console, "_width", 300)
     name = "Odd [/b] :id: [EU]"
     sold("accounts", "open", "odd", "--name", name)
     for words in (["accounts", "list"], ["accounts", "show", "odd"]):
