@@ -25,7 +25,7 @@ from domain.events.account import Party
 from domain.money import exact
 from domain.payment import SetUp
 
-app = typer.Typer(no_args_is_help=True, help="Customers and resellers: a tree of accounts, and who pays for whom.")
+app = typer.Typer()
 
 COLUMNS = "a.reference, a.name, p.reference, y.reference, a.currency, a.zone, a.billing_day, a.tax_percent"
 JOINED = """FROM account_v1 a LEFT JOIN account_v1 p ON p.bucket = a.bucket AND p.account = a.parent

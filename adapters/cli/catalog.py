@@ -19,7 +19,7 @@ from domain.identity import Kind
 from domain.package_version import PackageVersion
 from domain.price import in_words
 
-app = typer.Typer(no_args_is_help=True, help="Packages and prices: apply a catalog file, look at what is published.")
+app = typer.Typer()
 
 
 @app.command("apply")

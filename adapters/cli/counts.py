@@ -32,7 +32,7 @@ from jobs.import_counts import import_counts
 from jobs.measure_counts import Measured, month_span
 from jobs.observed import observations
 
-app = typer.Typer(no_args_is_help=True, help="Counted users: import, close, measure under any definition, name them.")
+app = typer.Typer()
 
 MONTH = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])\Z", re.ASCII)
 WINDOW = re.compile(r"([1-9][0-9]{0,3})d\Z", re.ASCII)

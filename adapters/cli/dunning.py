@@ -25,7 +25,7 @@ from jobs.timeline import timeline
 
 FIRST_ZONE = "Pacific/Kiritimati"
 """Where each day begins first."""
-app = typer.Typer(no_args_is_help=True, help="Overdue invoices: reminders, retries, what stops, what brings it back.")
+app = typer.Typer()
 
 Number = Annotated[str, typer.Argument(help="the number of the invoice")]
 Why = Annotated[str, typer.Option(help="why, for whoever reads the timeline")]

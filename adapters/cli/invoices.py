@@ -16,7 +16,7 @@ from domain.events.documents import InvoiceIssued, Line
 from domain.identity import Kind
 from jobs.explain import document
 
-app = typer.Typer(no_args_is_help=True, help="Issued invoices and credit notes.")
+app = typer.Typer()
 
 LISTED = "number, kind, party, currency, issued_on, due_on, through, net, tax, gross, lines"
 DOCUMENT = Listing(

@@ -22,14 +22,11 @@ from domain.ladder import DEFAULT, Ladder, Step
 from domain.license import License
 from jobs.credit import paid_for
 
+app = typer.Typer()
 STEPS = ["step", "after", "retry", "remind", "effect", "restores", "ends", "billing"]
 
 
-def register(accounts: typer.Typer) -> None:
-    """Adds the command to `tally accounts`."""
-    accounts.command("dunning")(chased_by)
-
-
+@app.command("dunning")
 def chased_by(
     reference: Reference,
     ladder: Annotated[str, typer.Option(help="a file with a `dunning` section; see docs/dunning.md")] = "",

@@ -51,7 +51,7 @@ from domain.identity import Kind, bucket_of
 from domain.license import License
 from jobs.preview import effect
 
-app = typer.Typer(no_args_is_help=True, help="Licenses: start, upgrade, downgrade, suspend, cancel, discount.")
+app = typer.Typer()
 
 Reference = Annotated[str, typer.Argument(help="your own reference of the license")]
 Quantity = Annotated[list[str] | None, typer.Option("--quantity", "-q", help="component=quantity; repeat it")]

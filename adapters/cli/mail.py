@@ -21,7 +21,7 @@ from jobs.letters import WRITTEN
 if TYPE_CHECKING:
     from adapters.mail.smtp import Mails
 
-app = typer.Typer(no_args_is_help=True, help="Mails to accounts by SMTP: invoices, receipts, reminders.")
+app = typer.Typer()
 MAIL = "mail"
 
 

@@ -19,7 +19,7 @@ from jobs.bank import owed_on
 from jobs.collect_open import charge, collect_open
 from jobs.settle import settle
 
-app = typer.Typer(no_args_is_help=True, help="Money: open invoices, receipts, and the credit of accounts.")
+app = typer.Typer()
 
 OWED = """SELECT i.number, a.reference, i.currency, i.gross, i.left_open, i.due_on, greatest(%s::date - i.due_on, 0)
 FROM receivable_v1 i JOIN account_v1 a ON a.bucket = i.bucket AND a.account = i.account

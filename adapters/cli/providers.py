@@ -12,7 +12,7 @@ from adapters.cli.session import session
 from adapters.settings import settings
 from domain.errors import IntegrityError
 
-app = typer.Typer(no_args_is_help=True, help="Providers of payments: whether they behave as we assume.")
+app = typer.Typer()
 
 NAMES = ["provider", "assumption", "found"]
 

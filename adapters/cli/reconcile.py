@@ -15,14 +15,11 @@ from adapters.cli.printing import named, progress, show, table_of
 from adapters.cli.session import OptionalDay
 from jobs.reconcile import Difference, Reconciled, reconcile
 
+app = typer.Typer()
 DIFFERENCE = Listing(Difference._fields, ["ours", "theirs"])
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("reconcile")(reconcile_all)
-
-
+@app.command("reconcile")
 def reconcile_all(
     since: OptionalDay = None,
     provider: Annotated[str, typer.Option(help="only this one: stripe or paypal")] = "",

@@ -15,12 +15,10 @@ from adapters.settings import settings
 from adapters.webhooks.verifier import Verifier
 from domain.errors import Invalid
 
-
-def register(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("serve")(serve)
+app = typer.Typer()
 
 
+@app.command("serve")
 def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="where to listen")] = 8087,
     host: Annotated[str, typer.Option(help="loopback: put a proxy with TLS in front of it")] = "127.0.0.1",

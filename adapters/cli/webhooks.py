@@ -18,7 +18,7 @@ from jobs import inbox
 from jobs.inbox import Entry
 from jobs.take_in import LISTED_FOR, Processor, catch_up
 
-app = typer.Typer(no_args_is_help=True, help="Webhooks: what providers told, what became of it, and what was missed.")
+app = typer.Typer()
 
 STATES = ("", "new", "done", "parked", "foreign", "quarantined")
 NAMES = ["event", "provider", "kind", "state", "tries", "received at", "reason"]
