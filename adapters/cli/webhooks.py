@@ -36,7 +36,7 @@ def list_events(
     limit: Limit = 50,
     after: After = "",
 ) -> None:
-    """Lists what came in: parked events are tried again, quarantined ones wait for a person."""
+    """Lists what came in, the newest first: parked events are tried again, quarantined ones wait for a person."""
     if state not in STATES:
         raise Invalid(f"{state!r} is not one of {', '.join(STATES[1:])}")
     with opened() as tally:
