@@ -36,8 +36,9 @@ JOIN receivable_v1 i ON i.bucket = d.bucket AND i.invoice = d.invoice
 JOIN account_v1 a ON a.bucket = i.bucket AND a.account = i.account
 WHERE i.number > %s AND (%s OR d.state <> 'ended') ORDER BY i.number LIMIT %s"""
 CHASED = Listing(
-    ["number", "account", "currency", "open", "due on", "state", "stage", "effect", "next on", "waits for"], ["open"]
-)
+    ["number", "account", "currency", "open", "due on", "state", "stage", "effect", "next on", "waits for"],
+    amounts=["open"], terms=["state", "effect", "waits for"],
+)  # fmt: skip
 
 
 @app.command("list")
