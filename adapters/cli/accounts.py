@@ -11,8 +11,8 @@ from msgspec.structs import replace
 from adapters.bootstrap.providers import provider_of
 from adapters.cli.contact import check_contact
 from adapters.cli.opened import back_to, opened
-from adapters.cli.printing import named, show, table_of
-from adapters.cli.session import After, CommandId, Day, Limit, command_id, whole
+from adapters.cli.printing import named, show, show_table, table_of
+from adapters.cli.session import After, CommandId, Day, Limit, command_id, session, whole
 from domain.application.accounts import (
     AddPaymentMethod,
     ChangeAccount,
@@ -31,6 +31,7 @@ COLUMNS = "a.reference, a.name, p.reference, y.reference, a.currency, a.zone, a.
 JOINED = """FROM account_v1 a LEFT JOIN account_v1 p ON p.bucket = a.bucket AND p.account = a.parent
 LEFT JOIN account_v1 y ON y.bucket = a.bucket AND y.account = a.payer"""
 NAMES = ["reference", "name", "parent", "payer", "currency", "zone", "billing day", "tax percent"]
+METHODS = ["provider", "label", "method", "charged"]
 
 Reference = Annotated[str, typer.Argument(help="your own reference of the account")]
 Tax = Annotated[str, typer.Option("--tax-percent", help="the rate of tax on its invoices")]
@@ -129,15 +130,21 @@ def list_accounts(limit: Limit = 50, after: After = "") -> None:
 
 @app.command("show")
 def show_account(reference: Reference) -> None:
-    """Shows one account."""
+    """Shows one account, and by what it may be charged."""
     with opened() as tally:
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             statement = f"SELECT {COLUMNS} {JOINED} WHERE a.reference = %s".encode()
             row = connection.execute(statement, [reference]).fetchone()
-    if row is None:
-        raise NotFound(f"there is no account {reference}")
-    show(named(NAMES, row), table_of(reference, NAMES, [row]))
+        if row is None:
+            raise NotFound(f"there is no account {reference}")
+        account = account_named(tally.billing, reference)
+    methods = [(one.provider, one.label, one.token, one == account.method) for one in account.methods.values()]
+    answer = {**named(NAMES, row), "methods": [named(METHODS, one) for one in methods]}
+    show(answer, table_of(reference, NAMES, [row]))
+    if methods and not session.as_json:
+        rows = [(*told, "is charged" if charged else "") for *told, charged in methods]
+        show_table(table_of("Payment methods", METHODS, rows))
 
 
 @app.command("pay-by")

@@ -87,7 +87,10 @@ def show_rows(title: str, listing: Listing, rows: Iterable[Sequence[Any]], right
 
 
 def show_table(table: Table) -> None:
-    """Prints a table; one that is wider than the terminal goes on beyond it."""
+    """Prints a table; one that is wider than the terminal goes on beyond it, and so does the title of a narrow one."""
+    title, table.title = table.title, None
+    if title:
+        console.print(title, style="table.title", soft_wrap=True)
     console.print(table, crop=False)
 
 
