@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import os
 import re
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 import psycopg
 from psycopg.conninfo import conninfo_to_dict
-from pydantic import BaseModel, ConfigDict, SecretStr
 
 from domain.errors import Invalid
 from jobs.retention import AT_LEAST, KEPT_FOR
@@ -27,7 +27,15 @@ PAYPAL_OR_LOOPBACK = re.compile(
 )
 
 
-class Outgoing(BaseModel):
+@dataclass(frozen=True)
+class Secret:
+    """A secret, which stands in no text of this object: not in a message, a log or a traceback."""
+
+    told: str = field(repr=False)
+
+
+@dataclass(frozen=True)
+class Outgoing:
     """What others are told by.
 
     Shapes: `key` derives the secrets of endpoints; `loopback` lets endpoints be http://127.0.0.1:PORT, for tests and
@@ -35,15 +43,14 @@ class Outgoing(BaseModel):
     without a name. What is not set is not told.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    key: SecretStr | None = None
+    key: Secret | None = None
     loopback: bool = False
-    smtp: SecretStr | None = None
+    smtp: Secret | None = None
     sender: str = ""
 
 
-class Settings(BaseModel):
+@dataclass(frozen=True)
+class Settings:
     """What was configured; read once, at the start.
 
     Shapes: `database_url` of the schema's owner, or None: embedded, in `home`. `stripe_base` is Stripe's own or the
@@ -52,26 +59,24 @@ class Settings(BaseModel):
     Units: `keep_days` in days, for messages that were delivered and webhooks that were dealt with.
     """
 
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-    database_url: str | None = None
     home: Path
-    stripe_key: SecretStr | None = None
+    database_url: str | None = field(default=None, repr=False)
+    stripe_key: Secret | None = None
     stripe_base: str = STRIPE
     paypal_client: str = ""
-    paypal_secret: SecretStr | None = None
+    paypal_secret: Secret | None = None
     paypal_base: str = PAYPAL
     paypal_webhook_id: str = ""
-    stripe_webhook_secrets: tuple[SecretStr, ...] = ()
+    stripe_webhook_secrets: tuple[Secret, ...] = ()
     public_url: str | None = None
-    link_secrets: tuple[SecretStr, ...] = ()
+    link_secrets: tuple[Secret, ...] = ()
     outgoing: Outgoing = Outgoing()
     keep_days: int = KEPT_FOR.days
 
     @property
     def is_stripe_live(self) -> bool:
         """Whether the key moves real money; webhooks of the other mode are refused."""
-        return self.stripe_key is not None and "_live_" in self.stripe_key.get_secret_value()
+        return self.stripe_key is not None and "_live_" in self.stripe_key.told
 
 
 def settings(home: Path | None = None) -> Settings:
@@ -88,7 +93,7 @@ def settings(home: Path | None = None) -> Settings:
         **_paypal(),
         database_url=None if home else _database_url(),
         home=chosen,
-        stripe_key=SecretStr(key) if (key := os.environ.get("TALLY_STRIPE_KEY")) else None,
+        stripe_key=Secret(key) if (key := os.environ.get("TALLY_STRIPE_KEY")) else None,
         stripe_base=base,
         stripe_webhook_secrets=_secrets("TALLY_STRIPE_WEBHOOK_SECRET"),
         public_url=_public_url(),
@@ -104,9 +109,9 @@ def outgoing() -> Outgoing:
     if smtp and not sender:
         raise Invalid("TALLY_SMTP_URL is set, and TALLY_MAIL_FROM is not: who writes?")
     return Outgoing(
-        key=SecretStr(key) if (key := os.environ.get("TALLY_OUTGOING_KEY")) else None,
+        key=Secret(key) if (key := os.environ.get("TALLY_OUTGOING_KEY")) else None,
         loopback=os.environ.get("TALLY_OUTGOING_LOOPBACK") == "1",
-        smtp=SecretStr(smtp) if smtp else None,
+        smtp=Secret(smtp) if smtp else None,
         sender=sender,
     )
 
@@ -122,7 +127,7 @@ def _paypal() -> dict[str, Any]:
     if (webhook := os.environ.get("TALLY_PAYPAL_WEBHOOK_ID") or "") == SIMULATOR:
         raise Invalid(f"TALLY_PAYPAL_WEBHOOK_ID is {SIMULATOR}, the name that PayPal's simulator uses for everybody")
     return {
-        "paypal_client": client, "paypal_secret": SecretStr(secret) if secret else None, "paypal_base": base or PAYPAL,
+        "paypal_client": client, "paypal_secret": Secret(secret) if secret else None, "paypal_base": base or PAYPAL,
         "paypal_webhook_id": webhook,
     }  # fmt: skip
 
@@ -137,14 +142,14 @@ def _database_url() -> str | None:
     return found
 
 
-def _secrets(name: str) -> tuple[SecretStr, ...]:
+def _secrets(name: str) -> tuple[Secret, ...]:
     """One secret or several with commas between them. Raises: Invalid when one of several is empty."""
     parts = [part.strip() for part in os.environ.get(name, "").split(",")]
     if parts == [""]:
         return ()
     if not all(parts):
         raise Invalid(f"{name} has an empty secret between its commas")
-    return tuple(map(SecretStr, parts))
+    return tuple(map(Secret, parts))
 
 
 def _keep_days() -> int:

@@ -24,18 +24,6 @@ from domain.statement import Statement, Transfer, identities
 from jobs.payout import moved, payout_named
 
 Pool = ConnectionPool[psycopg.Connection]
-DDL = (
-    """CREATE TABLE IF NOT EXISTS bank_statement (
-        bucket smallint NOT NULL, account text NOT NULL, number text NOT NULL, closed_on date NOT NULL,
-        currency text NOT NULL, opening bigint NOT NULL, closing bigint NOT NULL,
-        PRIMARY KEY (bucket, account, closed_on, number, opening, closing))""",
-    """CREATE TABLE IF NOT EXISTS bank_transfer (
-        bucket smallint NOT NULL, transfer text NOT NULL, account text NOT NULL, booked_on date NOT NULL,
-        amount bigint NOT NULL, currency text NOT NULL, text text NOT NULL, name text NOT NULL, iban text NOT NULL,
-        is_return boolean NOT NULL, state text NOT NULL DEFAULT 'new', why text NOT NULL DEFAULT '',
-        payer uuid, PRIMARY KEY (bucket, transfer))""",
-    "CREATE INDEX IF NOT EXISTS bank_transfer_open ON bank_transfer (state) WHERE state IN ('new', 'suspense')",
-)
 KNOWN_ACCOUNT = "SELECT currency, closing, closed_on FROM bank_statement WHERE bucket = %s AND account = %s"
 ADD_STATEMENT = "INSERT INTO bank_statement VALUES (%s, %s, %s, %s, %s, %s, %s) ON CONFLICT DO NOTHING"
 ADD_TRANSFER = """INSERT INTO bank_transfer (bucket, transfer, account, booked_on, amount, currency, text, name, iban,

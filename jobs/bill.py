@@ -27,21 +27,6 @@ LEFT_IN_CHUNKS = 8
 LEAST_PER_CHUNK = 500
 """A chunk holds an eighth of what is left at most, so that nobody waits long for another's last one."""
 
-DDL = (
-    """CREATE TABLE IF NOT EXISTS billing_run (
-        run text PRIMARY KEY, through date NOT NULL, issued_on date NOT NULL, number integer NOT NULL,
-        finished boolean NOT NULL DEFAULT false, accounts uuid[], UNIQUE (through, number))""",
-    """CREATE TABLE IF NOT EXISTS billing_chunk (
-        run text NOT NULL, chunk integer NOT NULL, buckets smallint[] NOT NULL, done boolean NOT NULL DEFAULT false,
-        licenses integer NOT NULL DEFAULT 0, billed integer NOT NULL DEFAULT 0, nothing integer NOT NULL DEFAULT 0,
-        parked integer NOT NULL DEFAULT 0, failed integer NOT NULL DEFAULT 0, documents integer NOT NULL DEFAULT 0,
-        PRIMARY KEY (run, chunk))""",
-    """CREATE TABLE IF NOT EXISTS billing_exception (
-        bucket smallint NOT NULL, run text NOT NULL, account uuid NOT NULL, outcome text NOT NULL, reason text NOT NULL,
-        PRIMARY KEY (bucket, run, account, outcome, reason))""",
-    "CREATE TABLE IF NOT EXISTS wake (zone text NOT NULL, day date NOT NULL, PRIMARY KEY (zone, day))",
-)
-
 CONFLICTS = ("40001", "40P01")
 CLAIM = """
 SELECT chunk, buckets FROM billing_chunk WHERE run = %s AND NOT done ORDER BY chunk LIMIT 1 FOR UPDATE SKIP LOCKED"""

@@ -28,7 +28,6 @@ from jobs.count_packing import Packed, Packer
 from jobs.count_rows import Batch, CountRows
 from projections.calm import calm
 
-DDL = tables.DDL
 MAX_FAULTS = 100
 MEMORY = "SET LOCAL work_mem = '160MB'"
 """For sorting what is staged; a file that needs more spills to disk."""

@@ -39,7 +39,7 @@ state, why, next_at) VALUES (%s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s, %s) ON 
 KNOWN = "SELECT digest FROM webhook_inbox WHERE bucket = %s AND provider = %s AND event = %s"
 COLUMNS = "provider, event, kind, state, why, tries, happened_at, received_at, next_at, seen_at"
 LISTED = f"""SELECT {COLUMNS} FROM webhook_inbox WHERE (%s = '' OR state = %s) AND (%s = '' OR provider = %s)
-AND event > %s ORDER BY event, provider LIMIT %s"""
+AND (%s::timestamptz IS NULL OR (received_at, event) < (%s, %s)) ORDER BY received_at DESC, event DESC LIMIT %s"""
 NAMED = f"SELECT {COLUMNS} FROM webhook_inbox WHERE bucket = %s AND event = %s ORDER BY provider"
 CONTENT = "SELECT headers, body FROM webhook_inbox WHERE bucket = %s AND provider = %s AND event = %s"
 AGAIN = """UPDATE webhook_inbox SET state = 'new', why = 'replayed', tries = 0, next_at = %s, seen_at = NULL
@@ -105,9 +105,11 @@ def _same_words(body: bytes) -> bytes:
 
 
 def listed(pool: Pool, state: str = "", provider: str = "", after: str = "", limit: int = 50) -> list[Entry]:
-    """Events by their names, behind one."""
+    """Events, the newest first, behind one. Raises: NotFound for one that did not come or is kept no more."""
+    since = named(pool, after)[-1].received_at if after else None
+    told = [state, state, provider, provider, since, since, after, limit]
     with pool.connection() as connection:
-        rows = connection.execute(LISTED.encode(), [state, state, provider, provider, after, limit]).fetchall()
+        rows = connection.execute(LISTED.encode(), told).fetchall()
     return [Entry(*row) for row in rows]
 
 

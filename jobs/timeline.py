@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Iterable, Sequence
 from datetime import datetime
 from typing import Any, NamedTuple
 from uuid import UUID
@@ -88,10 +88,7 @@ def _chased(event: Event) -> str:
         case dunning.DunningStarted():
             return f"overdue since {event.due_on}; the next step is on {event.next_on}"
         case dunning.StageReached():
-            effect = "" if event.effect == "none" else f", {event.effect.replace('_', ' ')}"
-            asks = ", a new payment method is asked for" if event.wants_method else ""
-            remind = f", reminder {event.remind}" if event.remind else ""
-            return f"step {event.number}: {event.stage}{effect}{remind}{asks}{', to be charged' if event.retry else ''}"
+            return f"step {event.number}: {', '.join(_step(event))}"
         case dunning.TransferClaimed():
             return f"said to be transferred on {event.transferred_on}: waits until {event.until}"
         case dunning.DunningPaused():
@@ -102,6 +99,14 @@ def _chased(event: Event) -> str:
         case dunning.DunningEnded():
             return f"ended: {event.why.replace('_', ' ')}{f', {event.text}' if event.text else ''}"
     return ""
+
+
+def _step(event: dunning.StageReached) -> Iterable[str]:
+    """What a step comes to, each word once: it is often called as its effect and its message are."""
+    effect = "" if event.effect == "none" else event.effect
+    named = [event.stage, *(term.replace("_", " ") for term in (effect, event.remind) if term)]
+    asks = ["a new payment method is asked for"] if event.wants_method else []
+    return dict.fromkeys([*named, *asks, *(["to be charged"] if event.retry else [])])
 
 
 def _stopped(event: Event, invoice: UUID) -> str:

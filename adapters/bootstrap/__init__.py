@@ -11,9 +11,10 @@ import psycopg
 from eventsourcing.utils import get_topic
 from psycopg_pool import ConnectionPool
 
-from adapters.bootstrap.outgoing import carriers_of, links_of
-from adapters.bootstrap.payments import providers_of
+from adapters.bootstrap.links import links_of
+from adapters.bootstrap.providers import providers_of
 from adapters.embedded import Embedded
+from adapters.settings import Outgoing, Settings
 from adapters.store import factory
 from adapters.store.install import install
 from adapters.store.recorder import BucketedRecorder
@@ -22,15 +23,13 @@ from domain.application import Billing
 from domain.application.catalog import published
 from domain.provider import Provider
 from domain.terms import Packages
-from jobs import DDL as job_tables
-from jobs.deliver import Deliverer
+from jobs import tables
 from jobs.destinations import Destinations
-from jobs.outbox import Outbox
 from projections import ALL
 from projections.follower import Follower
 
 if TYPE_CHECKING:
-    from adapters.settings import Outgoing, Settings
+    from jobs.deliver import Deliverer
 
 MODULE = get_topic(factory.Factory).partition(":")[0]
 
@@ -45,11 +44,11 @@ class Tally:
         self,
         dsn: str,
         providers: Mapping[str, Provider] = MappingProxyType({}),
-        outgoing: Outgoing | None = None,
+        outgoing: Outgoing = Outgoing(),
         links: Links | None = None,
     ) -> None:
         self.dsn, self.providers = dsn, providers
-        self._outgoing, self.links = outgoing, links
+        self.outgoing, self.links = outgoing, links
         install(dsn, all_ddl())
         self.billing = Billing(env={"PERSISTENCE_MODULE": MODULE, "TALLY_DSN": dsn})
         assert isinstance(self.billing.recorder, BucketedRecorder)
@@ -73,13 +72,6 @@ class Tally:
     def _follower(self) -> Follower:
         return Follower(self.pool, ALL)
 
-    @cached_property
-    def outgoing(self) -> Outgoing:
-        """What others are told by. Settings are heavy to load, and a worker of a run tells nobody."""
-        from adapters.settings import Outgoing
-
-        return self._outgoing or Outgoing()
-
     @property
     def destinations(self) -> Destinations:
         """Endpoints and mail."""
@@ -88,7 +80,10 @@ class Tally:
     @cached_property
     def deliverer(self) -> Deliverer:
         """Tells endpoints and mailboxes what happened, as far as it is set up."""
-        return Deliverer(self.pool, Follower(self.pool, [Outbox()]), carriers_of(self))
+        # All of HTTP is loaded for it, and most commands and the workers of a run tell nobody.
+        from adapters.bootstrap.outgoing import deliverer_of
+
+        return deliverer_of(self)
 
     def close(self) -> None:
         """Gives everything back; the embedded server goes on."""
@@ -105,7 +100,7 @@ class Tally:
 
 def all_ddl() -> list[str]:
     """The tables of everything that follows the log or stands beside it."""
-    return [*job_tables, *(statement for projection in ALL for statement in projection.ddl)]
+    return [*tables.DDL, *(statement for projection in ALL for statement in projection.ddl)]
 
 
 def open_tally(chosen: Settings) -> Tally:

@@ -1,28 +1,22 @@
-"""Wires what tells others: links to our pages, endpoints of webhooks, mailboxes."""
+"""Wires what tells others: endpoints of webhooks, mailboxes."""
 
 from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
 from adapters.outgoing.webhooks import Webhooks
-from adapters.web.links import Links
-from domain.errors import Invalid
-from jobs.deliver import Carrier
+from jobs.deliver import Carrier, Deliverer
 from jobs.letters import Letters
+from jobs.outbox import Outbox
+from projections.follower import Follower
 
 if TYPE_CHECKING:
     from adapters.bootstrap import Tally
-    from adapters.settings import Settings
 
 
-def links_of(chosen: Settings, public_url: str = "") -> Links | None:
-    """Links to invoices' pages, when there is a secret to seal them. Raises: Invalid without an address."""
-    address = chosen.public_url or public_url
-    if not chosen.link_secrets:
-        return None
-    if not address:
-        raise Invalid("TALLY_LINK_SECRET is set and TALLY_PUBLIC_URL is not: links would lead nowhere")
-    return Links([secret.get_secret_value() for secret in chosen.link_secrets], address)
+def deliverer_of(tally: Tally) -> Deliverer:
+    """Who tells endpoints and mailboxes what happened, as far as it is set up."""
+    return Deliverer(tally.pool, Follower(tally.pool, [Outbox()]), carriers_of(tally))
 
 
 def carriers_of(tally: Tally) -> dict[str, Carrier]:
@@ -30,12 +24,12 @@ def carriers_of(tally: Tally) -> dict[str, Carrier]:
     chosen = tally.outgoing
     carriers: dict[str, Carrier] = {}
     if chosen.key is not None:
-        carriers["webhook"] = Webhooks(chosen.key.get_secret_value(), chosen.loopback)
+        carriers["webhook"] = Webhooks(chosen.key.told, chosen.loopback)
     if chosen.smtp is not None:
         # Templates and languages are heavy to load, and most commands write to nobody.
         from adapters.mail.smtp import Mails, server
 
-        carriers["mail"] = Mails(letters_of(tally), server(chosen.smtp.get_secret_value()), chosen.sender)
+        carriers["mail"] = Mails(letters_of(tally), server(chosen.smtp.told), chosen.sender)
     return carriers
 
 

@@ -18,7 +18,7 @@ def verifiers_of(chosen: Settings) -> dict[str, Verifier]:
     Raises: Invalid when a provider has a key and no secret: its webhooks could not be told from forged ones.
     """
     found: dict[str, Verifier] = {}
-    if secrets := [secret.get_secret_value() for secret in chosen.stripe_webhook_secrets]:
+    if secrets := [secret.told for secret in chosen.stripe_webhook_secrets]:
         found["stripe"] = StripeVerifier(secrets, chosen.is_stripe_live)
     if chosen.stripe_key and "stripe" not in found:
         raise Invalid("TALLY_STRIPE_KEY is set and TALLY_STRIPE_WEBHOOK_SECRET is not: set it to the endpoint's secret")

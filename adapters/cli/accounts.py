@@ -8,22 +8,11 @@ from typing import Annotated
 import typer
 from msgspec.structs import replace
 
-from adapters.bootstrap.payments import provider_of
+from adapters.bootstrap.providers import provider_of
 from adapters.cli.contact import check_contact
-from adapters.cli.session import (
-    After,
-    CommandId,
-    Day,
-    Limit,
-    back_to,
-    command_id,
-    named,
-    opened,
-    show,
-    table_of,
-    today,
-    whole,
-)
+from adapters.cli.opened import back_to, opened
+from adapters.cli.printing import named, show, show_table, table_of
+from adapters.cli.session import After, CommandId, Day, Limit, command_id, session, today, whole
 from domain.application.accounts import (
     AddPaymentMethod,
     ChangeAccount,
@@ -37,12 +26,13 @@ from domain.money import exact
 from domain.payment import SetUp
 from projections.accounts import ON_DAY
 
-app = typer.Typer(no_args_is_help=True, help="Customers and resellers: a tree of accounts, and who pays for whom.")
+app = typer.Typer()
 
 COLUMNS = "a.reference, a.name, p.reference, y.reference, a.currency, a.zone, a.billing_day, a.tax_percent"
 JOINED = f"""FROM {ON_DAY} a LEFT JOIN account_v2 p ON p.bucket = a.bucket AND p.account = a.parent
 LEFT JOIN account_v2 y ON y.bucket = a.bucket AND y.account = a.payer AND a.payer <> a.account"""
 NAMES = ["reference", "name", "parent", "payer", "currency", "zone", "billing day", "tax percent"]
+METHODS = ["provider", "label", "method", "charged"]
 
 Reference = Annotated[str, typer.Argument(help="your own reference of the account")]
 Tax = Annotated[str, typer.Option("--tax-percent", help="the rate of tax on its invoices")]
@@ -140,15 +130,21 @@ def list_accounts(limit: Limit = 50, after: After = "") -> None:
 
 @app.command("show")
 def show_account(reference: Reference) -> None:
-    """Shows one account as it is billed today."""
+    """Shows one account as it is billed today, and by what it may be charged."""
     with opened() as tally:
         tally.follower().catch_up()
         with tally.pool.connection() as connection:
             statement = f"SELECT {COLUMNS} {JOINED} WHERE a.reference = %(reference)s".encode()
             row = connection.execute(statement, {"on": today(), "reference": reference}).fetchone()
-    if row is None:
-        raise NotFound(f"there is no account {reference}")
-    show(named(NAMES, row), table_of(reference, NAMES, [row]))
+        if row is None:
+            raise NotFound(f"there is no account {reference}")
+        account = account_named(tally.billing, reference)
+    methods = [(one.provider, one.label, one.token, one == account.method) for one in account.methods.values()]
+    answer = {**named(NAMES, row), "methods": [named(METHODS, one) for one in methods]}
+    show(answer, table_of(reference, NAMES, [row]))
+    if methods and not session.as_json:
+        rows = [(*told, "is charged" if charged else "") for *told, charged in methods]
+        show_table(table_of("Payment methods", METHODS, rows))
 
 
 @app.command("pay-by")

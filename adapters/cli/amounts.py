@@ -56,12 +56,14 @@ def in_currency(amounts: Mapping[str, int], currency: str) -> dict[str, Money]:
 class Listing(NamedTuple):
     """Rows of which some columns are amounts of the column `currency`.
 
-    Shapes: `hidden` columns are in JSON only; so is `currency`, which people read in each amount.
+    Shapes: `hidden` columns are in JSON only; so is `currency`, which people read in each amount. `terms` columns have
+    terms of ours, such as delivery_off, which people read as words.
     """
 
     columns: Sequence[str]
     amounts: Collection[str]
     hidden: Collection[str] = ()
+    terms: Collection[str] = ()
 
     def filled(self, row: Sequence[Any]) -> list[Any]:
         """A row with its amounts as such."""
@@ -76,4 +78,5 @@ class Listing(NamedTuple):
 
     def cells(self, filled: Sequence[Any]) -> list[Any]:
         """What people see of a row."""
-        return [cell for column, cell in zip(self.columns, filled, strict=True) if column in self.shown]
+        cells = [one for one in zip(self.columns, filled, strict=True) if one[0] in self.shown]
+        return [cell.replace("_", " ") if column in self.terms and cell else cell for column, cell in cells]

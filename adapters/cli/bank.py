@@ -8,10 +8,12 @@ import typer
 
 from adapters.bank.read import read_statements
 from adapters.cli.amounts import Money
-from adapters.cli.session import After, Limit, opened, progress, show, table_of
+from adapters.cli.opened import opened
+from adapters.cli.printing import progress, show, table_of
+from adapters.cli.session import After, Limit
 from jobs import bank
 
-app = typer.Typer(no_args_is_help=True, help="Bank transfers: import statements, settle invoices, clear suspense.")
+app = typer.Typer()
 
 NAMES = ["transfer", "booked on", "amount", "name", "text", "reason", "may be"]
 Transfer = Annotated[str, typer.Argument(help="its name, as `tally bank unmatched` shows it")]

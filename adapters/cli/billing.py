@@ -14,20 +14,9 @@ from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
 from adapters.cli.amounts import Money
 from adapters.cli.invoices import lines_table, shown_line
-from adapters.cli.session import (
-    After,
-    Limit,
-    OptionalDay,
-    console,
-    on_day,
-    opened,
-    progress,
-    session,
-    show,
-    show_table,
-    table_of,
-    today,
-)
+from adapters.cli.opened import opened
+from adapters.cli.printing import console, progress, show, show_table, table_of
+from adapters.cli.session import After, Limit, OptionalDay, on_day, session, today
 from domain.application.accounts import account_named
 from domain.charge import Missing
 from domain.errors import NotFound
@@ -41,16 +30,13 @@ from jobs.preview import preview
 from jobs.rate import Run, why_parked
 from jobs.verify import verify
 
+app = typer.Typer()
+
 Accounts = Annotated[list[str] | None, typer.Option("--account", help="only this account and those below; repeat it")]
 IssuedOn = Annotated[date | None, on_day("the date on the documents (default: today)")]
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the commands that stand alone."""
-    for command in (bill_command, preview_command, explain_command, limits_command, verify_command):
-        app.command(command.__name__.removesuffix("_command"))(command)
-
-
+@app.command("bill")
 def bill_command(
     through: Annotated[date, on_day("bill everything due through this date")],
     workers: Annotated[int, typer.Option(min=1, max=64, help="processes")] = 1,
@@ -130,6 +116,7 @@ def _show_exceptions(exceptions: Sequence[tuple[str, str, str]]) -> None:
         show_table(table_of("Not (wholly) billed", ["account", "outcome", "reason"], exceptions))
 
 
+@app.command("preview")
 def preview_command(
     through: Annotated[date, on_day("everything due through this date")],
     issued_on: IssuedOn = None,
@@ -206,6 +193,7 @@ def _drafted(issue: Issue) -> dict[str, Any]:
     }
 
 
+@app.command("explain")
 def explain_command(
     number: Annotated[str, typer.Argument(help="the number of an invoice or credit note")],
     line: Annotated[int, typer.Argument(help="a line of it; 0: every line, in short")] = 0,
@@ -246,6 +234,7 @@ def _print_explained(told: dict[str, Any], whole: bool) -> None:
         say(f"  excluded   {one['subject']}: {one['reason']}")
 
 
+@app.command("limits")
 def limits_command(
     license: Annotated[str, typer.Argument(help="a license (default: all)")] = "",
     on: OptionalDay = None,
@@ -268,6 +257,7 @@ def limits_command(
     show([one._asdict() for one in found], table_of("Limits", columns, rows, right=["value", "used"]))
 
 
+@app.command("verify")
 def verify_command() -> None:
     """Checks the books: numbers without gaps, days billed once, sums, the log against the register."""
     with opened() as tally:

@@ -8,7 +8,9 @@ from typing import Annotated
 import typer
 
 from adapters.catalog_file import read_catalog
-from adapters.cli.session import CommandId, command_id, console, opened, session, show, table_of, today
+from adapters.cli.opened import opened
+from adapters.cli.printing import console, show, table_of
+from adapters.cli.session import CommandId, command_id, session, today
 from domain.application import Billing
 from domain.application.catalog import PublishVersions, find_package
 from domain.catalog_change import PackageChange, compare
@@ -17,7 +19,7 @@ from domain.identity import Kind
 from domain.package_version import PackageVersion
 from domain.price import in_words
 
-app = typer.Typer(no_args_is_help=True, help="Packages and prices: apply a catalog file, look at what is published.")
+app = typer.Typer()
 
 
 @app.command("apply")

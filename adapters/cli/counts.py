@@ -12,7 +12,9 @@ from uuid import UUID
 import typer
 
 from adapters.bootstrap import Tally
-from adapters.cli.session import OptionalDay, opened, progress, show, table_of, today
+from adapters.cli.opened import opened
+from adapters.cli.printing import progress, show, table_of
+from adapters.cli.session import OptionalDay, today
 from adapters.count_files import read_rows, size_of
 from domain.application.accounts import check_zone
 from domain.application.licensing import license_named
@@ -30,7 +32,7 @@ from jobs.import_counts import import_counts
 from jobs.measure_counts import Measured, month_span
 from jobs.observed import observations
 
-app = typer.Typer(no_args_is_help=True, help="Counted users: import, close, measure under any definition, name them.")
+app = typer.Typer()
 
 MONTH = re.compile(r"(20[0-9]{2})-(0[1-9]|1[0-2])\Z", re.ASCII)
 WINDOW = re.compile(r"([1-9][0-9]{0,3})d\Z", re.ASCII)

@@ -11,13 +11,17 @@ from adapters.bootstrap import Tally
 from adapters.bootstrap.payments import payer_of
 from adapters.cli.accounts import Reference
 from adapters.cli.amounts import Listing, Money, by_currency, units_of
-from adapters.cli.session import After, Limit, OptionalDay, named, opened, progress, show, show_rows, table_of, today
+from adapters.cli.opened import opened
+from adapters.cli.printing import named, progress, show, show_rows, table_of
+from adapters.cli.session import After, Limit, OptionalDay, today
 from domain.application.accounts import SetCreditRule, account_named
 from domain.application.payouts import FailPayout
 from domain.credit_rule import KEEP, WHEN, CreditRule
 from domain.errors import Conflict, Invalid
 from jobs.credit import credit_of
 from jobs.payout import Paid, payout_named
+
+of_accounts, of_payments = typer.Typer(), typer.Typer()
 
 PAYOUTS = """SELECT p.reference, a.reference, a.name, p.currency, p.amount, p.opened_on, p.state, p.transfer, p.why,
 (SELECT string_agg(DISTINCT t.iban, ', ') FROM unnest(p.receipts) AS r(receipt)
@@ -31,14 +35,7 @@ PROPOSED = Listing(
 WAYS = Listing(["account", "currency", "amount", "by", "of", "state"], ["amount"])
 
 
-def register(accounts: typer.Typer, payments: typer.Typer) -> None:
-    """Adds the commands to `tally accounts` and `tally payments`."""
-    accounts.command("credit")(credit)
-    payments.command("pay-out")(pay_out)
-    payments.command("payouts")(payouts)
-    payments.command("take-back")(take_back)
-
-
+@of_accounts.command("credit")
 def credit(
     reference: Reference,
     pay_out: Annotated[str, typer.Option(help="never, idle or leaving: when credit is paid out")] = "",
@@ -94,6 +91,7 @@ def _said(rule: CreditRule) -> str:
     return f"credit is paid out when {rule.pay_out} for {rule.after} days{over}"
 
 
+@of_payments.command("pay-out")
 def pay_out(
     on: OptionalDay = None,
     preview: Annotated[bool, typer.Option("--preview", help="only show what would go out, and change nothing")] = False,
@@ -123,6 +121,7 @@ def _table(paid: Paid, ways: list[list[Any]]) -> Any:
     return table_of(f"Credit that goes out. {kept}".rstrip(), WAYS.shown, map(WAYS.cells, ways), right=["amount"])
 
 
+@of_payments.command("payouts")
 def payouts(
     everything: Annotated[bool, typer.Option("--all", help="those that were paid or failed too")] = False,
     limit: Limit = 50,
@@ -139,6 +138,7 @@ def payouts(
     show_rows("Payouts", PROPOSED, rows)
 
 
+@of_payments.command("take-back")
 def take_back(
     reference: Annotated[str, typer.Argument(help="of the payout, as `tally payments payouts` shows it")],
     why: Annotated[str, typer.Option(help="for the books")] = "",

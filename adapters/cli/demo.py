@@ -20,12 +20,15 @@ from rich.text import Text
 
 from adapters.bootstrap import open_tally
 from adapters.cli import demo_money
-from adapters.cli.session import console, session
+from adapters.cli.printing import console
+from adapters.cli.session import session
 from adapters.embedded import Embedded
 from adapters.settings import settings
 from domain.errors import TallyError
 from domain.money import written
 from jobs.bank import listed, owed
+
+app = typer.Typer()
 
 READING_COLUMNS = ("license", "counter", "day", "quantity", "report_id")
 CATALOG = Path(__file__).resolve().parents[2] / "examples"
@@ -44,11 +47,7 @@ CUSTOMERS = (
 DEVELOPERS = ("ada", "barbara", "edsger", "grace", "ken", "margaret", "niklaus")
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("demo")(demo)
-
-
+@app.command("demo")
 def demo(
     keep: Annotated[bool, typer.Option(help="leave the embedded server running afterwards")] = False,
 ) -> None:

@@ -10,7 +10,9 @@ import typer
 
 from adapters.bootstrap import Tally
 from adapters.cli.amounts import Listing
-from adapters.cli.session import After, Limit, OptionalDay, on_day, opened, progress, show, show_rows, table_of, today
+from adapters.cli.opened import opened
+from adapters.cli.printing import progress, show, show_rows, table_of
+from adapters.cli.session import After, Limit, OptionalDay, on_day, today
 from domain.application import Command
 from domain.application.dunning import ClaimTransfer, PauseDunning, ResumeDunning, WriteOff
 from domain.errors import Invalid, NotFound
@@ -23,7 +25,7 @@ from jobs.timeline import timeline
 
 FIRST_ZONE = "Pacific/Kiritimati"
 """Where each day begins first."""
-app = typer.Typer(no_args_is_help=True, help="Overdue invoices: reminders, retries, what stops, what brings it back.")
+app = typer.Typer()
 
 Number = Annotated[str, typer.Argument(help="the number of the invoice")]
 Why = Annotated[str, typer.Option(help="why, for whoever reads the timeline")]
@@ -34,8 +36,9 @@ JOIN receivable_v1 i ON i.bucket = d.bucket AND i.invoice = d.invoice
 JOIN account_v2 a ON a.bucket = i.bucket AND a.account = i.account
 WHERE i.number > %s AND (%s OR d.state <> 'ended') ORDER BY i.number LIMIT %s"""
 CHASED = Listing(
-    ["number", "account", "currency", "open", "due on", "state", "stage", "effect", "next on", "waits for"], ["open"]
-)
+    ["number", "account", "currency", "open", "due on", "state", "stage", "effect", "next on", "waits for"],
+    amounts=["open"], terms=["state", "effect", "waits for"],
+)  # fmt: skip
 
 
 @app.command("list")

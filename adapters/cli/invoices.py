@@ -8,13 +8,15 @@ import typer
 
 from adapters.bootstrap import Tally
 from adapters.cli.amounts import Listing, Money
-from adapters.cli.session import After, Limit, console, opened, session, show, show_rows, show_table, table_of
+from adapters.cli.opened import opened
+from adapters.cli.printing import console, show, show_rows, show_table, table_of
+from adapters.cli.session import After, Limit, session
 from domain.application.accounts import account_named
 from domain.events.documents import InvoiceIssued, Line
 from domain.identity import Kind
 from jobs.explain import document
 
-app = typer.Typer(no_args_is_help=True, help="Issued invoices and credit notes.")
+app = typer.Typer()
 
 LISTED = "number, kind, party, currency, issued_on, due_on, through, net, tax, gross, lines"
 DOCUMENT = Listing(

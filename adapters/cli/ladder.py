@@ -11,7 +11,9 @@ import typer
 from adapters.bootstrap import Tally
 from adapters.catalog_file.read import read_ladder
 from adapters.cli.accounts import Reference
-from adapters.cli.session import opened, show, table_of, today
+from adapters.cli.opened import opened
+from adapters.cli.printing import show, table_of
+from adapters.cli.session import today
 from domain.account import Account
 from domain.application.accounts import SetLadder, account_named
 from domain.application.dunning import ladder_for
@@ -20,14 +22,11 @@ from domain.ladder import DEFAULT, Ladder, Step
 from domain.license import License
 from jobs.credit import paid_for
 
+app = typer.Typer()
 STEPS = ["step", "after", "retry", "remind", "effect", "restores", "ends", "billing"]
 
 
-def register(accounts: typer.Typer) -> None:
-    """Adds the command to `tally accounts`."""
-    accounts.command("dunning")(chased_by)
-
-
+@app.command("dunning")
 def chased_by(
     reference: Reference,
     ladder: Annotated[str, typer.Option(help="a file with a `dunning` section; see docs/dunning.md")] = "",

@@ -14,6 +14,8 @@ from adapters.bootstrap import Tally
 from adapters.cli.accounts import number
 from adapters.cli.amounts import Money
 from adapters.cli.invoices import shown_line
+from adapters.cli.opened import opened
+from adapters.cli.printing import show, table_of
 from adapters.cli.session import (
     After,
     CommandId,
@@ -23,10 +25,7 @@ from adapters.cli.session import (
     a_day,
     command_id,
     on_day,
-    opened,
     quantities_of,
-    show,
-    table_of,
     today,
 )
 from domain.application import Command
@@ -52,7 +51,7 @@ from domain.identity import Kind, bucket_of
 from domain.license import License
 from jobs.preview import effect
 
-app = typer.Typer(no_args_is_help=True, help="Licenses: start, upgrade, downgrade, suspend, cancel, discount.")
+app = typer.Typer()
 
 Reference = Annotated[str, typer.Argument(help="your own reference of the license")]
 Quantity = Annotated[list[str] | None, typer.Option("--quantity", "-q", help="component=quantity; repeat it")]

@@ -12,7 +12,8 @@ import typer
 from adapters.bootstrap import Tally
 from adapters.bootstrap.outgoing import letters_of
 from adapters.cli.contact import check_contact
-from adapters.cli.session import opened, show
+from adapters.cli.opened import opened
+from adapters.cli.printing import show
 from domain.errors import Invalid, NotFound, Unavailable
 from jobs.bank import owed
 from jobs.letters import WRITTEN
@@ -20,7 +21,7 @@ from jobs.letters import WRITTEN
 if TYPE_CHECKING:
     from adapters.mail.smtp import Mails
 
-app = typer.Typer(no_args_is_help=True, help="Mails to accounts by SMTP: invoices, receipts, reminders.")
+app = typer.Typer()
 MAIL = "mail"
 
 

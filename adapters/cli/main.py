@@ -10,33 +10,11 @@ from importlib.metadata import version
 from pathlib import Path
 from typing import Annotated
 
-import psycopg
 import typer
 
-from adapters.cli import (
-    accounts,
-    bank,
-    billing,
-    catalog,
-    counts,
-    credit,
-    dunning,
-    invoices,
-    ladder,
-    licenses,
-    mail,
-    operate,
-    outgoing,
-    payments,
-    providers,
-    reconcile,
-    returns,
-    serve,
-    webhooks,
-)
-from adapters.cli import demo as demonstration
-from adapters.cli import sandbox as sandboxed
-from adapters.cli.session import errors, session
+from adapters.cli.commands import Root
+from adapters.cli.printing import errors
+from adapters.cli.session import session
 from domain.errors import BadFile, Invalid, TallyError
 
 EPILOG = (
@@ -45,31 +23,10 @@ EPILOG = (
     "order, 4 not available."
 )
 app = typer.Typer(
-    name="tally", no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich", epilog=EPILOG,
+    name="tally", cls=Root, no_args_is_help=True, pretty_exceptions_enable=False, rich_markup_mode="rich",
+    epilog=EPILOG,
     help="Billing and licensing for software sold by counted users, where every cent opens to the events behind it.",
 )  # fmt: skip
-app.add_typer(catalog.app, name="catalog")
-app.add_typer(accounts.app, name="accounts")
-app.add_typer(licenses.app, name="licenses")
-app.add_typer(counts.app, name="counts")
-app.add_typer(invoices.app, name="invoices")
-app.add_typer(payments.app, name="payments")
-app.add_typer(bank.app, name="bank")
-app.add_typer(providers.app, name="providers")
-app.add_typer(webhooks.app, name="webhooks")
-app.add_typer(dunning.app, name="dunning")
-app.add_typer(mail.app, name="mail")
-app.add_typer(operate.database, name="db")
-billing.register(app)
-outgoing.register(app)
-operate.register(app)
-reconcile.register(app)
-returns.register(payments.app)
-credit.register(accounts.app, payments.app)
-ladder.register(accounts.app)
-serve.register(app)
-sandboxed.register(app)
-demonstration.register(app)
 
 
 @app.callback(invoke_without_command=True)
@@ -93,14 +50,22 @@ def main(arguments: Sequence[str] | None = None) -> int:
         return result if isinstance(result, int) else 0
     except TallyError as error:
         return _failed(error.code, str(error), error.exit_status, error)
-    except (psycopg.OperationalError, psycopg.errors.InsufficientPrivilege) as error:
-        return _failed("unavailable", f"the database says: {str(error).strip()}", 4)
     except typer.TyperException as error:
         return _failed("usage", f"{error.format_message()} (see --help)", 2)
     except (typer.Abort, KeyboardInterrupt):
         return _failed("aborted", "stopped; what was not finished is not done", 130)
     except BrokenPipeError:
         return 0
+    except _of_the_database() as error:
+        return _failed("unavailable", f"the database says: {str(error).strip()}", 4)
+
+
+def _of_the_database() -> tuple[type[Exception], ...]:
+    """Errors of a database that is away or refuses: asked for when something failed, for commands that open none."""
+    from psycopg import OperationalError
+    from psycopg.errors import InsufficientPrivilege
+
+    return OperationalError, InsufficientPrivilege
 
 
 def _check_text(words: Sequence[str]) -> None:

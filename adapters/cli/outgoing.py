@@ -11,7 +11,9 @@ import msgspec
 import typer
 
 from adapters.bootstrap import Tally
-from adapters.cli.session import After, Limit, errors, named, opened, progress, session, show, table_of
+from adapters.cli.opened import opened
+from adapters.cli.printing import errors, named, progress, show, table_of
+from adapters.cli.session import After, Limit, session
 from adapters.outgoing import guard, signature
 from adapters.outgoing.webhooks import Webhooks
 from domain.announcement import TYPES
@@ -20,8 +22,7 @@ from domain.errors import Invalid, NotFound, Unavailable
 from jobs.deliver import Message
 from jobs.destinations import Destination
 
-endpoints = typer.Typer(no_args_is_help=True, help="Webhooks that are sent when something happens: who is told what.")
-deliveries = typer.Typer(no_args_is_help=True, help="Messages to endpoints and mailboxes: sent, waiting, dead.")
+app, endpoints, deliveries = typer.Typer(), typer.Typer(), typer.Typer()
 
 MESSAGES = """SELECT o.message, o.type, o.destination, o.state, o.attempts, o.status, o.recorded_at, o.due_at
 FROM outbox o WHERE o.recorded_at >= coalesce((SELECT a.recorded_at FROM outbox a WHERE a.message = %(after)s),
@@ -34,13 +35,6 @@ SHOWN = ["message", "type", "to", "state", "tries", "status", "recorded at", "du
 ENDPOINTS = ["endpoint", "url", "types", "account", "state", "why", "failing since"]
 
 Endpoint = Annotated[str, typer.Argument(help="the endpoint's id (ep_…)")]
-
-
-def register(app: typer.Typer) -> None:
-    """Adds the commands."""
-    app.add_typer(endpoints, name="endpoints")
-    app.add_typer(deliveries, name="deliveries")
-    app.command("deliver")(deliver)
 
 
 @endpoints.command("add")
@@ -91,7 +85,7 @@ def _warn(tally: Tally) -> None:
 def _key(tally: Tally) -> str:
     if tally.outgoing.key is None:
         raise Invalid("set TALLY_OUTGOING_KEY, from which secrets are derived: try `openssl rand -hex 32`, and keep it")
-    key = tally.outgoing.key.get_secret_value()
+    key = tally.outgoing.key.told
     signature.check(key)
     return key
 
@@ -199,6 +193,7 @@ def drop(message: Annotated[str, typer.Argument(help="the message's id (msg_…)
     show({"message": message, "state": "dropped"}, f"{message} is dropped")
 
 
+@app.command("deliver")
 def deliver() -> None:
     """Sends what is due to endpoints and mailboxes, now; `tally scheduler` does it by itself. Any number may run."""
     with opened() as tally, progress("delivering", None) as done:

@@ -8,7 +8,9 @@ import typer
 
 from adapters.bootstrap.payments import collector_of
 from adapters.cli.amounts import Listing, Money, in_currency
-from adapters.cli.session import After, Limit, OptionalDay, opened, progress, show, show_rows, table_of, today
+from adapters.cli.opened import opened
+from adapters.cli.printing import progress, show, show_rows, table_of
+from adapters.cli.session import After, Limit, OptionalDay, today
 from domain.account import Account as Payer
 from domain.application.accounts import account_named
 from domain.application.payments import issued, receivables
@@ -17,7 +19,7 @@ from jobs.bank import owed_on
 from jobs.collect_open import charge, collect_open
 from jobs.settle import settle
 
-app = typer.Typer(no_args_is_help=True, help="Money: open invoices, receipts, and the credit of accounts.")
+app = typer.Typer()
 
 OWED = """SELECT i.number, a.reference, i.currency, i.gross, i.left_open, i.due_on, greatest(%s::date - i.due_on, 0)
 FROM receivable_v1 i JOIN account_v2 a ON a.bucket = i.bucket AND a.account = i.account

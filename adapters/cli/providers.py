@@ -6,12 +6,13 @@ from typing import Annotated
 
 import typer
 
-from adapters.bootstrap.payments import assumptions_of
-from adapters.cli.session import named, progress, session, show, table_of
+from adapters.bootstrap.providers import assumptions_of
+from adapters.cli.printing import named, progress, show, table_of
+from adapters.cli.session import session
 from adapters.settings import settings
 from domain.errors import IntegrityError
 
-app = typer.Typer(no_args_is_help=True, help="Providers of payments: whether they behave as we assume.")
+app = typer.Typer()
 
 NAMES = ["provider", "assumption", "found"]
 

@@ -7,19 +7,19 @@ from typing import Annotated
 
 import typer
 
-from adapters.bootstrap.payments import collector_of, provider_of
+from adapters.bootstrap.payments import collector_of
+from adapters.bootstrap.providers import provider_of
 from adapters.cli.amounts import Listing
-from adapters.cli.session import OptionalDay, named, opened, progress, show, table_of
+from adapters.cli.opened import opened
+from adapters.cli.printing import named, progress, show, table_of
+from adapters.cli.session import OptionalDay
 from jobs.reconcile import Difference, Reconciled, reconcile
 
+app = typer.Typer()
 DIFFERENCE = Listing(Difference._fields, ["ours", "theirs"])
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("reconcile")(reconcile_all)
-
-
+@app.command("reconcile")
 def reconcile_all(
     since: OptionalDay = None,
     provider: Annotated[str, typer.Option(help="only this one: stripe or paypal")] = "",

@@ -2,33 +2,26 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from datetime import UTC, datetime
 from typing import Annotated
 
 import typer
 
-from adapters.bootstrap.payments import collector_of, provider_of, refunder_of
+from adapters.bootstrap.payments import collector_of, refunder_of
+from adapters.bootstrap.providers import provider_of
 from adapters.cli.amounts import Listing, Money, units_of
+from adapters.cli.opened import back_to, opened
 from adapters.cli.payments import RECEIPT
-from adapters.cli.session import (
-    After,
-    CommandId,
-    Limit,
-    back_to,
-    command_id,
-    opened,
-    progress,
-    show,
-    show_rows,
-    today,
-)
+from adapters.cli.printing import progress, show, show_rows
+from adapters.cli.session import After, CommandId, Limit, command_id, today
 from domain.application.holds import ReleaseHold
 from domain.application.payments import collection
 from domain.application.returns import OpenRefund
 from domain.errors import Conflict, NotFound
 from jobs.bank import owed_on
 from jobs.refund import follow_refunds
+
+app = typer.Typer()
 
 REFUNDS = """SELECT r.refund::text, a.reference, r.receipt, r.number, r.currency, r.amount, r.state, r.code, r.opened_at
 FROM refund_v1 r JOIN account_v2 a USING (bucket, account)
@@ -49,12 +42,7 @@ HELD = Listing(["number", "account", "currency", "open", "hold", "since"], ["ope
 Number = Annotated[str, typer.Argument(help="the number of the invoice")]
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the commands to `tally payments`."""
-    for command in COMMANDS:
-        app.command(command.__name__)(command)
-
-
+@app.command("refund")
 def refund(
     receipt: Annotated[str, typer.Argument(help="whose money goes back, as `tally payments list` names it")],
     amount: Annotated[str | None, typer.Option(help="how much, such as 12.50; all that is left unless told")] = None,
@@ -86,6 +74,7 @@ def refund(
     show(answer, f"{back} of {receipt}: {given.state} {given.code}".rstrip())
 
 
+@app.command("refunds")
 def refunds(
     follow: Annotated[bool, typer.Option("--follow", help="ask the providers about those under way")] = False,
     limit: Limit = 50,
@@ -99,16 +88,19 @@ def refunds(
     _list("Refunds", REFUNDS, REFUNDED, after, limit)
 
 
+@app.command("disputes")
 def disputes(limit: Limit = 50, after: After = "") -> None:
     """Lists disputes: what was taken from us for each, and what came back."""
     _list("Disputes", DISPUTES, DISPUTED, after, limit)
 
 
+@app.command("holds")
 def holds(limit: Limit = 50, after: After = "") -> None:
     """Lists open invoices that nobody is charged for, because a refund or a dispute opened them again."""
     _list("On hold", HOLDS, HELD, after, limit)
 
 
+@app.command("release")
 def release(number: Number, why: Annotated[str, typer.Option(help="for the books")] = "") -> None:
     """Lets an invoice be collected again that was on hold."""
     with opened() as tally:
@@ -117,6 +109,7 @@ def release(number: Number, why: Annotated[str, typer.Option(help="for the books
     show({"number": number, "released": released}, f"{number} may be collected again: {', '.join(released)} is over")
 
 
+@app.command("page")
 def page(
     number: Number,
     provider: Annotated[str, typer.Argument(help="stripe or paypal")],
@@ -136,6 +129,7 @@ def page(
     show({"number": number, "state": attempt.state, "url": attempt.url}, f"{number}: {attempt.state} {attempt.url}")
 
 
+@app.command("approve")
 def approve(number: Number) -> None:
     """Brings a payment that the customer's bank wants approved back to the customer: prints where to go."""
     with opened() as tally:
@@ -155,6 +149,3 @@ def _list(title: str, statement: str, listing: Listing, after: str, limit: int) 
         with tally.pool.connection() as connection:
             rows = connection.execute(statement.encode(), [after, limit]).fetchall()
     show_rows(title, listing, rows)
-
-
-COMMANDS: tuple[Callable[..., None], ...] = (refund, refunds, disputes, holds, release, page, approve)

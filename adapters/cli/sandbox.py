@@ -10,7 +10,7 @@ from typing import Annotated
 
 import typer
 
-from adapters.cli.session import console
+from adapters.cli.printing import console
 from adapters.sandbox.desk import Clock
 from adapters.sandbox.paypal_events import WEBHOOK_ID
 from adapters.sandbox.paypal_words import PAYERS
@@ -18,14 +18,11 @@ from adapters.sandbox.server import Sandbox
 from adapters.sandbox.stripe_methods import METHODS
 from domain.errors import Unavailable
 
+app = typer.Typer()
 ADDRESS = "an address on 127.0.0.1 that is told of every event of {}, signed"
 
 
-def register(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("sandbox")(sandbox)
-
-
+@app.command("sandbox")
 def sandbox(
     port: Annotated[int, typer.Option(min=0, max=65535, help="0: any that is free")] = 12111,
     webhook_url: Annotated[str, typer.Option(help=ADDRESS.format("Stripe"))] = "",

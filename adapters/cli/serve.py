@@ -7,19 +7,18 @@ from typing import Annotated
 import typer
 
 from adapters.bootstrap import open_tally
-from adapters.bootstrap.outgoing import links_of
+from adapters.bootstrap.links import links_of
 from adapters.bootstrap.webhooks import verifiers_of
-from adapters.cli.session import console, session
+from adapters.cli.printing import console
+from adapters.cli.session import session
 from adapters.settings import settings
 from adapters.webhooks.verifier import Verifier
 from domain.errors import Invalid
 
-
-def register(app: typer.Typer) -> None:
-    """Adds the command."""
-    app.command("serve")(serve)
+app = typer.Typer()
 
 
+@app.command("serve")
 def serve(
     port: Annotated[int, typer.Option(min=1, max=65535, help="where to listen")] = 8087,
     host: Annotated[str, typer.Option(help="loopback: put a proxy with TLS in front of it")] = "127.0.0.1",

@@ -10,13 +10,15 @@ import typer
 
 from adapters.bootstrap import Tally
 from adapters.bootstrap.payments import collector_of
-from adapters.cli.session import After, Limit, opened, progress, show, table_of
+from adapters.cli.opened import opened
+from adapters.cli.printing import progress, show, table_of
+from adapters.cli.session import After, Limit
 from domain.errors import Invalid
 from jobs import inbox
 from jobs.inbox import Entry
 from jobs.take_in import LISTED_FOR, Processor, catch_up
 
-app = typer.Typer(no_args_is_help=True, help="Webhooks: what providers told, what became of it, and what was missed.")
+app = typer.Typer()
 
 STATES = ("", "new", "done", "parked", "foreign", "quarantined")
 NAMES = ["event", "provider", "kind", "state", "tries", "received at", "reason"]
@@ -34,7 +36,7 @@ def list_events(
     limit: Limit = 50,
     after: After = "",
 ) -> None:
-    """Lists what came in: parked events are tried again, quarantined ones wait for a person."""
+    """Lists what came in, the newest first: parked events are tried again, quarantined ones wait for a person."""
     if state not in STATES:
         raise Invalid(f"{state!r} is not one of {', '.join(STATES[1:])}")
     with opened() as tally:

@@ -3,6 +3,8 @@
 from __future__ import annotations
 
 import re
+from base64 import b64decode
+from binascii import Error as NotBase64
 from collections.abc import Callable, Mapping
 from copy import deepcopy
 from http import HTTPStatus
@@ -102,7 +104,7 @@ class StripeDesk:
         return self.pages.act(name, nested(asked.body.decode()))
 
     def _api(self, asked: Asked, saved_error: bool) -> Answer:
-        if not asked.headers.get("authorization", "").startswith("Bearer sk_test_"):
+        if not _key(asked.headers.get("authorization", "")).startswith("sk_test_"):
             return fault("", "Invalid API Key provided", HTTPStatus.UNAUTHORIZED, "invalid_request_error")
         if asked.method == "GET":
             query = _nest(asked.query.items())
@@ -218,6 +220,15 @@ class StripeDesk:
                 method["customer"] = None
                 self.books.detached.add(method["id"])
         return Answer(HTTPStatus.OK, {key: gone[key] for key in ("id", "object", "deleted")})
+
+
+def _key(authorization: str) -> str:
+    """The key of a request: a token, or the user's name of HTTP's Basic scheme. Source: Stripe's Authentication."""
+    scheme, _, said = authorization.partition(" ")
+    try:
+        return said if scheme == "Bearer" else b64decode(said).decode().partition(":")[0] if scheme == "Basic" else ""
+    except (NotBase64, UnicodeError):
+        return ""
 
 
 def nested(body: str) -> Object:

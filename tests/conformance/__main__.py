@@ -9,7 +9,7 @@ from typing import Annotated, Any
 import typer
 from rich.table import Table
 
-from adapters.cli.session import console, show_table, table_of
+from adapters.cli.printing import console, show_table, table_of
 from tests.conformance.play import FAMILIES, Family, play
 
 TELLS = (

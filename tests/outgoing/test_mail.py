@@ -18,13 +18,12 @@ from uuid import UUID
 import msgspec
 import pytest
 from eventsourcing.persistence import StoredEvent
-from pydantic import SecretStr
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
 from adapters.mail.render import Rendered
 from adapters.mail.smtp import Mails, server
-from adapters.settings import Outgoing
+from adapters.settings import Outgoing, Secret
 from domain.application.accounts import ChangeAccount, OpenAccount
 from domain.application.licensing import ResumeLicense, SuspendLicense
 from domain.application.payments import BookReceipt, OpenAttempt, RecordOutcome, issued
@@ -46,7 +45,7 @@ SENDER = "Example Billing <billing@seller.example>"
 
 
 def opened(dsn: str, url: str, sender: str = SENDER) -> Tally:
-    return Tally(dsn, outgoing=Outgoing(smtp=SecretStr(url), sender=sender))
+    return Tally(dsn, outgoing=Outgoing(smtp=Secret(url), sender=sender))
 
 
 def write_to_accounts(tally: Tally) -> Clock:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import json
 import typing
+from base64 import b64encode
 from collections.abc import Iterator
 from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 from threading import Thread
 from typing import Any
 
 import pytest
+import requests
 import stripe as sdk
 
 from adapters.sandbox.server import Sandbox
@@ -50,6 +52,20 @@ def listener() -> Iterator[Any]:
         Thread(target=server.serve_forever, kwargs={"poll_interval": 0.02}, daemon=True).start()
         yield server
         server.shutdown()
+
+
+@pytest.mark.parametrize(
+    ("said", "status"),
+    [
+        ("Basic " + b64encode(b"sk_test_1:").decode(), 200),
+        ("Basic " + b64encode(b"pk_test_1:sk_test_1").decode(), 401),
+        ("Basic sk_test_1:", 401),
+        ("sk_test_1", 401),
+    ],
+)
+def test_a_key_may_be_the_name_of_a_user_as_of_any_http_client(sandbox, said, status):
+    told = requests.get(f"{sandbox.url}/v1/customers", headers={"Authorization": said}, timeout=10)
+    assert told.status_code == status, told.text
 
 
 def everything(sandbox: Sandbox) -> None:

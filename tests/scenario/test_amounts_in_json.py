@@ -194,5 +194,5 @@ def test_every_amount_in_json_is_a_decimal_of_its_currency_and_none_is_an_intege
 def _commands() -> Iterator[str]:
     root: Any = typer.main.get_command(app)
     for name, command in root.commands.items():
-        below = getattr(command, "commands", None)
+        below = getattr(command.loaded(), "commands", None)
         yield from (f"{name} {one}" for one in below) if below else (name,)

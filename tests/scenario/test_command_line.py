@@ -6,7 +6,7 @@ from pathlib import Path
 
 import pytest
 
-from adapters.cli import session
+from adapters.cli import printing
 from adapters.cli.main import main
 from jobs import rate
 from tests.builders import OBSERVATIONS, READINGS, write_csv
@@ -160,15 +160,36 @@ def test_every_command_explains_itself(capsys):
 
 
 def test_a_number_is_never_cut_short_however_narrow_the_terminal(capsys, monkeypatch):
-    monkeypatch.setattr(session.console, "_width", 20)
+    monkeypatch.setattr(printing.console, "_width", 20)
     columns = ["license", "from", "until", "net"]
-    session.show_table(session.table_of("Draft", columns, [["compilers", "2025-01-10", "2025-02-01", "1000000.65"]]))
+    printing.show_table(printing.table_of("Draft", columns, [["compilers", "2025-01-10", "2025-02-01", "1000000.65"]]))
     assert "1000000.65" in capsys.readouterr().out
 
 
+def test_the_title_of_a_narrow_table_stays_on_one_line(capsys, monkeypatch):
+    monkeypatch.setattr(printing.console, "_width", 120)
+    printing.show({}, printing.table_of("acme: credit is kept (nobody said otherwise)", ["credit"], []))
+    assert capsys.readouterr().out.splitlines()[0].rstrip() == "acme: credit is kept (nobody said otherwise)"
+
+
+def test_an_account_shows_by_what_it_may_be_charged(sold, home, capsys, monkeypatch):
+    monkeypatch.setattr(printing.console, "_width", 300)
+    sold("accounts", "open", "carded", "--name", "Carded")
+    assert sold("accounts", "show", "carded")[1]["methods"] == []
+    sold("accounts", "pay-by", "carded", "paypal", "cus_1", "vault_1", "--label", "PayPal of ada")
+    sold("accounts", "pay-by", "carded", "stripe", "cus_2", "pm_1", "--label", "visa …4242")
+    assert sold("accounts", "show", "carded")[1]["methods"] == [
+        {"provider": "paypal", "label": "PayPal of ada", "method": "vault_1", "charged": False},
+        {"provider": "stripe", "label": "visa …4242", "method": "pm_1", "charged": True},
+    ]
+    assert main(["accounts", "show", "carded", "--home", str(home)]) == 0
+    (charged,) = [line for line in capsys.readouterr().out.splitlines() if "is charged" in line]
+    assert "visa …4242" in charged
+
+
 def test_an_address_is_never_broken_however_narrow_the_terminal(capsys, monkeypatch):
-    monkeypatch.setattr(session.console, "_width", 20)
-    session.show({}, f"INV-000001: action_required https://pay.example/c/{'a' * 300}")
+    monkeypatch.setattr(printing.console, "_width", 20)
+    printing.show({}, f"INV-000001: action_required https://pay.example/c/{'a' * 300}")
     assert f"https://pay.example/c/{'a' * 300}\n" in capsys.readouterr().out
 
 
@@ -185,7 +206,7 @@ def test_accounts_are_listed_as_they_are_billed_today(sold):
 
 
 def test_what_others_wrote_is_printed_as_they_wrote_it(sold, home, capsys, monkeypatch):
-    monkeypatch.setattr(session.console, "_width", 300)
+    monkeypatch.setattr(printing.console, "_width", 300)
     name = "Odd [/b] :id: [EU]"
     sold("accounts", "open", "odd", "--name", name)
     for words in (["accounts", "list"], ["accounts", "show", "odd"]):
@@ -235,7 +256,7 @@ dunning:
 """
 
 
-def test_an_overdue_invoice_is_chased_claimed_paused_paid_and_told_in_order(tally, tmp_path):
+def test_an_overdue_invoice_is_chased_claimed_paused_paid_and_told_in_order(tally, home, capsys, tmp_path):
     catalog = tmp_path / "d.yaml"
     catalog.write_text(
         "catalog: 1\npackages:\n  dun:\n    name: Dun\n    effective_on: 2025-01-01\n    components:\n"
@@ -267,7 +288,13 @@ def test_an_overdue_invoice_is_chased_claimed_paused_paid_and_told_in_order(tall
     assert tally("dunning", "resume", number)[0] == 0
     assert tally("dunning", "write-off", number, "--why", "gone")[0] == 0
     assert tally("dunning", "show", "INV-999999")[0] == 2
-    topics = [one["topic"] for one in tally("dunning", "show", number)[1]]
+    moments = tally("dunning", "show", number)[1]
+    steps = [one["text"] for one in moments if one["topic"] == "dunning.stage_reached"]
+    assert steps == ["step 1: reminder", "step 2: filter off"], "each word once"
+    capsys.readouterr()
+    assert main(["dunning", "list", "--ended", "--home", str(home)]) == 0
+    assert "filter_off" not in capsys.readouterr().out, "people read words"
+    topics = [one["topic"] for one in moments]
     assert topics == [
         "invoice.issued", "dunning.started", "dunning.stage_reached", "dunning.stage_reached", "license.suspended",
         "dunning.paused", "license.resumed", "dunning.resumed", "license.suspended", "dunning.ended",

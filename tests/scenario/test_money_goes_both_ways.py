@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import time
 from collections.abc import Callable, Iterator
 from datetime import UTC, datetime, timedelta
@@ -59,7 +60,7 @@ def hear(typed: Typed) -> None:
     typed("webhooks", "process")
 
 
-def test_a_customer_leaves_a_card_is_charged_and_gets_a_part_back(typed, tally):
+def test_a_customer_leaves_a_card_is_charged_and_gets_a_part_back(typed, tally, capsys):
     invoices(tally, 1)
     assert typed("accounts", "pay-by", "a0", "stripe", "cus_1", "") == "invalid"
     press(typed("accounts", "set-up", "a0", "stripe", "--return-url", BACK)["url"], "leave", "pm_card_visa")
@@ -75,6 +76,8 @@ def test_a_customer_leaves_a_card_is_charged_and_gets_a_part_back(typed, tally):
     assert again["state"] == "done before"
     hear(typed)
     assert [one["state"] for one in typed("payments", "refunds", "--follow")] == ["succeeded"]
+    main(["payments", "refunds"])
+    assert re.search(r" \d\d:\d\d │", capsys.readouterr().out), "people read minutes"
     shown = typed("payments", "show", receipt["receipt"])
     assert (list(shown["paid"].values()), list(shown["returned"].values()), shown["credit"]) == (
         ["13.80"],

@@ -13,14 +13,13 @@ from datetime import UTC, datetime, timedelta
 
 import psycopg
 import pytest
-from pydantic import SecretStr
 from standardwebhooks import Webhook, WebhookVerificationError
 
 from adapters.bootstrap import Tally
 from adapters.doctor import inspect
 from adapters.outgoing.signature import secret, shown
 from adapters.outgoing.webhooks import Webhooks
-from adapters.settings import Outgoing
+from adapters.settings import Outgoing, Secret
 from domain.application.licensing import ResumeLicense, SuspendLicense
 from domain.errors import Conflict, Invalid, NotFound
 from jobs.deliver import SCHEDULE, Deliverer, Message, Verdict
@@ -29,7 +28,7 @@ from tests.receiver import Receiver, Request
 from tests.store.test_payments import FEBRUARY
 
 KEY = "test key of thirty-two characters or more"
-OUTGOING = Outgoing(key=SecretStr(KEY), loopback=True)
+OUTGOING = Outgoing(key=Secret(KEY), loopback=True)
 
 
 class Clock:

@@ -202,10 +202,10 @@ def test_another_body_under_a_known_name_is_an_alarm_and_overwrites_nothing(tall
         assert told(tally, provider.hint("b", "evt_1")) == "other"
     assert keep(tally.pool, provider.hint("c", "evt_1"), (), NOW) == "known", "a list words events in its own way"
     assert [(one.event[:6], one.state) for one in inbox.listed(tally.pool)] == [
-        ("evt_1", "new"),
         ("evt_1~", "quarantined"),
+        ("evt_1", "new"),
     ]
-    assert inbox.content(tally.pool, inbox.listed(tally.pool)[0])[1] == first.body
+    assert inbox.content(tally.pool, inbox.listed(tally.pool)[1])[1] == first.body
     assert len(alarms(tally)) == 1
 
 
@@ -221,7 +221,7 @@ def test_the_poller_keeps_what_webhooks_missed_and_goes_on_from_where_it_was(tal
     provider.is_silent = True
     with pytest.raises(Unavailable):
         catch_up(provider, tally.pool, NOW)
-    assert [one.event for one in inbox.listed(tally.pool)] == ["evt_2", "evt_3"], "what came is kept"
+    assert [one.event for one in inbox.listed(tally.pool)] == ["evt_3", "evt_2"], "what came is kept"
     provider.is_silent = False
     assert catch_up(provider, tally.pool, NOW) == {"known": 2}, "from the beginning again: the last one broke off"
     later = NOW + timedelta(hours=3)
@@ -231,17 +231,19 @@ def test_the_poller_keeps_what_webhooks_missed_and_goes_on_from_where_it_was(tal
     assert [left for _, _, left in owed(tally)] == [0]
 
 
-def test_events_are_listed_in_pages_and_unknown_names_are_said_to_be_unknown(tally):
+def test_events_are_listed_in_pages_the_newest_first_and_unknown_names_are_said_to_be_unknown(tally):
     provider = Telling()
-    for number in range(5):
-        told(tally, provider.hint("x", f"evt_{number}"))
+    for number, minute in enumerate((2, 0, 1, 0, 3)):
+        told(tally, provider.hint("x", f"evt_{number}"), NOW + timedelta(minutes=minute))
     page = inbox.listed(tally.pool, limit=2)
-    assert [one.event for one in page] == ["evt_0", "evt_1"]
-    assert [one.event for one in inbox.listed(tally.pool, "new", "stripe", page[-1].event)] == [
-        "evt_2",
-        "evt_3",
-        "evt_4",
-    ]
-    for asks in (inbox.named, lambda pool, event: inbox.replay(pool, event, NOW)):
+    assert [one.event for one in page] == ["evt_4", "evt_0"]
+    behind = inbox.listed(tally.pool, "new", "stripe", page[-1].event)
+    assert [one.event for one in behind] == ["evt_2", "evt_3", "evt_1"], "those of one instant by name"
+    assert inbox.listed(tally.pool, after="evt_3", limit=1) == behind[-1:]
+    for asks in (
+        inbox.named,
+        lambda pool, event: inbox.replay(pool, event, NOW),
+        lambda p, e: inbox.listed(p, after=e),
+    ):
         with pytest.raises(NotFound, match="evt_9"):
             asks(tally.pool, "evt_9")
