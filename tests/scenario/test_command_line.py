@@ -201,7 +201,7 @@ def test_accounts_are_listed_as_they_are_billed_today(sold):
         sold("accounts", "change", "later", "--on", day, "--billing-day", of_month, "--tax-percent", tax)
     sold("accounts", "change", "later", "--on", "2999-01-01", "--payer", "above")
     (listed,) = [one for one in sold("accounts", "list")[1] if one["reference"] == "later"]
-    assert listed == sold("accounts", "show", "later")[1]
+    assert {**listed, "methods": []} == sold("accounts", "show", "later")[1]
     assert (listed["payer"], listed["billing_day"], listed["tax_percent"]) == (None, 20, "7")
 
 
