@@ -51,7 +51,7 @@ class Tally:
         self.dsn, self.providers = dsn, providers
         self._outgoing, self.links = outgoing, links
         install(dsn, all_ddl())
-        self.billing = Billing(env={"PERSISTENCE_MODULE": MODULE, "TALLY_DSN": dsn})
+        self.billing = _door(dsn)
         assert isinstance(self.billing.recorder, BucketedRecorder)
         self.log = self.billing.recorder
 
@@ -59,6 +59,10 @@ class Tally:
     def pool(self) -> ConnectionPool[psycopg.Connection]:
         """Connections for reading and for projections."""
         return self.log.pool
+
+    def impatient(self, seconds: int) -> Billing:
+        """The same door with connections of its own, and less time to get one: for people who wait for an answer."""
+        return _door(self.dsn, TALLY_POOL_WAIT=str(seconds))
 
     @cached_property
     def packages(self) -> Packages:
@@ -101,6 +105,10 @@ class Tally:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _door(dsn: str, **more: str) -> Billing:
+    return Billing(env={"PERSISTENCE_MODULE": MODULE, "TALLY_DSN": dsn, **more})
 
 
 def all_ddl() -> list[str]:

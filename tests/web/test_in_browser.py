@@ -34,7 +34,7 @@ def test_a_customer_pays_by_the_link_and_comes_back_to_a_paid_invoice(browser, t
         with world.serving() as running:
             link = Links([LINK_SECRET], running.url).link_of(invoice)
             browser.open(link)
-            assert "23.80 EUR" in browser.text()
+            assert "€23.80" in browser.text()
             assert browser.value("getComputedStyle(document.querySelector('main')).borderRadius") == "16px", "its style"
             browser.picture(pictures / "open.png")
             browser.shown_as(width=320, scheme="dark")
