@@ -50,7 +50,7 @@ class Tally:
         self.dsn, self.providers = dsn, providers
         self.outgoing, self.links = outgoing, links
         install(dsn, all_ddl())
-        self.billing = Billing(env={"PERSISTENCE_MODULE": MODULE, "TALLY_DSN": dsn})
+        self.billing = _door(dsn)
         assert isinstance(self.billing.recorder, BucketedRecorder)
         self.log = self.billing.recorder
 
@@ -58,6 +58,10 @@ class Tally:
     def pool(self) -> ConnectionPool[psycopg.Connection]:
         """Connections for reading and for projections."""
         return self.log.pool
+
+    def impatient(self, seconds: int) -> Billing:
+        """The same door with connections of its own, and less time to get one: for people who wait for an answer."""
+        return _door(self.dsn, TALLY_POOL_WAIT=str(seconds))
 
     @cached_property
     def packages(self) -> Packages:
@@ -96,6 +100,10 @@ class Tally:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _door(dsn: str, **more: str) -> Billing:
+    return Billing(env={"PERSISTENCE_MODULE": MODULE, "TALLY_DSN": dsn, **more})
 
 
 def all_ddl() -> list[str]:

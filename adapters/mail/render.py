@@ -9,24 +9,17 @@ from __future__ import annotations
 import re
 import textwrap
 from collections.abc import Mapping, Sequence
-from copy import copy
-from datetime import date
-from decimal import Decimal
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from babel import Locale
-from babel.dates import format_date
 from jinja2 import Environment, FileSystemLoader, StrictUndefined, Template
 from markupsafe import Markup
 
+from adapters.language import FALLBACK, LANGUAGES, day, money
 from domain.errors import Invalid, NotFound
-from domain.money import exponent, written
 from jobs.letters import Letter
 
 FOLDER = Path(__file__).parent / "templates"
-LANGUAGES = tuple(sorted(path.name for path in FOLDER.iterdir() if path.is_dir()))
-FALLBACK = "en"
 CONTROL = re.compile(r"[\x00-\x1f\x7f-\x9f\u2028\u2029\u202a-\u202e\u2066-\u2069]+")
 WIDTH = 76
 
@@ -91,24 +84,6 @@ def _cleaned(value: Any) -> Any:
 def _link(url: str) -> str:
     """Only links of the web; "" otherwise."""
     return url if url.startswith(("https://", "http://127.0.0.1:")) else ""
-
-
-def money(amount: int, currency: str, language: str) -> str:
-    """An amount as the language writes it, with the decimals that the currency has by ISO 4217: CLDR rounds some.
-
-    Units: minor units.
-    """
-    locale = Locale(language)
-    pattern = copy(locale.currency_formats["standard"])
-    pattern.frac_prec = (exponent(currency), exponent(currency))
-    value = Decimal(written(amount, currency))
-    shown = str(pattern.apply(value, locale, currency=currency, currency_digits=False))
-    return re.sub(r"(?<=[A-Z])(?=\d)|(?<=\d)(?=[A-Z])", "\xa0", shown)
-
-
-def day(value: date | str, language: str) -> str:
-    """A day as the language writes it."""
-    return format_date(value if isinstance(value, date) else date.fromisoformat(value), "long", locale=language)
 
 
 def wrapped(text: str) -> str:

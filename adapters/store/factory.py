@@ -17,14 +17,21 @@ from psycopg_pool import ConnectionPool
 
 from adapters.store.recorder import BucketedRecorder
 
-KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3, "tcp_user_timeout": 30000}
+KEEPALIVE = {"keepalives_idle": 10, "keepalives_interval": 5, "keepalives_count": 3}
+WAIT = 30
 
 
-def open_pool(dsn: str, size: int = 10, autocommit: bool = False) -> ConnectionPool[psycopg.Connection]:
-    """Connections that notice a dead line, working as the role that may only add to the log."""
+def open_pool(
+    dsn: str, size: int = 10, autocommit: bool = False, wait: int = WAIT
+) -> ConnectionPool[psycopg.Connection]:
+    """Connections that notice a dead line, working as the role that may only add to the log.
+
+    Units: `wait` in seconds, for a connection and for a line on which nothing is acknowledged.
+    """
+    line = {**KEEPALIVE, "tcp_user_timeout": wait * 1000}
     return ConnectionPool(
-        dsn, min_size=1, max_size=size, open=True, timeout=30,
-        kwargs={**KEEPALIVE, "autocommit": autocommit, "options": "-c role=tally_app", "application_name": "tally"},
+        dsn, min_size=1, max_size=size, open=True, timeout=wait,
+        kwargs={**line, "autocommit": autocommit, "options": "-c role=tally_app", "application_name": "tally"},
     )  # fmt: skip
 
 
@@ -38,7 +45,8 @@ class Factory(InfrastructureFactory[TrackingRecorder]):
         super().__init__(env)
         if self.env.get("POSTGRES_ENABLE_DB_FUNCTIONS"):
             raise InfrastructureFactoryError("POSTGRES_ENABLE_DB_FUNCTIONS loses events: unset it")
-        self.pool = open_pool(self.env["TALLY_DSN"], int(self.env.get("TALLY_POOL_SIZE") or 10))
+        size, wait = int(self.env.get("TALLY_POOL_SIZE") or 10), int(self.env.get("TALLY_POOL_WAIT") or WAIT)
+        self.pool = open_pool(self.env["TALLY_DSN"], size, wait=wait)
 
     def application_recorder(self) -> ApplicationRecorder:
         return BucketedRecorder(self.pool)

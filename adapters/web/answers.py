@@ -16,6 +16,11 @@ SAFE = {
 """Links bear their own right of entry, so that no browser may keep a page or tell another site where it came from."""
 
 
+def headers_of(status: int) -> dict[str, str]:
+    """The headers of an answer; what is away for now says when to ask again."""
+    return {**SAFE, **({"Retry-After": "30"} if status == HTTPStatus.SERVICE_UNAVAILABLE else {})}
+
+
 class Refused(Exception):
     """A request that goes no further. Shapes: `code` is stable, `message` for people."""
 
@@ -25,6 +30,5 @@ class Refused(Exception):
 
     def answer(self) -> Response:
         """As it goes out; an error of a request that was not read to its end ends its connection too."""
-        more = {"Retry-After": "30"} if self.status == HTTPStatus.SERVICE_UNAVAILABLE else {}
         body = {"error": {"code": self.code, "message": self.message}}
-        return JSONResponse(body, self.status, {**SAFE, **more})
+        return JSONResponse(body, self.status, headers_of(self.status))

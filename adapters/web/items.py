@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from datetime import date, timedelta
+from decimal import Decimal
 from typing import NamedTuple
 from uuid import UUID
 
-from adapters.web.standing import amount
+from adapters.language import days, money, number, percent
+from adapters.web.words import Words
 from domain.events.documents import InvoiceIssued, Line
-
-DAY = "%-d %B"
 
 
 class Item(NamedTuple):
@@ -28,28 +27,24 @@ class Total(NamedTuple):
     amount: str
 
 
-def items(issued: InvoiceIssued, names: Mapping[UUID, str]) -> list[Item]:
+def items(issued: InvoiceIssued, names: Mapping[UUID, str], words: Words) -> list[Item]:
     """The lines as they are on paper: those of nothing are kept in the books only."""
     shown = [line for line in issued.lines if line.amount or line.kind == "reversal"] or issued.lines
-    return [Item(line.text, _about(line, names), amount(line.amount, issued.currency)) for line in shown]
+    return [
+        Item(line.text, _about(line, names, words), money(line.amount, issued.currency, words.language))
+        for line in shown
+    ]
 
 
-def totals(issued: InvoiceIssued) -> list[Total]:
+def totals(issued: InvoiceIssued, words: Words) -> list[Total]:
     """The net, and the tax of each rate."""
-    taxes = [Total(f"Tax {tax.percent.normalize():f} %", amount(tax.tax, issued.currency)) for tax in issued.taxes]
-    return [Total("Net", amount(issued.net, issued.currency)), *taxes]
+    rates = [(words("tax", percent=percent(tax.percent, words.language)), tax.tax) for tax in issued.taxes]
+    amounts = [(words("net"), issued.net), *rates]
+    return [Total(text, money(amount, issued.currency, words.language)) for text, amount in amounts]
 
 
-def _about(line: Line, names: Mapping[UUID, str]) -> str:
-    quantity = "" if line.quantity == "1" or "/" in line.quantity else f"quantity {line.quantity}"
-    words = (names.get(line.license, ""), "" if line.occurrence else _days(line.start, line.end), quantity)
-    return " · ".join(filter(None, words))
-
-
-def _days(start: date, end: date) -> str:
-    """The days of service, the last one too."""
-    last = end - timedelta(days=1)
-    year = f" {start.year}" if start.year != last.year else ""
-    return (
-        last.strftime(f"{DAY} %Y") if start >= last else f"{start.strftime(DAY)}{year} – {last.strftime(f'{DAY} %Y')}"
-    )
+def _about(line: Line, names: Mapping[UUID, str], words: Words) -> str:
+    says_nothing = line.quantity == "1" or "/" in line.quantity
+    quantity = "" if says_nothing else words("quantity", count=number(Decimal(line.quantity), words.language))
+    service = "" if line.occurrence else days(line.start, line.end, words.language)
+    return " · ".join(filter(None, (names.get(line.license, ""), service, quantity)))

@@ -5,7 +5,6 @@ from __future__ import annotations
 import asyncio
 import socket
 from collections.abc import Mapping
-from functools import partial
 from typing import Any
 
 import uvicorn
@@ -22,7 +21,6 @@ from adapters.web.webhooks import Door
 from adapters.web.worker import Worker
 from adapters.webhooks.verifier import Verifier
 from domain.errors import Unavailable
-from domain.identity import Kind
 from jobs.collect import Collector
 from jobs.take_in import Processor
 
@@ -31,6 +29,8 @@ KEEP_ALIVE_SECONDS = 15
 MOST_CONNECTIONS = 1000
 CONNECTIONS = 8
 """To the database, for webhooks alone, so that an acknowledgement never waits for what is being worked on."""
+PAGE_SECONDS = 4
+"""How long a page waits for the database before it says that it cannot be shown; what works by itself waits longer."""
 
 
 class ImpatientProtocol(H11Protocol):
@@ -81,10 +81,9 @@ def bound(host: str, port: int) -> socket.socket:
 
 def run(tally: Tally, verifiers: Mapping[str, Verifier], links: Links | None, listening: socket.socket) -> None:
     """Serves until the process is told to stop; what came in is dealt with beside it."""
-    collector = Collector(tally.billing, tally.providers)
-    worker = Worker(Processor(collector, tally.pool, tally.follower().catch_up))
-    with open_pool(tally.dsn, CONNECTIONS, autocommit=True) as pool, worker:
-        pages = Pages(collector, links, partial(tally.log.references, Kind.LICENSE)) if links else None
+    worker = Worker(Processor(Collector(tally.billing, tally.providers), tally.pool, tally.follower().catch_up))
+    with open_pool(tally.dsn, CONNECTIONS, autocommit=True) as pool, tally.impatient(PAGE_SECONDS) as billing, worker:
+        pages = Pages(Collector(billing, tally.providers), links) if links else None
         app = make_app(Door(verifiers, pool, worker.wake), pages)
         _server(app).run([listening])
 

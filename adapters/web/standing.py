@@ -1,10 +1,12 @@
-"""Where an invoice stands, in the words of the customer who has its link."""
+"""Where an invoice stands for the customer who has its link; what is said of it is in `adapters/web/words`."""
 
 from __future__ import annotations
 
 from collections.abc import Collection as Some
+from collections.abc import Mapping
 from dataclasses import dataclass
-from datetime import date, datetime
+from datetime import datetime
+from types import MappingProxyType
 from typing import Literal
 from uuid import UUID
 from zoneinfo import ZoneInfo
@@ -14,59 +16,56 @@ from domain.application import Billing
 from domain.application.payments import collection, issued, receivables
 from domain.collection import Attempt
 from domain.events.documents import InvoiceIssued
-from domain.money import written
 
-NAMES = {"stripe": "by card", "paypal": "with PayPal"}
-UNDER_WAY = "A payment {by} has been started and is still under way. Please look again in a few minutes."
-WAITS = "A payment {by} has been started and waits for you."
-DECLINED = "The last payment {by} was declined. Nothing was taken."
 State = Literal["paid", "nothing", "held", "waiting", "under_way", "open"]
-WORDS: dict[State, str] = {
-    "paid": "Paid. Thank you.",
-    "nothing": "There is nothing to pay on this invoice.",
-    "held": "This invoice is being looked at by us. There is nothing that you need to do.",
-    "open": "",
-}
+End = Literal["declined", "not_approved", "ran_out"]
+Way = Literal["pay", "go_on", "instead"]
+ENDS: Mapping[str, End] = MappingProxyType({
+    "expired": "ran_out",
+    "RESOURCE_NOT_FOUND": "ran_out",
+    "INVALID_RESOURCE_ID": "ran_out",
+    "not_approved": "not_approved",
+    "authentication_required": "not_approved",
+    "payment_intent_authentication_failure": "not_approved",
+    "ORDER_NOT_APPROVED": "not_approved",
+    "PAYER_ACTION_REQUIRED": "not_approved",
+})  # fmt: skip
+"""What it is that ended an attempt, by its code; every other one is a decline. PayPal forgets an order that nobody
+approved in time, and Stripe closes its page."""
 
 
 @dataclass(frozen=True)
 class Standing:
-    """What a page says. Shapes: `ways` are providers that a payment may be begun, or gone on with, by."""
+    """What a page is about.
 
-    number: str
-    party: str
-    issued_on: date
-    due_on: date
-    gross: str
-    left: str
-    remittance: tuple[str, ...]
+    Shapes: `language` of the party, "" when it is not known; `said` names what there is to say, "" for nothing, and
+    `by` the provider that it is about; `ways` are providers that a payment may be begun, or gone on with, by.
+    Units: `left` in minor units.
+    """
+
+    issued: InvoiceIssued
+    language: str
+    left: int
     state: State
-    words: str
-    ways: dict[str, str]
+    said: State | End | Literal[""]
+    by: str
+    ways: Mapping[str, Way]
     is_overdue: bool
     live: Attempt | None
-    issued: InvoiceIssued
 
 
 def standing(billing: Billing, invoice: UUID, providers: Some[str], now: datetime) -> Standing:
     """Where an invoice stands now; the day that it is due ends where its payer is. Raises: NotFound."""
     found, attempts = issued(billing, invoice), collection(billing, invoice)
+    payer = billing.find(Account, found.account, "account")
     left = receivables(billing, found.account, found.currency).open_amount(invoice, found.gross)
     state = _state(found.gross, left, bool(attempts.holds), attempts.live)
     last = next(reversed(attempts.attempts.values()), None)
-    today = now.astimezone(ZoneInfo(billing.find(Account, found.account, "account").zone)).date()
     return Standing(
-        number=found.document, party=found.party.name, issued_on=found.issued_on, due_on=found.due_on,
-        gross=amount(found.gross, found.currency), left=amount(left, found.currency), remittance=found.remittance,
-        state=state, words=_words(state, last), ways=_ways(state, attempts.live, providers),
-        is_overdue=left > 0 and found.due_on < today, live=attempts.live, issued=found,
+        issued=found, language=payer.party.language, left=left, state=state, said=_said(state, last),
+        by=last.opened.provider if last else "", ways=_ways(state, attempts.live, providers),
+        is_overdue=left > 0 and found.due_on < now.astimezone(ZoneInfo(payer.zone)).date(), live=attempts.live,
     )  # fmt: skip
-
-
-def amount(minor: int, currency: str) -> str:
-    """With commas between thousands, for people."""
-    whole, point, rest = written(abs(minor), currency).partition(".")
-    return f"{'-' if minor < 0 else ''}{int(whole):,}{point}{rest} {currency}"
 
 
 def _state(gross: int, left: int, is_held: bool, live: Attempt | None) -> State:
@@ -79,22 +78,17 @@ def _state(gross: int, left: int, is_held: bool, live: Attempt | None) -> State:
     return "held" if is_held else "open"
 
 
-def _words(state: State, last: Attempt | None) -> str:
-    by = NAMES.get(last.opened.provider, last.opened.provider) if last else ""
-    if state in ("waiting", "under_way"):
-        return (WAITS if state == "waiting" else UNDER_WAY).format(by=by)
-    if state == "open" and last is not None and last.code:
-        return DECLINED.format(by=by)
-    return WORDS[state]
+def _said(state: State, last: Attempt | None) -> State | End | Literal[""]:
+    """An open invoice tells what became of the last attempt; one that was merely stopped is not worth a word."""
+    if state != "open":
+        return state
+    return ENDS.get(last.code, "declined") if last is not None and last.code else ""
 
 
-def _ways(state: State, live: Attempt | None, providers: Some[str]) -> dict[str, str]:
+def _ways(state: State, live: Attempt | None, providers: Some[str]) -> dict[str, Way]:
     """What waits at a page may be left for another way; a method on file that waits for its bank may not."""
     if state == "waiting" and live is not None and live.opened.provider in providers:
         name = live.opened.provider
         others = [] if live.opened.method else [one for one in sorted(providers, reverse=True) if one != name]
-        instead = {one: f"Pay {NAMES.get(one, one)} instead" for one in others}
-        return {name: f"Go on paying {NAMES.get(name, name)}"} | instead
-    if state == "open":
-        return {name: f"Pay {NAMES.get(name, name)}" for name in sorted(providers, reverse=True)}
-    return {}
+        return {name: "go_on", **dict.fromkeys(others, "instead")}
+    return dict.fromkeys(sorted(providers, reverse=True), "pay") if state == "open" else {}

@@ -136,6 +136,10 @@ class Billing(Application[UUID]):
         """The references of things of a kind, in order, behind one."""
         return self.recorder.names(int(kind), after, limit)  # type: ignore[attr-defined,no-any-return]
 
+    def references(self, kind: Kind, identifiers: Iterable[UUID]) -> dict[UUID, str]:
+        """The references that people use for things of a kind."""
+        return self.recorder.references(int(kind), identifiers)  # type: ignore[attr-defined,no-any-return]
+
     def find(self, kind: type[A], identifier: UUID, what: str) -> A:
         """An aggregate as of now.
 

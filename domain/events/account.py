@@ -16,7 +16,7 @@ from domain.ladder import Ladder
 class Party(msgspec.Struct, frozen=True):
     """Name and address as they are printed on a document.
 
-    Shapes: `language` is the one of mails, ISO 639 ("de"); "" is English.
+    Shapes: `language` is the one of mails and pages, ISO 639 ("de"); "" is English, on pages the browser's.
     """
 
     name: str

@@ -90,6 +90,11 @@ class Browser:
         scheme_of = [{"name": "prefers-color-scheme", "value": scheme}]
         self._ask("Emulation.setEmulatedMedia", media=media, features=scheme_of)
 
+    def speaks(self, language: str) -> None:
+        """Which languages its person wants to read from now on."""
+        self._ask("Network.enable")
+        self._ask("Network.setExtraHTTPHeaders", headers={"Accept-Language": language})
+
     def picture(self, path: Path) -> None:
         """Takes a picture of the page."""
         path.write_bytes(base64.b64decode(self._ask("Page.captureScreenshot", format="png")["data"]))

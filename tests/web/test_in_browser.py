@@ -34,7 +34,7 @@ def test_a_customer_pays_by_the_link_and_comes_back_to_a_paid_invoice(browser, t
         with world.serving() as running:
             link = Links([LINK_SECRET], running.url).link_of(invoice)
             browser.open(link)
-            assert "23.80 EUR" in browser.text()
+            assert "€23.80" in browser.text()
             assert browser.value("getComputedStyle(document.querySelector('main')).borderRadius") == "16px", "its style"
             browser.picture(pictures / "open.png")
             browser.shown_as(width=320, scheme="dark")
@@ -56,4 +56,12 @@ def test_a_customer_pays_by_the_link_and_comes_back_to_a_paid_invoice(browser, t
             browser.open(f"{running.url}/pay/nobody")
             assert "not here" in browser.text()
             browser.picture(pictures / "missing.png")
+            browser.speaks("de-DE,de;q=0.9")
+            browser.shown_as(width=320)
+            browser.open(link)
+            assert "Bezahlt. Vielen Dank." in browser.text()
+            assert "23,80\xa0€" in browser.text()
+            assert browser.value("document.documentElement.lang") == "de"
+            assert browser.value("document.documentElement.scrollWidth") == 320, "nothing is cut off in German either"
+            browser.picture(pictures / "bezahlt.png")
     assert (receipts(tally), [left for _, _, left in owed(tally)]) == (1, [0])

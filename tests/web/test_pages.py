@@ -15,17 +15,21 @@ from fastapi import FastAPI
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
+from adapters.providers.paypal import PayPalPayments, Transport
+from adapters.providers.stripe import StripePayments
+from adapters.sandbox.desk import Clock
+from adapters.sandbox.server import Sandbox
 from adapters.web.app import make_app
 from adapters.web.links import Links
 from adapters.web.pages import Pages
 from adapters.web.standing import standing
 from adapters.web.webhooks import Door
 from domain.application.accounts import OpenAccount
-from domain.application.payments import BookReceipt, OpenAttempt, collection, issued
+from domain.application.payments import BookReceipt, OpenAttempt, RecordOutcome, collection, issued
 from domain.application.returns import GiveBack
 from domain.errors import Invalid, NotFound
 from domain.events.account import Party
-from domain.identity import Kind
+from domain.payment import Reply
 from jobs.collect import Collector
 from tests.builders import declared_package, open_account, publish, start
 from tests.deliveries import Delivered, deliver, fingerprint
@@ -57,7 +61,7 @@ def app_at(tally: Tally, provider: Telling, now: datetime = NOW) -> FastAPI:
     other = Telling()
     other.name = "paypal"
     collector = Collector(tally.billing, {"stripe": provider, "paypal": other}, lambda: now)
-    return make_app(Door({}, tally.pool), Pages(collector, LINKS, lambda ids: tally.log.references(Kind.LICENSE, ids)))
+    return make_app(Door({}, tally.pool), Pages(collector, LINKS))
 
 
 @pytest.fixture
@@ -65,12 +69,12 @@ def app(tally: Tally, provider: Telling) -> FastAPI:
     return app_at(tally, provider)
 
 
-def asked(app: FastAPI, path: str, method: str = "GET") -> Delivered:
-    return deliver(app, [(b"host", b"x")], b"", path=path, method=method)
+def asked(app: FastAPI, path: str, method: str = "GET", language: str = "") -> Delivered:
+    return deliver(app, [(b"host", b"x"), (b"accept-language", language.encode())], b"", path=path, method=method)
 
 
-def page(app: FastAPI, invoice: UUID) -> str:
-    return asked(app, f"/pay/{LINKS.token(invoice)}").body.decode()
+def page(app: FastAPI, invoice: UUID, language: str = "") -> str:
+    return asked(app, f"/pay/{LINKS.token(invoice)}", language=language).body.decode()
 
 
 def pay(app: FastAPI, invoice: UUID, provider: str) -> Delivered:
@@ -79,7 +83,7 @@ def pay(app: FastAPI, invoice: UUID, provider: str) -> Delivered:
 
 def test_the_page_says_what_is_owed_and_how_to_pay_it_and_runs_nothing(app, invoice):
     found = page(app, invoice)
-    for words in ("INV-000001", "2,380.00 EUR", "15 February 2025", "Pay by card", "Pay with PayPal", "IBAN DE02"):
+    for words in ("INV-000001", "€2,380.00", "February 15, 2025", "Pay by card", "Pay with PayPal", "IBAN DE02"):
         assert words in found
     assert "&lt;script&gt;alert(1)&lt;/script&gt; &amp; Söhne {{ 7 * 7 }}" in found
     assert "&lt;b&gt;Bank&lt;/b&gt;" in found
@@ -185,6 +189,37 @@ def test_what_was_declined_may_be_tried_again_and_what_is_on_hold_may_not(app, t
     assert pay(app, invoice, "stripe").status == 409
 
 
+def test_a_payment_that_was_not_completed_in_time_is_not_called_declined(tally, invoice):
+    """At real SDKs: Stripe closes a page after a day, PayPal forgets an order that nobody approved."""
+    with Sandbox(clock=Clock(NOW.timestamp)) as sandbox:
+        ways = {
+            "stripe": StripePayments("sk_test_1", sandbox.url),
+            "paypal": PayPalPayments(Transport("sandbox", "sandbox", f"{sandbox.url}/paypal")),
+        }
+        app = make_app(Door({}, tally.pool), Pages(Collector(tally.billing, ways, lambda: NOW), LINKS))
+        for name, by in (("stripe", "by card"), ("paypal", "with PayPal")):
+            assert pay(app, invoice, name).status == 303
+            sandbox.clock.advance(timedelta(days=4).total_seconds())
+            sandbox.tick()
+            told = asked(app, f"/return/{LINKS.token(invoice)}").body.decode()
+            assert f"The last payment {by} was not completed in time. Nothing was taken." in told
+            assert f"Pay {by}" in told, "it may be tried again"
+
+
+@pytest.mark.parametrize(("code", "said"), [
+    ("authentication_required", "not_approved"), ("payment_intent_authentication_failure", "not_approved"),
+    ("not_approved", "not_approved"), ("expired", "ran_out"), ("INVALID_RESOURCE_ID", "ran_out"),
+    ("expired_card", "declined"), ("INSTRUMENT_DECLINED", "declined"), ("", ""),
+])  # fmt: skip
+def test_what_ended_a_payment_is_told_by_what_its_provider_says_of_it(app, tally, invoice, code, said):
+    pay(app, invoice, "stripe")
+    live = collection(tally.billing, invoice).live
+    assert live is not None
+    ended = RecordOutcome(invoice, live.opened.attempt, Reply("cancelled", live.object, code=code), FEBRUARY)
+    tally.billing.execute(ended)
+    assert standing(tally.billing, invoice, ["stripe"], NOW).said == said
+
+
 def test_a_provider_that_does_not_answer_is_said_to_be_busy_and_nothing_is_lost(app, tally, provider, invoice):
     provider.fault = lambda: "after"
     busy = pay(app, invoice, "stripe")
@@ -202,8 +237,8 @@ def test_a_provider_cannot_send_a_customer_to_another_kind_of_address(app, provi
 
 def test_the_page_lists_what_the_invoice_is_for_with_its_taxes_and_leaves_out_lines_of_nothing(app, tally, invoice):
     found = page(app, invoice)
-    about = "acme-license · 1 February – 28 February 2025 · quantity 1000"
-    for words in ("What it is for", "Seats", about, "2,000.00 EUR", "Tax 19 %", "380.00 EUR"):
+    about = "acme-license · Feb 1\u2009–\u200928, 2025 · quantity 1,000"
+    for words in ("What it is for", "Seats", about, "€2,000.00", "Tax 19%", "€380.00"):
         assert words in found, words
     assert found.count('<th scope="row">') == 1 + 3, (
         "a line, the net, a tax and the total: lines of nothing are left out"
@@ -228,7 +263,9 @@ def test_a_page_that_is_opened_again_after_a_button_was_pressed_is_the_invoice_s
     for path in (f"/pay/{token}/stripe", f"/pay/{token}/"):
         again = asked(app, path)
         assert (again.status, again.headers["location"]) == (303, f"/pay/{token}"), path
-    assert asked(app, "/pay/nobody/stripe").status == 404
+    for cut_off in ("/pay/nobody/stripe", "/pay/", "/pay//", "/pay/a/b/c"):
+        assert "This page is not here" in asked(app, cut_off).body.decode()
+        assert asked(app, cut_off).status == 404
     assert collection(tally.billing, invoice).attempts == {}, "nothing is begun by looking"
 
 
@@ -263,6 +300,7 @@ def test_a_customer_is_told_of_a_fault_on_a_page_and_of_nothing_inside(app, tall
         told = asked(app, f"/{path}/{LINKS.token(invoice)}")
         assert told.status == (500 if isinstance(fault, RuntimeError) else 503)
         assert told.headers["content-type"].startswith("text/html")
+        assert ("retry-after" in told.headers) == (told.status == 503)
         assert "try again in a few minutes" in told.body.decode()
         assert "gone" not in told.body.decode()
         assert "a fault" not in told.body.decode()

@@ -8,6 +8,7 @@ import socket
 import time
 from collections.abc import Iterator
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import contextmanager
 from typing import Any
 
 import psycopg
@@ -22,6 +23,7 @@ from adapters.sandbox.desk import Clock
 from adapters.sandbox.server import Sandbox
 from adapters.sandbox.stripe_hooks import signed
 from adapters.web.app import make_app
+from adapters.web.links import Links
 from adapters.web.webhooks import Door
 from adapters.webhooks.stripe import StripeVerifier
 from domain.application.payments import BindObject, OpenAttempt
@@ -184,18 +186,40 @@ def test_hostile_clients_are_closed_on_in_bounded_memory_and_the_others_are_serv
     assert fingerprint(world.tally.pool) == before
 
 
-def test_while_the_database_is_away_a_webhook_is_not_acknowledged_and_comes_again(server, tally, monkeypatch):
-    monkeypatch.setattr("adapters.web.webhooks.WAIT", 0.5)
-    app = make_app(Door({"stripe": StripeVerifier([SECRET], live=False)}, tally.pool, now=lambda: NOW))
+@contextmanager
+def away(server: str, tally: Tally) -> Iterator[None]:
+    """The database lets nobody in, and everybody in it out."""
     name = psycopg.conninfo.conninfo_to_dict(tally.dsn)["dbname"]
-    body = body_of(event())
     with psycopg.connect(server, autocommit=True) as owner:
         owner.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS false".encode())
         owner.execute("SELECT pg_terminate_backend(pid) FROM pg_stat_activity WHERE datname = %s", [name])
+        yield
+        owner.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
+
+
+def test_while_the_database_is_away_a_customer_is_told_so_long_before_workers_give_up(server, world):
+    (invoice,) = invoices(world.tally, 1)
+    with world.serving() as running:
+        link = Links([LINK_SECRET], running.url).link_of(invoice)
+        assert requests.get(link, timeout=60).status_code == 200
+        with away(server, world.tally):
+            for _ in "lost", "not there":
+                # Half of the time that a connection is waited for elsewhere, on however busy a machine.
+                told = requests.get(link, headers={"Accept-Language": "de"}, timeout=15)
+                assert (told.status_code, told.headers["retry-after"]) == (503, "30")
+                assert "in einigen Minuten noch einmal" in told.text
+        again = (requests.get(link, timeout=60).status_code for _ in range(60))
+        assert 200 in again
+
+
+def test_while_the_database_is_away_a_webhook_is_not_acknowledged_and_comes_again(server, tally, monkeypatch):
+    monkeypatch.setattr("adapters.web.webhooks.WAIT", 0.5)
+    app = make_app(Door({"stripe": StripeVerifier([SECRET], live=False)}, tally.pool, now=lambda: NOW))
+    body = body_of(event())
+    with away(server, tally):
         answer = deliver(app, signed_in_process(body), body)
         assert (answer.status, answer.code) == (503, "unavailable")
         assert deliver(app, [], b"", path="/healthz", method="GET").status == 503
-        owner.execute(f"ALTER DATABASE {name} ALLOW_CONNECTIONS true".encode())
     again = (deliver(app, signed_in_process(body), body).status for _ in range(60))
     assert 200 in again, "the pool waits longer after each try in vain, on a busy machine for some seconds"
     assert [one.event for one in inbox.listed(tally.pool)] == ["evt_1"]
