@@ -64,7 +64,7 @@ def open_account(
     country: Annotated[str, typer.Option(help="ISO 3166 code")] = "",
     tax_id: Annotated[str, typer.Option(help="VAT number or the like")] = "",
     email: Annotated[str, typer.Option(help="where mails to it go")] = "",
-    language: Annotated[str, typer.Option(help="of mails to it: en, de")] = "",
+    language: Annotated[str, typer.Option(help="of mails and pages to it: en, de")] = "",
     remittance: Annotated[list[str] | None, typer.Option(help="a line of payment details; repeat it")] = None,
     id: CommandId = "",
 ) -> None:
@@ -91,7 +91,7 @@ def change_account(
     payer: Annotated[str | None, typer.Option(help="an account above, or self")] = None,
     pool: Annotated[str | None, typer.Option(help="counter=limit shared by everything below; counter= ends it")] = None,
     email: Annotated[str | None, typer.Option(help="where mails to it go from now on")] = None,
-    language: Annotated[str | None, typer.Option(help="of mails to it: en, de")] = None,
+    language: Annotated[str | None, typer.Option(help="of mails and pages to it: en, de")] = None,
     id: CommandId = "",
 ) -> None:
     """Changes how an account is billed, from a day on."""
