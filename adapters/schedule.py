@@ -139,9 +139,8 @@ class Scheduler:
 
     def run(self, seconds: float | None = None) -> None:
         """Serves until it is stopped, or for some seconds."""
-        logging.getLogger("apscheduler").setLevel(
-            logging.ERROR
-        )  # that a long delivery outlasts its interval is no news
+        # That a long delivery outlasts its interval is no news.
+        logging.getLogger("apscheduler").setLevel(logging.ERROR)
         scheduler = BackgroundScheduler(timezone="UTC")
         scheduler.add_job(
             _calmly, "interval", [self.wake], seconds=self.interval, next_run_time=datetime.now(ZoneInfo("UTC")), **ONCE

@@ -48,12 +48,12 @@ class Measured(NamedTuple):
     @property
     def rate(self) -> float:
         """Licenses billed in a second by the round in the middle."""
-        return middle(sorted(round.rate for round in self.rounds))
+        return middle(sorted(one.rate for one in self.rounds))
 
     @property
     def peak_mb(self) -> float:
         """The most memory of any worker in any round."""
-        return max(round.peak_mb for round in self.rounds)
+        return max(one.peak_mb for one in self.rounds)
 
 
 def figures(ground: Ground) -> list[Figure]:
@@ -61,7 +61,7 @@ def figures(ground: Ground) -> list[Figure]:
     runs = [measured(ground, licenses) for licenses in ground.licenses]
     found = [
         Figure.of_rounds(
-            f"billing_run_{_size(run)}_vs_copy", "licenses/s", [(round.rate, round.floor) for round in run.rounds]
+            f"billing_run_{_size(run)}_vs_copy", "licenses/s", [(one.rate, one.floor) for one in run.rounds]
         )
         for run in runs
     ]

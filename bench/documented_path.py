@@ -39,7 +39,7 @@ PRICES = {"bench": TIERS, "bench-more": MORE}
 def figures(ground: Ground) -> list[Figure]:
     """The billing run of 100,000, against repository, aggregate, save and projection for each license."""
     run = measured(ground, LARGER if LARGER in ground.licenses else ground.licenses[-1])
-    rounds = [(round.rate, _floor(ground)) for round in run.rounds]
+    rounds = [(one.rate, _floor(ground)) for one in run.rounds]
     return [Figure.of_rounds("billing_run_vs_documented_path", "licenses/s", rounds)]
 
 

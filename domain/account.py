@@ -4,6 +4,8 @@ from __future__ import annotations
 
 from datetime import date
 from decimal import Decimal
+from operator import itemgetter
+from typing import TypeVar
 from uuid import UUID
 
 from domain import credit_rule
@@ -16,6 +18,11 @@ from domain.events.account import Party
 from domain.ladder import Ladder, check
 from domain.money import exponent
 
+T = TypeVar("T")
+
+Since = tuple[tuple[date, T], ...]
+"""What holds from a day on, in the order in which it was told; it may be told long before its day, or behind it."""
+
 
 class Account(Aggregate):
     """One account and how it is billed."""
@@ -26,12 +33,11 @@ class Account(Aggregate):
     reference = ""
     party = Party(name="")
     parent: UUID | None = None
-    payer: UUID | None = None
-    later_payers: tuple[tuple[date, UUID | None], ...] = ()
+    payers: Since[UUID | None] = ((date.min, None),)
+    billing_days: Since[int] = ((date.min, 1),)
+    tax_rates: Since[Decimal] = ((date.min, Decimal(0)),)
     currency = ""
     zone = "UTC"
-    billing_day = 1
-    tax_percent = Decimal(0)
     terms_days = 0
     series = ""
     credit_series = ""
@@ -53,17 +59,18 @@ class Account(Aggregate):
         if self.version:
             raise Conflict(f"account {opened.reference} is open already")
         exponent(opened.currency)
-        self._check(opened.billing_day, opened.tax_percent)
+        _check_day(opened.billing_day)
+        _check_rate(opened.tax_percent)
         self.trigger(opened)
 
     def change_billing_day(self, billing_day: int, effective_on: date) -> None:
         """From a day on, service is billed on another day of the month."""
-        self._check(billing_day, self.tax_percent)
+        _check_day(billing_day)
         self.trigger(events.BillingDayChanged(billing_day=billing_day, effective_on=effective_on))
 
     def change_tax_rate(self, tax_percent: Decimal, effective_on: date) -> None:
         """From a day on, documents carry another rate of tax."""
-        self._check(self.billing_day, tax_percent)
+        _check_rate(tax_percent)
         self.trigger(events.TaxRateChanged(tax_percent=tax_percent, effective_on=effective_on))
 
     def change_payer(self, payer: UUID | None, effective_on: date) -> None:
@@ -93,9 +100,16 @@ class Account(Aggregate):
         self.trigger(events.CreditRuleSet(rule=rule))
 
     def payer_on(self, day: date) -> UUID | None:
-        """Who pays for it on a day, None when it does itself: by the latest change that has begun."""
-        begun = [change for change in self.later_payers if change[0] <= day]
-        return sorted(begun, key=_since)[-1][1] if begun else self.payer
+        """Who pays for it on a day; None when it does itself."""
+        return _held(self.payers, day)
+
+    def billing_day_on(self, day: date) -> int:
+        """The day of the month that its service is billed on, as it is on a day."""
+        return _held(self.billing_days, day)
+
+    def tax_percent_on(self, day: date) -> Decimal:
+        """The rate of tax on documents of a day."""
+        return _held(self.tax_rates, day)
 
     @property
     def method(self) -> events.PaymentMethodAdded | None:
@@ -119,30 +133,24 @@ class Account(Aggregate):
             raise Conflict(f"{self.reference} has no payment method {token}")
         self.trigger(events.PaymentMethodRemoved(token=token, why=why))
 
-    @staticmethod
-    def _check(billing_day: int, tax_percent: Decimal) -> None:
-        if not 1 <= billing_day <= 31:
-            raise Invalid(f"a billing day is 1 to 31, not {billing_day}")
-        if not tax_percent.is_finite() or not 0 <= tax_percent < 100:
-            raise Invalid(f"a tax rate is 0 to below 100 percent, not {tax_percent}")
-
     def when(self, event: Event) -> None:
         match event:
             case events.AccountOpened():
                 self.reference, self.party = event.reference, event.party
-                self.parent, self.payer = event.parent, event.payer
-                self.currency, self.zone = event.currency, event.zone
-                self.billing_day, self.tax_percent = event.billing_day, event.tax_percent
+                self.parent, self.currency, self.zone = event.parent, event.currency, event.zone
+                self.payers = ((date.min, event.payer),)
+                self.billing_days = ((date.min, event.billing_day),)
+                self.tax_rates = ((date.min, event.tax_percent),)
                 self.terms_days, self.remittance = event.terms_days, event.remittance
                 self.series, self.credit_series = event.series, event.credit_series
             case events.PartyChanged():
                 self.party = event.party
             case events.BillingDayChanged():
-                self.billing_day = event.billing_day
+                self.billing_days = (*self.billing_days, (event.effective_on, event.billing_day))
             case events.TaxRateChanged():
-                self.tax_percent = event.tax_percent
+                self.tax_rates = (*self.tax_rates, (event.effective_on, event.tax_percent))
             case events.PayerChanged():
-                self.later_payers = (*self.later_payers, (event.effective_on, event.payer))
+                self.payers = (*self.payers, (event.effective_on, event.payer))
             case events.PaymentMethodAdded():
                 self.methods[event.token] = event
                 self.removed_methods.discard(event.token)
@@ -161,5 +169,18 @@ class Account(Aggregate):
                 self.pools[event.counter] = event.limit or 0
 
 
-def _since(change: tuple[date, UUID | None]) -> date:
-    return change[0]
+def _held(changes: Since[T], day: date) -> T:
+    """The latest that has begun; of two that begin on one day, the last told."""
+    if len(changes) == 1:
+        return changes[0][1]
+    return sorted([change for change in changes if change[0] <= day], key=itemgetter(0))[-1][1]
+
+
+def _check_day(billing_day: int) -> None:
+    if not 1 <= billing_day <= 31:
+        raise Invalid(f"a billing day is 1 to 31, not {billing_day}")
+
+
+def _check_rate(tax_percent: Decimal) -> None:
+    if not tax_percent.is_finite() or not 0 <= tax_percent < 100:
+        raise Invalid(f"a tax rate is 0 to below 100 percent, not {tax_percent}")

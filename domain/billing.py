@@ -16,7 +16,6 @@ from domain.charge import Missing
 from domain.difference import Difference, NewLine, difference
 from domain.document import Bill, Draft, draft
 from domain.errors import NotFound
-from domain.events import account as account_events
 from domain.history import Located
 from domain.owed import charges
 from domain.standing import Standing
@@ -70,15 +69,14 @@ def documents(
         facts = accounts.get(payer)
         if not facts:
             raise NotFound(f"payer {payer} is not known")
-        account = account_as_of(facts, issued_on)
-        result.append((account, currency, draft(bills, account.tax_percent)))
+        account = account_of(facts)
+        result.append((account, currency, draft(bills, account.tax_percent_on(issued_on))))
     return result
 
 
-def account_as_of(facts: Sequence[Located], on: date) -> Account:
-    """An account as its documents of a day have to print it: a rate of tax that is yet to come does not count."""
+def account_of(facts: Sequence[Located]) -> Account:
+    """An account from its facts."""
     account = Account(facts[0].ref[0])
     for (_, account.version), body in facts:
-        if not (isinstance(body, account_events.TaxRateChanged) and body.effective_on > on):
-            account.when(body)
+        account.when(body)
     return account

@@ -300,13 +300,14 @@ def effective(
 
 def _early(license: License, account: Account, version: PackageVersion, today: date) -> bool:
     """Whether the term began so recently that a downgrade is still allowed at once."""
-    began = _periods(license, account, version, term=bool(license.term_months)).period(today.toordinal())[0]
+    began = _periods(license, account, version, today, term=bool(license.term_months)).period(today.toordinal())[0]
     return today.toordinal() < max(began, license.start_on.toordinal()) + version.changes.downgrade_within_days
 
 
 def renewal(license: License, account: Account, version: PackageVersion, after: date, *, term: bool) -> date:
     """The first day of the next term, or of the next period where there is no term, after a day."""
-    return day(_periods(license, account, version, term=term).period(max(after, license.start_on).toordinal())[1])
+    on = max(after, license.start_on)
+    return day(_periods(license, account, version, on, term=term).period(on.toordinal())[1])
 
 
 def ends_unrenewed(billing: Billing, license: License, on: date) -> date:
@@ -319,13 +320,14 @@ def ends_unrenewed(billing: Billing, license: License, on: date) -> date:
     return renewal(license, account, version, on, term=version.changes.cancel == "term_end")
 
 
-def _periods(license: License, account: Account, version: PackageVersion, *, term: bool) -> Grid:
+def _periods(license: License, account: Account, version: PackageVersion, on: date, *, term: bool) -> Grid:
+    """The terms, or the periods as the billing day of a day cuts them."""
     start = license.start_on.toordinal()
     if term and license.term_months:
         return Grid(Cadence(months=license.term_months), start, license.start_on.day)
     recurring = next((c for c in version.components if c.charge == "recurring"), version.components[0])
     source = version.proration.cycle_day_from
-    days = {"account": account.billing_day, "license": license.start_on.day, "calendar": 1}
+    days = {"account": account.billing_day_on(on), "license": license.start_on.day, "calendar": 1}
     return Grid(recurring.cadence, start, days[source])
 
 

@@ -5,12 +5,16 @@ from __future__ import annotations
 import json
 import shutil
 import tempfile
+import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
 
 from adapters.cli.main import main
 from adapters.embedded import Embedded
+from adapters.sandbox.desk import Clock
+from adapters.sandbox.server import Sandbox
 
 
 @pytest.fixture(scope="module")
@@ -33,3 +37,10 @@ def typed(home, capsys):
         return status, json.loads(out or err or "null")
 
     return run
+
+
+@pytest.fixture
+def sandbox() -> Iterator[Sandbox]:
+    """Stripe and PayPal on loopback, whose time passes as ours does."""
+    with Sandbox(clock=Clock(time.time)) as running:
+        yield running

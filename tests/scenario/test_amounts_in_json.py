@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 import re
-import time
 from collections.abc import Callable, Iterator
 from datetime import date
 from itertools import product
@@ -14,7 +13,6 @@ import pytest
 import typer
 
 from adapters.cli.main import app, main
-from adapters.sandbox.desk import Clock
 from adapters.sandbox.server import Sandbox
 from domain.money import EXPONENT, minor
 from domain.statement import Statement, Transfer
@@ -54,12 +52,6 @@ webhooks show|worker"""
 WITHOUT_MONEY = frozenset(NO_MONEY.replace("\n", "|").split("|"))
 """The other commands; `deliveries show` and `webhooks show` print a message as it is sent or came, in its units."""
 Typed = Callable[..., Any]
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(clock=Clock(time.time)) as running:
-        yield running
 
 
 @pytest.fixture

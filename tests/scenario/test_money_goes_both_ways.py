@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import json
 import re
-import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from datetime import UTC, datetime, timedelta
 from typing import Any
 from uuid import UUID
@@ -15,7 +14,6 @@ import requests
 
 from adapters.bootstrap import Tally
 from adapters.cli.main import main
-from adapters.sandbox.desk import Clock
 from adapters.sandbox.server import Sandbox
 from domain.application.payments import OpenAttempt
 from domain.errors import Invalid
@@ -27,12 +25,6 @@ from tests.store.test_collect import invoices
 
 Typed = Callable[..., Any]
 ONCE = "6b3f9f0e-0f4b-4a2e-9a51-4a4b8a0c7a11"
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(clock=Clock(time.time)) as running:
-        yield running
 
 
 @pytest.fixture

@@ -3,15 +3,12 @@
 from __future__ import annotations
 
 import json
-import time
-from collections.abc import Iterator
 from typing import Any
 
 import pytest
 
 from adapters.bootstrap import Tally
 from adapters.cli.main import main
-from adapters.sandbox.desk import Clock
 from adapters.sandbox.server import Sandbox
 from domain.application.payments import BindObject, OpenAttempt
 from jobs import inbox
@@ -25,12 +22,6 @@ SECRETS = {
     "TALLY_LINK_SECRET": "a secret of 32 characters or more", "TALLY_PUBLIC_URL": "https://bills.example",
     "TALLY_PAYPAL_WEBHOOK_ID": "8AB12345CD678901E",
 }  # fmt: skip
-
-
-@pytest.fixture
-def sandbox() -> Iterator[Sandbox]:
-    with Sandbox(clock=Clock(time.time)) as running:
-        yield running
 
 
 @pytest.fixture

@@ -20,7 +20,7 @@ from adapters.doctor import inspect
 from adapters.schedule import Scheduler, bill_day, due_accounts, work
 from domain.account import Account
 from domain.application.accounts import ChangeAccount
-from domain.application.licensing import ChangeLicense, license_named
+from domain.application.licensing import ChangeLicense, ends_unrenewed, license_named
 from domain.errors import Conflict
 from tests.builders import books, declared_package, open_account, publish, start
 
@@ -100,6 +100,14 @@ def test_a_change_that_is_told_long_before_moves_nobodys_billing_until_its_day(t
     assert [due(5, 1), due(5, 15), due(5, 20)] == [False, True, False]
     assert [due(7, 1), due(7, 15), due(7, 20)] == [False, False, True]
     assert tokyo in due_accounts(tally, "Asia/Tokyo", date(2025, 7, 15))
+
+
+def test_a_renewal_is_where_the_billing_day_of_today_has_it(tally):
+    a_business(tally)
+    tally.billing.execute(ChangeAccount("berlin", date(2026, 1, 1), billing_day=20))
+    license = license_named(tally.billing, "berlin")
+    assert ends_unrenewed(tally.billing, license, date(2025, 3, 5)) == date(2025, 4, 1)
+    assert ends_unrenewed(tally.billing, license, date(2026, 3, 5)) == date(2026, 3, 20)
 
 
 def test_who_pays_later_decides_nothing_before(tally):

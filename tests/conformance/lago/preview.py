@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from domain.billing import account_as_of
+from domain.billing import account_of
 from domain.document import Bill, Draft, draft
 from domain.events.documents import Line
 from domain.period import day as date_of
@@ -43,7 +43,7 @@ def _parts(world: World, stage: Stage) -> tuple[list[Part], Draft]:
         line for line in found
         if line.stream.component.partition("/")[2] in usage and line.charge and line.start <= today < line.end
     )  # fmt: skip
-    drafted = draft([Bill(standing, wanted)], account_as_of(sub.account.facts, end).tax_percent)
+    drafted = draft([Bill(standing, wanted)], account_of(sub.account.facts).tax_percent_on(end))
     lines = {line.component.partition("/")[2]: line for line in drafted.lines}
     return [(row, lines[ref]) for ref, row in usage.items()], drafted
 
