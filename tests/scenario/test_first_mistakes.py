@@ -9,7 +9,7 @@ import pytest
 
 from adapters.cli.main import main
 from adapters.embedded import Embedded
-from tests.builders import READINGS, write_csv
+from tests.builders import OBSERVATIONS, READINGS, write_csv
 
 CATALOG = """\
 catalog: 1
@@ -51,8 +51,12 @@ def test_a_misspelt_counter_is_refused_with_those_that_there_are(business, tmp_p
 def test_a_counter_that_is_counted_or_was_told_of_is_measured(business, tmp_path):
     rows = ["acme-1,mailboxes,2024-06-03,7,r1", "acme-1,trucks,2024-06-03,2,r2"]
     business("counts", "import", write_csv(tmp_path / "c.csv", READINGS, rows))
+    seen = ["acme-1,vans,2024-06-03T09:00:00Z,van-1,r1"]
+    business("counts", "import", write_csv(tmp_path / "o.csv", OBSERVATIONS, seen))
     measured = {name: business("counts", "measure", *JUNE, name)[1]["value"] for name in ("mailboxes", "trucks")}
     assert measured == {"mailboxes": 7, "trucks": 2}
+    september = ["--license", "acme-1", "--month", "2024-09", "--counter"]
+    assert business("counts", "measure", *september, "vans")[0] == 0, "told of in another month, and not closed yet"
     assert business("counts", "measure", *JUNE, "domains")[0] == 0, "counted, and nobody told anything yet"
 
 

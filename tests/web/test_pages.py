@@ -223,7 +223,8 @@ def test_what_ended_a_payment_is_told_by_what_its_provider_says_of_it(app, tally
 def test_a_provider_that_does_not_answer_is_said_to_be_busy_and_nothing_is_lost(app, tally, provider, invoice):
     provider.fault = lambda: "after"
     busy = pay(app, invoice, "stripe")
-    assert "did not work just now" in busy.body.decode() or "still under way" in busy.body.decode()
+    assert "still under way" in busy.body.decode()
+    assert "did not work just now" not in busy.body.decode(), "it may have worked: nobody knows yet"
     assert "still under way" in page(app, invoice)
     provider.fault = lambda: ""
     assert len(collection(tally.billing, invoice).attempts) == 1
@@ -235,14 +236,12 @@ def test_a_provider_cannot_send_a_customer_to_another_kind_of_address(app, provi
     assert pay(app, invoice, "stripe").status == 200
 
 
-def test_the_page_lists_what_the_invoice_is_for_with_its_taxes_and_leaves_out_lines_of_nothing(app, tally, invoice):
+def test_the_page_lists_what_the_invoice_is_for_with_its_taxes(app, tally, invoice):
     found = page(app, invoice)
     about = "acme-license · Feb 1\u2009–\u200928, 2025 · quantity 1,000"
     for words in ("What it is for", "Seats", about, "€2,000.00", "Tax 19%", "€380.00"):
         assert words in found, words
-    assert found.count('<th scope="row">') == 1 + 3, (
-        "a line, the net, a tax and the total: lines of nothing are left out"
-    )
+    assert found.count('<th scope="row">') == 1 + 3, "a line, the net, a tax and the total"
 
 
 def test_an_invoice_is_overdue_when_the_day_is_over_where_its_payer_is(tally, provider):
