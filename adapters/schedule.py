@@ -54,9 +54,10 @@ ONCE: Mapping[str, Any] = MappingProxyType({"coalesce": True, "max_instances": 1
 """How what is repeated is repeated: never beside itself, late rather than not."""
 
 DUE_ACCOUNTS = f"""
-SELECT a.account FROM {ON_DAY} a
-JOIN {ON_DAY} p ON p.bucket = a.bucket AND p.account = a.payer
+WITH billed AS MATERIALIZED (SELECT * FROM {ON_DAY} o)
+SELECT a.account FROM billed a JOIN billed p ON p.bucket = a.bucket AND p.account = a.payer
 WHERE p.zone = %(zone)s AND (p.billing_day = %(day)s OR (%(last)s AND p.billing_day > %(day)s)) ORDER BY a.account"""
+"""Materialized, because it is joined by who pays: looked up by bucket, it would compare all accounts of a bucket."""
 
 
 def tasks(dsn: str, providers: Mapping[str, Provider] = MappingProxyType({})) -> procrastinate.App:

@@ -19,12 +19,15 @@ SELECT * FROM unnest(%s::smallint[], %s::uuid[], %s::text[], %s::text[], %s::uui
 %s::smallint[], %s::numeric[])"""
 CHANGE = "INSERT INTO account_change_v1 VALUES (%s, %s, %s, %s, %s, %s)"
 
-_CHANGED = """(SELECT c.value FROM account_change_v1 c WHERE c.bucket = a.bucket AND c.account = a.account
-AND c.what = '{}' AND c.since <= %(on)s ORDER BY c.since DESC, c.version DESC LIMIT 1)"""
+_CHANGED = """(SELECT bucket, account, max(value) FILTER (WHERE what = 'payer')::uuid AS payer,
+max(value) FILTER (WHERE what = 'billing_day')::smallint AS billing_day,
+max(value) FILTER (WHERE what = 'tax_percent')::numeric AS tax_percent
+FROM (SELECT DISTINCT ON (bucket, account, what) bucket, account, what, value FROM account_change_v1
+    WHERE since <= %(on)s ORDER BY bucket, account, what, since DESC, version DESC) held GROUP BY bucket, account)"""
 ON_DAY = f"""(SELECT a.bucket, a.account, a.reference, a.name, a.parent, a.currency, a.zone,
-coalesce({_CHANGED.format("payer")}::uuid, a.payer, a.account) AS payer,
-coalesce({_CHANGED.format("billing_day")}::smallint, a.billing_day) AS billing_day,
-coalesce({_CHANGED.format("tax_percent")}::numeric, a.tax_percent) AS tax_percent FROM account_v2 a)"""
+coalesce(c.payer, a.payer, a.account) AS payer, coalesce(c.billing_day, a.billing_day) AS billing_day,
+coalesce(c.tax_percent, a.tax_percent) AS tax_percent
+FROM account_v2 a LEFT JOIN {_CHANGED} c ON c.bucket = a.bucket AND c.account = a.account)"""
 """Accounts as they are billed on the day `on`; who pays for itself is its own `payer`."""
 
 
