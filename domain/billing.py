@@ -8,8 +8,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
 from datetime import date
-from typing import NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from domain.account import Account
 from domain.charge import Missing
@@ -22,12 +23,25 @@ from domain.standing import Standing
 from domain.terms import Packages, Stream, nameless_terms, stream_of
 
 
-class Found(NamedTuple):
+class Found(msgspec.Struct, frozen=True):
     """What is to be issued for one license, and the periods that could not be billed."""
 
     standing: Standing
     difference: Difference
     missing: Sequence[Missing]
+
+
+class Issue(msgspec.Struct, frozen=True):
+    """One document to be issued."""
+
+    payer: Account
+    currency: str
+    draft: Draft
+
+    @property
+    def is_credit(self) -> bool:
+        """A document that gives more back than it charges is a credit note."""
+        return self.draft.gross < 0
 
 
 def found(standing: Standing, target: date, packages: Packages) -> Found:
@@ -42,25 +56,25 @@ def found(standing: Standing, target: date, packages: Packages) -> Found:
 def by_payer(found: Iterable[Found]) -> Iterable[tuple[UUID, str, list[Bill]]]:
     """The lines of many licenses by who pays them, in which currency: one document each."""
     sorted_out: dict[tuple[int, str], tuple[UUID, str, list[Bill]]] = {}
-    for standing, (lines, _), _ in found:
-        for stream, own in _by_payer(lines):
-            payer, currency = standing.payer(stream), stream.currency
-            sorted_out.setdefault((payer.int, currency), (payer, currency, []))[2].append(Bill(standing, own))
+    for one in found:
+        for stream, own in _by_payer(one.difference.lines):
+            payer, currency = one.standing.payer(stream), stream.currency
+            sorted_out.setdefault((payer.int, currency), (payer, currency, []))[2].append(Bill(one.standing, own))
     return sorted_out.values()
 
 
-def _by_payer(lines: Iterable[NewLine]) -> Iterable[tuple[Stream, tuple[NewLine, ...]]]:
+def _by_payer(lines: tuple[NewLine, ...]) -> Iterable[tuple[Stream, tuple[NewLine, ...]]]:
     """The lines of one license by their payer; a stream of each."""
+    if len(lines) == 1:
+        return [(lines[0].stream, lines)]
     parts: dict[tuple[int, str], list[NewLine]] = {}
     for line in lines:
         parts.setdefault((line.stream.payer.int, line.stream.currency), []).append(line)
     return [(own[0].stream, tuple(own)) for own in parts.values()]
 
 
-def documents(
-    found: Iterable[Found], accounts: Mapping[UUID, Sequence[Located]], issued_on: date
-) -> list[tuple[Account, str, Draft]]:
-    """The documents that say what was found: payer, currency, draft.
+def documents(found: Iterable[Found], accounts: Mapping[UUID, Sequence[Located]], issued_on: date) -> list[Issue]:
+    """The documents that say what was found.
 
     Raises: NotFound when a payer's account is not known.
     """
@@ -70,7 +84,7 @@ def documents(
         if not facts:
             raise NotFound(f"payer {payer} is not known")
         account = account_of(facts)
-        result.append((account, currency, draft(bills, account.tax_percent_on(issued_on))))
+        result.append(Issue(account, currency, draft(bills, account.tax_percent_on(issued_on))))
     return result
 
 

@@ -24,7 +24,7 @@ from domain.period import day
 from domain.standing import Standing
 
 
-class Bill(NamedTuple):
+class Bill(msgspec.Struct, frozen=True):
     """New lines of one license, and whose they are."""
 
     standing: Standing

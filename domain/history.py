@@ -28,7 +28,7 @@ class Located(NamedTuple):
     body: Event
 
 
-class History(NamedTuple):
+class History(msgspec.Struct, frozen=True):
     """What happened to a license; `facts` are packed and say neither its name nor its account's."""
 
     license: UUID
@@ -37,7 +37,7 @@ class History(NamedTuple):
 
     def followed_by(self, facts: Iterable[Located]) -> History:
         """The history with more events behind it."""
-        return self._replace(facts=self.facts + b"".join(_packed(fact) for fact in facts))
+        return History(self.license, self.account, self.facts + b"".join(_packed(fact) for fact in facts))
 
 
 def history_of(facts: Sequence[Located]) -> History:

@@ -9,8 +9,9 @@ from __future__ import annotations
 from collections.abc import Iterator, Mapping, Sequence
 from itertools import groupby
 from operator import itemgetter
-from typing import NamedTuple
 from uuid import UUID
+
+import msgspec
 
 from domain.charge import Charge, uncounted
 from domain.counting import DayCounts
@@ -20,7 +21,7 @@ from domain.history import LICENSE, OWNER, History
 from domain.terms import BilledTo, Stream, refs_of
 
 
-class Standing(NamedTuple):
+class Standing(msgspec.Struct, frozen=True):
     """All that is known of one license."""
 
     history: History
@@ -34,7 +35,7 @@ class Standing(NamedTuple):
 
     def coverage(self) -> Coverage:
         """The lines as they stand, without names."""
-        return Coverage(self._nameless_lines())
+        return Coverage(self._nameless_lines() if self.lines else ())
 
     def _nameless_lines(self) -> Iterator[tuple[Ref, Stream, Gist | Line]]:
         """Lines that come one after the other are mostly of one stream."""
@@ -53,8 +54,10 @@ class Standing(NamedTuple):
 
     def reasons(self, charge: Charge) -> tuple[Ref, ...]:
         """The events that a charge comes from, by name."""
-        named = refs_of(self.history, charge.reasons)
-        return named + tuple([ref for counted in charge.counted for ref in self._counts_in(*counted)])
-
-    def _counts_in(self, counter: str, start: int, end: int) -> Sequence[Ref]:
-        return [ref for first, last, ref in self.counted(counter).reasons if first < end and last >= start]  # type: ignore[misc]
+        counted = [
+            ref
+            for counter, start, end in charge.counted
+            for first, last, ref in self.counted(counter).reasons
+            if first < end and last >= start
+        ]
+        return (*refs_of(self.history, charge.reasons), *counted)  # type: ignore[arg-type]

@@ -113,7 +113,7 @@ def stream_of(history: History, stream: Stream) -> Stream:
 
 def refs_of(history: History, refs: Iterable[Ref]) -> tuple[Ref, ...]:
     """Events with names put on: those of the license and its account; those of others stay."""
-    license, account, _ = history
+    license, account = history.license, history.account
     return tuple([(license if who is LICENSE else account if who is OWNER else who, n) for who, n in refs])
 
 

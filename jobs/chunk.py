@@ -5,10 +5,10 @@ What the database refuses of one account is recorded and never stops the others.
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
-from uuid import UUID
+from collections.abc import Sequence
 
 import psycopg
+from msgspec.structs import replace
 from psycopg_pool import ConnectionPool
 
 from domain.billing import documents
@@ -17,7 +17,7 @@ from domain.identity import bucket_of
 from domain.ports import Append
 from domain.terms import Packages
 from jobs import basis
-from jobs.issue import Context, Issue, Overtaken, issue
+from jobs.issue import Context, Overtaken, issue
 from jobs.rate import Rated, Run, billable, rate, why_parked
 
 
@@ -57,7 +57,7 @@ def _issue_all(
 
 def _without_faults(append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context) -> list[Rated]:
     """Tries every account alone, undoing each try, and marks those that the database refuses."""
-    return [one if one.failed else one._replace(failed=_refusal(append, one, snapshot, context)) for one in rated]
+    return [one if one.failed else replace(one, failed=_refusal(append, one, snapshot, context)) for one in rated]
 
 
 def _refusal(append: Append, rated: Rated, snapshot: basis.Snapshot, context: Context) -> str:
@@ -78,15 +78,15 @@ class _Undone(Exception):
 
 
 def _issue(append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, context: Context) -> int:
-    drafts = documents(billable(rated), snapshot.accounts, context.issued_on)
-    return issue(append, [Issue(*one) for one in drafts], context)
+    return issue(append, documents(billable(rated), snapshot.accounts, context.issued_on), context)
 
 
 def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued: int) -> None:
-    exceptions = [row for one in rated for row in _exceptions(one)]
-    rows = sorted({(bucket_of(account), run.run, account, outcome, reason) for account, outcome, reason in exceptions})
+    failed, parked = [one for one in rated if one.failed], [one for one in rated if one.missing]
+    exceptions = {(one.account, "failed", one.failed[:500]) for one in failed}
+    exceptions |= {(one.account, "parked", why_parked(lack)) for one in parked for lack in one.missing}
+    rows = sorted([(bucket_of(account), run.run, account, *why) for account, *why in exceptions])
     append.rows("billing_exception (bucket, run, account, outcome, reason)", rows)
-    failed = sum([bool(one.failed) for one in rated])
     billed = sum([any([f.difference.lines for f in one.found]) for one in rated if not one.failed])
     append.query(
         "UPDATE billing_chunk SET done = true, licenses = %s, billed = %s, nothing = %s, parked = %s, failed = %s, "
@@ -94,18 +94,11 @@ def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued
         [
             sum([len(one.found) for one in rated]),
             billed,
-            len(rated) - billed - failed,
-            sum([any([f.missing for f in one.found]) for one in rated]),
-            failed,
+            len(rated) - billed - len(failed),
+            len(parked),
+            len(failed),
             issued,
             run.run,
             chunk,
         ],
     )
-
-
-def _exceptions(rated: Rated) -> Iterator[tuple[UUID, str, str]]:
-    if rated.failed:
-        yield rated.account, "failed", rated.failed[:500]
-    for lack in rated.missing:
-        yield rated.account, "parked", why_parked(lack)

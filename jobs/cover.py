@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Sequence
+from collections import defaultdict
+from collections.abc import Callable, Iterable, Mapping
 from datetime import date
+from functools import partial
 from typing import Any
 from uuid import UUID
 
+from domain.billing import Issue
 from domain.events.documents import Line
 from domain.identity import bucket_of
 from domain.ports import Append
@@ -27,32 +30,30 @@ COVERING_TYPES: tuple[tuple[str, Callable[[Iterable[Any]], Fields]], ...] = (
 )  # fmt: skip
 
 
-def cover(append: Append, documents: Iterable[tuple[UUID, str, Sequence[Line]]]) -> None:
-    """Writes which days are taken back, then which are covered now.
-
-    Shapes: payer, currency and lines of each document.
-    """
-    rounds = _rounds(documents)
+def cover(append: Append, issues: Iterable[Issue]) -> None:
+    """Writes which days the documents take back, then which they cover."""
+    rounds = _rounds(issues)
     for kind, statement in (("reversal", UNCOVER), ("charge", COVER)):
-        for each_once in rounds.get(kind, {}).values():
+        for each_once in rounds[kind].values():
             columns = zip(COVERING_TYPES, zip(*each_once, strict=True), strict=True)
             append.query(statement, [sent(of, pack(column)) for (of, pack), column in columns])
 
 
-def _rounds(documents: Iterable[tuple[UUID, str, Sequence[Line]]]) -> dict[str, dict[int, list[Covering]]]:
+def _rounds(issues: Iterable[Issue]) -> Mapping[str, Mapping[int, list[Covering]]]:
     """What lines cover, by their kind, sorted out so that each stream comes once in a round: mostly one is enough.
 
     A stream has one payer and one currency, so that two documents never share one.
     """
-    rounds: dict[str, dict[int, list[Covering]]] = {}
-    for payer, currency, lines in documents:
+    rounds: dict[str, dict[int, list[Covering]]] = defaultdict(partial(defaultdict, list))
+    for one in issues:
+        payer, currency, lines = one.payer.id, one.currency, one.draft.lines
         seen: dict[tuple[str, int, str, str], int] = {}
         for line in lines:
             number = 0
             if len(lines) > 1:
                 stream = (line.kind, line.license.int, line.component, line.occurrence)
                 seen[stream] = number = seen.get(stream, -1) + 1
-            rounds.setdefault(line.kind, {}).setdefault(number, []).append(_covering(line, payer, currency))
+            rounds[line.kind][number].append(_covering(line, payer, currency))
     return rounds
 
 

@@ -17,8 +17,7 @@ from uuid import UUID
 
 import msgspec
 
-from domain.account import Account
-from domain.document import Draft
+from domain.billing import Issue
 from domain.errors import IntegrityError, TallyError
 from domain.events import decode
 from domain.events.documents import CreditNoteIssued, InvoiceIssued, Line, NumbersTaken
@@ -39,19 +38,6 @@ class Overtaken(TallyError):
     """Somebody else billed these buckets since they were read: read again."""
 
 
-class Issue(NamedTuple):
-    """One document to be issued."""
-
-    payer: Account
-    currency: str
-    draft: Draft
-
-    @property
-    def is_credit(self) -> bool:
-        """A document that gives more back than it charges is a credit note."""
-        return self.draft.gross < 0
-
-
 class Context(NamedTuple):
     """What all documents of a transaction share."""
 
@@ -62,7 +48,7 @@ class Context(NamedTuple):
     generation: Mapping[int, int]
 
 
-class _Made(NamedTuple):
+class _Made(msgspec.Struct, frozen=True):
     """A document but for its number; its lines as they are stored, in the event and beside it."""
 
     bucket: int
@@ -85,7 +71,7 @@ def issue(append: Append, issues: Sequence[Issue], context: Context) -> int:
     append.lock(buckets)
     _take_generation(append, buckets, context.generation)
     append.packed(LINE_COLUMNS, _line_rows(made, context))
-    cover(append, [(payer.id, currency, draft.lines) for payer, currency, draft in issues])
+    cover(append, issues)
     numbers = _numbers(append, Counter([one.series for one in made]))
     events = [_event(one, next(numbers[one.series]), context) for one in made]
     first = append.append([(one.document, 1, event) for one, event in zip(made, events, strict=True)])
@@ -95,13 +81,13 @@ def issue(append: Append, issues: Sequence[Issue], context: Context) -> int:
 
 def _made(one: Issue, context: Context) -> _Made:
     """Names a document by its payer and the generation of billing that makes it, so that it can be made once."""
-    payer, currency, draft = one
+    payer = one.payer
     bucket = bucket_of(payer.id)
     kind, issued, series = Kind.INVOICE, InvoiceIssued, payer.series
     if one.is_credit:
         kind, issued, series = Kind.CREDIT_NOTE, CreditNoteIssued, payer.credit_series
-    document = make_id(kind, bucket, context.issued_on, payer.id, currency, context.generation[bucket] + 1)
-    return _Made(bucket, document, issued, series, one, [_ENCODER.encode(line) for line in draft.lines])
+    document = make_id(kind, bucket, context.issued_on, payer.id, one.currency, context.generation[bucket] + 1)
+    return _Made(bucket, document, issued, series, one, [_ENCODER.encode(line) for line in one.draft.lines])
 
 
 def _take_generation(append: Append, buckets: Mapping[int, int], seen: Mapping[int, int]) -> None:
@@ -118,11 +104,12 @@ def _take_generation(append: Append, buckets: Mapping[int, int], seen: Mapping[i
 
 def _line_rows(made: Sequence[_Made], context: Context) -> bytes:
     rows: list[bytes] = []
-    for bucket, document, _, _, (payer, currency, draft), bodies in made:
-        of, by, generation, in_currency = document.bytes, payer.id.bytes, context.generation[bucket] + 1, word(currency)
-        for line, body in zip(draft.lines, bodies, strict=True):
-            place = (2, bucket, 16, line.license.bytes, 16, of, 4, line.number, 8, generation, 16, by)
-            rows += (_PLACE.pack(8, *place), in_currency, field(body))
+    for one in made:
+        generation, currency = context.generation[one.bucket] + 1, word(one.issue.currency)
+        of, by = one.document.bytes, one.issue.payer.id.bytes
+        for line, body in zip(one.issue.draft.lines, one.bodies, strict=True):
+            place = _PLACE.pack(8, 2, one.bucket, 16, line.license.bytes, 16, of, 4, line.number, 8, generation, 16, by)
+            rows += (place, currency, field(body))
     return b"".join(rows)
 
 
@@ -158,22 +145,22 @@ def _last_number(append: Append, stream: UUID) -> tuple[int, int]:
 
 def _event(made: _Made, number: int, context: Context) -> InvoiceIssued:
     """The event to be stored, with its lines encoded already."""
-    bucket, _, issued, series, (payer, currency, draft), bodies = made
-    return issued(
-        document=f"{series}-{number:06d}",
-        series=series,
+    payer, draft = made.issue.payer, made.issue.draft
+    return made.issued(
+        document=f"{made.series}-{number:06d}",
+        series=made.series,
         account=payer.id,
         party=payer.party,
-        currency=currency,
+        currency=made.issue.currency,
         issued_on=context.issued_on,
         due_on=_due_on(context.issued_on, payer.terms_days),
         through=context.through,
-        lines=cast("tuple[Line, ...]", tuple([msgspec.Raw(body) for body in bodies])),
+        lines=cast("tuple[Line, ...]", tuple([msgspec.Raw(body) for body in made.bodies])),
         taxes=draft.taxes,
         net=draft.net,
         tax=draft.tax,
         gross=draft.gross,
-        cut=context.cut.get(bucket, 0),
+        cut=context.cut.get(made.bucket, 0),
         run=context.run,
         remittance=payer.remittance,
     )

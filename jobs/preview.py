@@ -10,9 +10,10 @@ from typing import NamedTuple
 from uuid import UUID
 
 import psycopg
+from msgspec.structs import replace
 from psycopg_pool import ConnectionPool
 
-from domain.billing import documents, found
+from domain.billing import Issue, documents, found
 from domain.charge import Missing
 from domain.difference import NewLine
 from domain.document import Bill, draft
@@ -24,7 +25,6 @@ from domain.identity import bucket_of
 from domain.standing import Standing
 from domain.terms import Packages
 from jobs import basis
-from jobs.issue import Issue
 from jobs.rate import Run, billable, rate
 
 Pool = ConnectionPool[psycopg.Connection]
@@ -59,7 +59,7 @@ def preview(pool: Pool, packages: Packages, run: Run) -> Previewed:
     for bucket in billable_buckets(pool, run):
         snapshot = basis.read(pool, [bucket])
         rated = list(rate(snapshot, run, packages))
-        issues.extend(Issue(*one) for one in documents(billable(rated), snapshot.accounts, run.issued_on))
+        issues.extend(documents(billable(rated), snapshot.accounts, run.issued_on))
         missing.extend((one.account, lack) for one in rated for lack in one.missing)
         failed.extend((one.account, one.failed) for one in rated if one.failed)
     return Previewed(issues, missing, failed)
@@ -82,7 +82,7 @@ def effect(pool: Pool, packages: Packages, license: UUID, facts: Sequence[Locate
     standing = next((s for all in snapshot.standings.values() for s in all if s.history.license == license), None)
     if standing is None:
         raise NotFound(f"license {license} is not known yet")
-    changed = standing._replace(history=standing.history.followed_by(facts))
+    changed = replace(standing, history=standing.history.followed_by(facts))
     before, after = (found(one, through, packages).difference.lines for one in (standing, changed))
     added = draft([Bill(changed, _others(after, before))], Decimal(0))
     gone = draft([Bill(standing, _others(before, after))], Decimal(0))

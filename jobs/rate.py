@@ -7,6 +7,8 @@ from datetime import date
 from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
+
 from domain.billing import Found, found
 from domain.charge import Missing
 from domain.errors import TallyError
@@ -26,7 +28,7 @@ class Run(NamedTuple):
     accounts: frozenset[UUID] | None = None
 
 
-class Rated(NamedTuple):
+class Rated(msgspec.Struct, frozen=True):
     """One account with what its licenses come to, or why they could not be rated."""
 
     account: UUID

@@ -10,9 +10,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from contextlib import suppress
-from typing import NamedTuple
 from uuid import UUID
 
+import msgspec
 import psycopg
 
 from domain.events.documents import InvoiceIssued
@@ -27,7 +27,7 @@ MOVED = [one.name for one in ALL if one.name == Documents.name or not one.topics
 """The register, and those that want no documents: they would only pass them by."""
 
 
-class Entered(NamedTuple):
+class Entered(msgspec.Struct, frozen=True):
     """A document that was appended."""
 
     bucket: int

@@ -18,13 +18,13 @@ from adapters.cli.opened import opened
 from adapters.cli.printing import console, progress, show, show_table, table_of
 from adapters.cli.session import After, Limit, OptionalDay, on_day, session, today
 from domain.application.accounts import account_named
+from domain.billing import Issue
 from domain.charge import Missing
 from domain.errors import NotFound
 from domain.identity import Kind
 from jobs import bill
 from jobs.close_counts import close_counts
 from jobs.explain import document, explain
-from jobs.issue import Issue
 from jobs.limits import standings
 from jobs.preview import preview
 from jobs.rate import Run, why_parked

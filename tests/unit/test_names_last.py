@@ -51,7 +51,7 @@ def bills(license: UUID, account: UUID, payer: UUID | None) -> tuple[Found, list
     standing = Standing(start(license, account, seats=3), billed_to(facts, account), {}, ())
     came_to = found(standing, date(2025, 2, 10), lambda *_: PACKAGE)
     issued = documents([came_to], {account: facts, PARENT: [opened(PARENT)]}, date(2025, 2, 10))
-    return came_to, [(payer.id, line) for payer, _, draft in issued for line in draft.lines]
+    return came_to, [(one.payer.id, line) for one in issued for line in one.draft.lines]
 
 
 def test_licenses_with_one_history_share_what_they_come_to_and_nothing_else():
@@ -79,8 +79,8 @@ def test_each_line_of_a_document_names_its_own_license_and_the_counts_of_its_own
         counted = {"users": DayCounts({began: 4}, {}, reasons)}
         standing = Standing(start(license, account), billed_to([opened(account)], account), counted, ())
         came_to.append(found(standing, FEBRUARY, lambda *_: package))
-    ((_, _, document),) = documents(came_to, {account: [opened(account)]}, FEBRUARY)
-    assert [(line.number, line.license, line.reasons) for line in document.lines] == [
+    (issue,) = documents(came_to, {account: [opened(account)]}, FEBRUARY)
+    assert [(line.number, line.license, line.reasons) for line in issue.draft.lines] == [
         (number, license, ((license, 1), (counts_of(license), 1))) for number, license in enumerate(sorted(licenses), 1)
     ]
 
@@ -90,9 +90,9 @@ def test_a_rate_of_tax_is_printed_as_it_is_written_whoever_else_has_an_equal_one
     account = UUID(int=6)
     facts = [opened(account, rate)]
     standing = Standing(start(UUID(int=5), account, seats=3), billed_to(facts, account), {}, ())
-    ((_, _, document),) = documents([found(standing, FEBRUARY, lambda *_: PACKAGE)], {account: facts}, FEBRUARY)
-    assert {str(line.tax_percent) for line in document.lines} == {rate}
-    assert [str(total.percent) for total in document.taxes] == [rate]
+    (issue,) = documents([found(standing, FEBRUARY, lambda *_: PACKAGE)], {account: facts}, FEBRUARY)
+    assert {str(line.tax_percent) for line in issue.draft.lines} == {rate}
+    assert [str(total.percent) for total in issue.draft.taxes] == [rate]
 
 
 def counts_of(license: UUID) -> UUID:

@@ -54,7 +54,7 @@ class Generator:
             own = [event for event in listed if event["subscription"] == name]
             due.append(found(self._standing(name, own, before), target, lambda *of: self.packages[of]))
         account = [Located((ACCOUNT, 1), self._opened(listed[0]))]
-        drafts = [draft for _, _, draft in documents(due, {ACCOUNT: account}, target)]
+        drafts = [one.draft for one in documents(due, {ACCOUNT: account}, target)]
         lines = [line for draft in drafts for line in draft.lines]
         document = uuid5(NAMESPACE, f"step {len(self.issued)}")
         self.issued.append([

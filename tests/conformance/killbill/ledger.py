@@ -69,8 +69,8 @@ class Ledger:
         due = self.due(account, target, only)
         if not any(self._is_said(one.standing.history.license, line) for one in due for line in one.difference.lines):
             return None
-        ((_, _, drafted),) = documents(due, {account.id: [Located((account.id, 1), opened(account))]}, target)
-        return drafted
+        (issue,) = documents(due, {account.id: [Located((account.id, 1), opened(account))]}, target)
+        return issue.draft
 
     def _is_said(self, license: UUID, line: NewLine) -> bool:
         """Whether a line is a reason for an invoice: usage is where it is not nothing, and not cut by a new catalog."""

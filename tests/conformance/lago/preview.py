@@ -38,12 +38,12 @@ def _parts(world: World, stage: Stage) -> tuple[list[Part], Draft]:
     today = sub.account.day(world.now).toordinal()
     end = date_of(world.grid(sub, stage).period(today)[1])
     usage = {row["ref"]: row for row in stage.sold.charges() if kind_of(row["ref"]) != "fixed_charge"}
-    standing, (found, _), _ = world.found(sub, end)
+    found = world.found(sub, end)
     wanted = tuple(
-        line for line in found
+        line for line in found.difference.lines
         if line.stream.component.partition("/")[2] in usage and line.charge and line.start <= today < line.end
     )  # fmt: skip
-    drafted = draft([Bill(standing, wanted)], account_of(sub.account.facts).tax_percent_on(end))
+    drafted = draft([Bill(found.standing, wanted)], account_of(sub.account.facts).tax_percent_on(end))
     lines = {line.component.partition("/")[2]: line for line in drafted.lines}
     return [(row, lines[ref]) for ref, row in usage.items()], drafted
 

@@ -108,7 +108,7 @@ class World:
         billed = list(account.subs if subs is None else subs)
         found = [self.found(sub, target) for sub in billed]
         facts = {account.id: account.facts}
-        drafts = [one for _, _, one in documents(found, facts, target)]
+        drafts = [one.draft for one in documents(found, facts, target)]
         if not drafts and even_nothing:
             drafts = [draft((), Decimal(0))]
         for one in drafts:
