@@ -14,7 +14,6 @@ from domain.period import OPEN_END, Span, intersection
 from tests.conformance.lago.counting import Happened, Listed, Meter, Readings, by_day, measured, observed, upward
 from tests.conformance.verdict import Case
 
-
 Moves = Sequence[tuple[int, Fraction]]
 """By how much a level moved on a day."""
 DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
