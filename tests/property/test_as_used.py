@@ -105,3 +105,20 @@ def test_units_that_came_in_a_period_are_paid_at_once_for_the_days_that_are_left
     assert sum(line.amount for line in books.run(date(2024, 1, 19))) == 10 * 3100
     books.counts |= dict.fromkeys(range(first + 10, last + 1), 12)
     assert sum(line.amount for line in books.run(date(2024, 1, 20))) == 2 * 2100
+
+
+@given(st.sampled_from(["as_used", "in_arrears"]), st.dates(START, date(2024, 12, 1)))
+def test_another_counter_of_the_package_does_not_cut_a_period_in_two(mode, moved):
+    """A year's allowance is given once, though the license moves to a version that counts something else too."""
+    books = sold(Allowance(100, Decimal("0.10")), mode)
+    version = books.packages["p", 1]
+    second = msgspec.structs.replace(version, version=2, countings=(Counting("more", "last"), *version.countings))
+    books.packages = {("p", 1): version, ("p", 2): second}
+    books.counts = dict.fromkeys(range(SPAN[0], SPAN[0] + 300), 1)
+    change = events.LicenseChanged(
+        change="c", effective_on=moved, package="p", version=2, type="production", quantities={"c1": 5, "c2": 2},
+        direction="other",
+    )  # fmt: skip
+    books.record("license", change)
+    books.run(date(2025, 1, 10))
+    assert net(books) == 200 * 10

@@ -50,8 +50,8 @@ def daily(row: Row, metric: Row, events: Sequence[Event], days: range) -> list[i
     how = str(row.get("counts", aggregation_of(metric)))
     if how == "unique_count_agg":
         return _present(metric, own, days, prorated)
-    values = _costs(row, metric, own) if how == "priced" else [_value(metric, how, event) for event in own]
-    read = [(_day(event, days), value) for event, value in zip(own, values, strict=True)]
+    values = _costs(row, metric, own) if how == "priced" else [value_of(metric, how, event) for event in own]
+    read = [(day_of(event, days), value) for event, value in zip(own, values, strict=True)]
     came = [[value for on, value in read if on == day] for day in days]
     if how == "max_agg":
         return [max(values, default=0) for values in came]
@@ -69,13 +69,13 @@ def daily_by_period(row: Row, metric: Row, events: Sequence[Event], days: range,
     """The reading of each day where each period begins with nothing."""
     readings = dict.fromkeys(days, 0)
     for start, end in periods:
-        inside = [event for event in events if start <= _day(event, days) < end]
+        inside = [event for event in events if start <= day_of(event, days) < end]
         part = range(start, min(end, days.stop))
         readings.update(zip(part, daily(row, metric, inside, part), strict=True))
     return [readings[day] for day in days]
 
 
-def _day(event: Event, days: range) -> int:
+def day_of(event: Event, days: range) -> int:
     """The day of an event; what came before the license was sold is there from its first day."""
     return max(event.day, days.start)
 
@@ -94,7 +94,8 @@ def _number(metric: Row, event: Event) -> Fraction:
     return number(said) if is_number(said) else Fraction(0)
 
 
-def _value(metric: Row, how: str, event: Event) -> int:
+def value_of(metric: Row, how: str, event: Event) -> int:
+    """What an event adds to a reading."""
     if how in ("count_agg", "events"):
         return 1
     if how == "amounts":
@@ -116,7 +117,7 @@ def _present(metric: Row, events: Sequence[Event], days: range, prorated: bool) 
     for day in days:
         gone = set[str]()
         for event in events:
-            if _day(event, days) == day:
+            if day_of(event, days) == day:
                 name = str(event.properties.get(field_of(metric)))
                 if event.properties.get("operation_type", "add") == "add":
                     there.add(name)

@@ -38,7 +38,7 @@ def _parts(world: World, stage: Stage) -> tuple[list[Part], Draft]:
     today = sub.account.day(world.now).toordinal()
     end = date_of(world.grid(sub, stage).period(today)[1])
     usage = {row["ref"]: row for row in stage.sold.charges() if kind_of(row["ref"]) != "fixed_charge"}
-    standing, (found, _), _ = world.found(sub, end)
+    standing, (found, _), _ = world.found(sub, end, anew=True)
     wanted = tuple(
         line for line in found
         if line.stream.component.partition("/")[2] in usage and line.charge and line.start <= today < line.end

@@ -7,7 +7,7 @@ from datetime import date
 from typing import Any
 
 from domain.events.counted_users import ReadingsRecorded
-from tests.conformance.lago.invoices import Billed, CreditNote, Fee, Invoice, Local, invoices_of
+from tests.conformance.lago.invoices import Billed, CreditNote, Fee, Invoice, Local, invoices_of, issued_to
 from tests.conformance.lago.licenses import Account, Stage, Sub
 from tests.conformance.lago.orders import units_in
 from tests.conformance.lago.records import Row
@@ -95,7 +95,8 @@ class Subscription:
 
     @property
     def fees(self) -> list[Fee]:
-        return [fee for invoice in self.invoices for fee in invoice.fees if fee.stage is self.stage]
+        own = [one for one in issued_to(self.world, self.stage.license.account) if self.stage in one.document.stages]
+        return [fee for invoice in own for fee in invoice.fees if fee.stage is self.stage]
 
     @property
     def fixed_charges(self) -> list[FixedCharge]:
