@@ -133,9 +133,13 @@ def pieces(terms: Terms, target: int, horizon: int) -> Sequence[Piece]:
     found = ((intersection(period, (terms.start, terms.end)), period, k) for k, period in numbered)
     return [
         Piece(
-            service, period, _window(terms, service if usage else period), k, is_due(mode, service, target),
-            is_due(awaited, service, target),
-        )  # fmt: skip
+            service=service,
+            period=period,
+            window=_window(terms, service if usage else period),
+            k=k,
+            due=is_due(mode, service, target),
+            awaited=is_due(awaited, service, target),
+        )
         for service, period, k in found
         if service
     ]

@@ -20,12 +20,15 @@ START, END = date(2024, 1, 10), date(2025, 3, 1)
 SPAN = (START.toordinal(), END.toordinal() - 1)
 TIERS = (Tier(10, Decimal("2.00"), Decimal("5.00")), Tier(None, Decimal("0.50"), Decimal("1.00")))
 prices = st.sampled_from(
-    [PerUnit(Decimal("0.35")), Graduated(TIERS), Volume(TIERS), Block(7, Decimal("3.00")), Allowance(12, Decimal("1.5"))]
+    [PerUnit(Decimal("0.35")), Graduated(TIERS), Volume(TIERS), Block(7, Decimal("3.0")), Allowance(12, Decimal("1.5"))]
 )
 used = st.dictionaries(st.integers(*SPAN), st.integers(0, 9), max_size=40)
 
 
-def sold(price: Any, mode: Any, cadence: Any = YEARLY, measure: Any = "sum", correction: Any = "reverse_and_rebill") -> Books:
+def sold(
+    price: Any, mode: Any, cadence: Any = YEARLY, measure: Any = "sum", correction: Any = "reverse_and_rebill"
+) -> Books:
+    """A license that pays for calls, by days of its own."""
     component = Component("c1", "calls", {"EUR": price}, "usage", Counted("calls"), cadence, mode)
     policy = Proration(usage_correction=correction, cycle_day_from="license")
     version = PackageVersion(

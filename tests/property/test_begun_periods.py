@@ -46,7 +46,7 @@ def components(draw: Any) -> tuple[Component, ...]:
 
 
 def sold(components: tuple[Component, ...], policy: Proration, start: date, billing_day: int = 1) -> Books:
-    """A license of a package with a second version, which charges alike and only gives away more that is not for resale."""
+    """A license of a package with a second version: it charges alike, and only gives resellers another number free."""
     version = PackageVersion("p", 1, "P", date(2020, 1, 1), components, proration=policy)
     users = (Counting("users", "last"),)
     if any(isinstance(one.quantity, Counted) for one in components):

@@ -29,8 +29,8 @@ class Settings:
     """The peer's settings that change what is owed.
 
     Shapes: `aligned` = a new version of the catalog waits for the next border of the billing period; `zero_usage` =
-    usage of nothing is written on an invoice, as it is `in_detail` where a row tells how many units it is for; `parks` =
-    an account is not billed while units were used that its plan does not know.
+    usage of nothing is written on an invoice, as it is `in_detail` where a row tells its units; `parks` = an account is
+    not billed while units were used that its plan does not know.
     """
 
     greedy: bool = False

@@ -69,6 +69,8 @@ def _plan(desk: Desk, said: Step, on: date) -> Plan:
         raise Refused(f"no such plan of {said.get('product')}")
     plan, own = catalog.sold(name, on), []
     for one in said.get("price_overrides") or ():
+        if any(value for name, value in one.items() if name not in ("phase", "currency", "fixed", "recurring")):
+            raise NotExpressible("usage at a price of its own")
         phase = one["phase"] if one["phase"].startswith(name) else f"{name}-{plan.phases[-1].kind.lower()}"
         own += [(phase, what, one[what]) for what in ("fixed", "recurring") if one.get(what) is not None]
     return plan._replace(own=tuple(own))
@@ -87,6 +89,8 @@ def change(desk: Desk, step: Step) -> None:
     policy = step.get("policy") or "CATALOG_DEFAULT"
     policy = change_policy(catalog, said, today) if policy == "CATALOG_DEFAULT" else policy
     on = asked if step.get("date") else effective(desk.ledger, subscription, policy, today)
+    if now.on == on and any(used.get(on.toordinal()) for used in subscription.used.values()):
+        raise NotExpressible("usage of a plan that begins and ends on one day: ours has no days then")
     choice = Choice(on, plan, prices, changed_clock(catalog, subscription, said, on))
     subscription.choose(choice.beginning_with(step.get("phase_type")))
 

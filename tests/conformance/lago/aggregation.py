@@ -85,8 +85,10 @@ def _free(asked: Asked, name: str, meter: Meter, theirs: Any) -> None:
 
 
 def running(asked: Asked, meter: Meter) -> Iterator[Fraction]:
-    """The quantity after each event that may be free: the first ones, or up to the one that uses a free amount up; where
-    events or subjects are counted, each number up to theirs."""
+    """The quantity after each event that may be free: the first ones, or up to the one that uses a free amount up.
+
+    Where events or subjects are counted, it is each number up to theirs.
+    """
     options, told = asked.options, meter.told
     most, amount = int(options.get("free_units_per_events") or 0), number(options.get(FREE_AMOUNT) or 0)
     if not (most or amount):

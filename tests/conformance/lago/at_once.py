@@ -38,7 +38,7 @@ def _event(asked: Asked) -> Happened:
 
 
 def _change(asked: Asked) -> Fraction:
-    """By how much the event moves the quantity: nothing where there is none; of events that are counted, each is one."""
+    """By how much the event moves the quantity: nothing where there is none; a counted one is one."""
     event = asked.event
     if event is None:
         return Fraction(asked.metric["aggregation_type"] == "count_agg")

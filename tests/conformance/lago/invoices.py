@@ -75,6 +75,11 @@ class Fee:
     pay_in_advance = False
 
     @property
+    def is_charged(self) -> bool:
+        """Whether it is more than what is given back."""
+        return any(line.kind == "charge" for line in self.lines)
+
+    @property
     def events_count(self) -> int:
         return len(self._events())
 
@@ -113,7 +118,7 @@ class Fee:
 class AtOnce(Fee):
     """What one event adds to what is billed of a charge: perhaps nothing, though there is more of it than before."""
 
-    pay_in_advance, events_count, is_nothing = True, 1, False
+    pay_in_advance, events_count, is_charged, is_nothing = True, 1, True, False  # type: ignore[assignment]
 
     def __init__(self, stage: Stage, lines: Sequence[Line], place: int, added: tuple[str, int]) -> None:
         self.stage, self.lines, self.number = stage, lines, place
@@ -178,8 +183,7 @@ class Invoice:
 
     @cached_property
     def _charged(self) -> list[Fee]:
-        charged = (AtOnce, Fee) if self.document.added else ()
-        own = [fee for fee in self._groups if isinstance(fee, charged) or any(one.kind == "charge" for one in fee.lines)]
+        own = [fee for fee in self._groups if fee.is_charged]
         return [fee for fee in own if not fee.is_nothing]
 
     @property

@@ -120,8 +120,8 @@ class Presence(Meter):
         return self._average(self.stays) if self.prorated else self.units()
 
     def listed(self) -> list[Listed]:
-        """One for each event, where days are not weighed; else one more when a subject comes, weighed by the days of its
-        stay, and one less when it goes."""
+        """One more when a subject comes, weighed by the days of its stay, and one less when it goes; where days are not
+        weighed, one for each event."""
         if not self.prorated:
             return [Listed(Fraction(1), Fraction(1)) for _ in self.inside]
         rows = [(stay.first, Listed(Fraction(1), self._average([stay]))) for stay in self.stays]

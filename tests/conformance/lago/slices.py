@@ -74,8 +74,10 @@ def _grouped(records: Records, row: Row) -> Iterator[Row]:
 
 
 def _rate_and_fee(records: Records, row: Row) -> Iterator[Row]:
-    """A rate on what events add up to, and a fee for each of them; where each has bounds, or some are free of every period,
-    each is priced by itself, and what they cost is counted."""
+    """A rate on what events add up to, and a fee for each of them.
+
+    Where each has bounds, or some of every period are free, each is priced by itself, and what they cost is counted.
+    """
     if kind_of(row["ref"]) != "percentage_charge":
         yield row
         return

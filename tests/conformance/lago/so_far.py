@@ -21,7 +21,7 @@ NOTHING = Fraction(0)
 def quantity(asked: Asked, meter: Meter, group: Group = ()) -> Fraction:
     """What is billed, to the peer's five digits where days are weighed.
 
-    On the day of billing a charge in advance is billed whole; in an answer about the usage so far nothing is below zero.
+    On the day of billing a charge in advance is billed whole; of the usage so far nothing is below zero.
     """
     in_advance, so_far = (bool(asked.options.get(name)) for name in ("is_pay_in_advance", "is_current_usage"))
     if meter.prorated and in_advance and not so_far and asked.event is None:
