@@ -44,7 +44,9 @@ def written(exact: Fraction) -> Decimal:
 def model_price(model: str, said: dict[str, Any]) -> tuple[Price, int]:
     """The price, and how many of its units are one of the peer's."""
     if model in ("graduated", "prorated_graduated", "volume", "graduated_percentage"):
-        ranges = next(said[name] for name in said if name.endswith("ranges"))
+        ranges = next((said[name] for name in said if name.endswith("ranges")), None)
+        if not ranges:
+            raise NotExpressible("ranges that the case does not tell")
         ladder = Ladder(ranges, scale=100 if model == "graduated_percentage" else 1)
         return (Volume if model == "volume" else Graduated)(ladder.tiers), ladder.finer
     if model == "package":

@@ -55,8 +55,8 @@ def day(text: str) -> date:
 
 
 def number(written: object) -> Fraction:
-    """An exact number from any of JSON's ways to write one."""
-    return written if isinstance(written, Fraction) else Fraction(Decimal(str(written)))
+    """An exact number from any of JSON's ways to write one, or from ours."""
+    return written if isinstance(written, Fraction) else Fraction(str(written))
 
 
 def is_number(written: object) -> bool:

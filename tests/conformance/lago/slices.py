@@ -105,7 +105,7 @@ def _running(records: Records, row: Row) -> list[Any] | None:
     own = [step for step in records.events if records.metric_named(step["args"][0]["code"])["ref"] == metric["ref"]]
     if len({step["at"][:7] for step in own}) > 1 or "only" in row or "others" in row:
         return None
-    return list(accumulate(number(step["args"][0]["properties"].get(field_of(metric), 0)) for step in own))
+    return list(accumulate(number((step["args"][0].get("properties") or {}).get(field_of(metric), 0)) for step in own))
 
 
 def _units_and_amount(records: Records, row: Row) -> Iterator[Row]:
