@@ -19,6 +19,7 @@ from tests.conformance.killbill.policy import (
     next_day,
 )
 from tests.conformance.verdict import NotExpressible
+from tests.conformance.words import number
 
 
 def create(desk: Desk, step: Step) -> None:
@@ -30,10 +31,10 @@ def create(desk: Desk, step: Step) -> None:
 def create_many(desk: Desk, step: Step) -> None:
     """Bundles at once: a base each, and what is added to it. The step names only some of them."""
     names, account = iter(step["subscriptions"]), desk.account(step)
-    for number, said in enumerate(step["bundles"]):
+    for nth, said in enumerate(step["bundles"]):
         bundle: list[Subscription] = []
         for place, spec in enumerate(said["specs"]):
-            begin(desk, next(names, f"bundle {number} subscription {place}"), account, bundle, said | spec)
+            begin(desk, next(names, f"bundle {nth} subscription {place}"), account, bundle, said | spec)
 
 
 def add_addon(desk: Desk, step: Step) -> None:
@@ -175,7 +176,10 @@ def record_usage(desk: Desk, step: Step) -> None:
     subscription = desk.subscription(step["subscription"])
     on = subscription.account.local(step["usage_at"]).toordinal()
     of = subscription.used.setdefault(step["unit"], {})
-    of[on] = of.get(on, 0) + int(step["amount"])
+    amount = number(step["amount"])
+    if amount.denominator != 1:
+        raise NotExpressible("units that are not whole")
+    of[on] = of.get(on, 0) + amount.numerator
 
 
 def remove_usage(desk: Desk, step: Step) -> None:

@@ -156,6 +156,7 @@ ACTIONS: dict[str, Callable[[World, Step], None]] = {
     "create_subscription": _subscribe,
     "perform_billing": _perform_billing,
     "perform_enqueued_jobs": _nothing,
+    "perform_usage_update": _nothing,
     "update_invoice": _update_invoice,
     "Subscriptions::ActivateAllPendingService.call!": _nothing,
     "create_customer_subscription!": _nothing,

@@ -12,7 +12,7 @@ from domain.package_version import Component, Counted, Counting, Declared, Mode,
 from domain.price import Flat, PerUnit, Price
 from tests.conformance.lago.records import Records, Row, in_advance, kind_of, measure_of
 from tests.conformance.lago.slices import charge_of, slices
-from tests.conformance.prices import model_price, written
+from tests.conformance.prices import at_rate, model_price, written
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import cadence, number
 
@@ -132,9 +132,7 @@ class Sold(NamedTuple):
         price = price_of(row)
         for applied in self.records.ending("applied_pricing_unit"):
             if applied["pricing_unitable"] == charge_of(row["ref"]):
-                if not isinstance(price, PerUnit):
-                    raise NotExpressible("tiers in a unit of account")
-                return PerUnit(written(number(price.unit) * number(applied["conversion_rate"])))
+                return at_rate(price, number(applied["conversion_rate"]))
         return price
 
 
