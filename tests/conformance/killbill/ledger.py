@@ -139,11 +139,19 @@ class Ledger:
         happens = [on for one in self.of(account) for on in (*(cut.start for cut in one.segments()), one.ends()) if on]
         return last if not any(after < on <= target for on in happens) else None
 
+    def next_due(self, account: Account, after: date, until: date) -> date | None:
+        """The first day on which something new falls due: what was used late waits for that day too."""
+        return self._first(account, after, until, (), self._owes(account, after, ()))
+
     def first_due(self, account: Account, after: date, until: date, only: Sequence[Subscription] = ()) -> date | None:
-        """The first day on which a run would find more than on the day before: whatever is due stays so until it is
-        issued, and what was used late waits for that day too."""
+        """The first day on which a run would find something."""
+        return self._first(account, after, until, only, set())
+
+    def _first(
+        self, account: Account, after: date, until: date, only: Sequence[Subscription], known: set[tuple[object, ...]]
+    ) -> date | None:
+        """The first day on which a run would find more than is known: whatever is due stays so until it is issued."""
         low, high = after.toordinal() + 1, until.toordinal()
-        known = self._owes(account, after, only)
         if low > high or self._owes(account, until, only) == known:
             return None
         while low < high:

@@ -63,7 +63,7 @@ class World:
         for account in self.desk.accounts.values():
             today = account.local(at)
             after = self.reached.get(account.name, today)
-            while self._bills(account, today) and (on := self.ledger.first_due(account, after, today)):
+            while self._bills(account, today) and (on := self.ledger.next_due(account, after, today)):
                 self._pay(account, after, date_of(on.toordinal() - 1))
                 if not self._bills(account, today):
                     after = date_of(on.toordinal() - 1)
