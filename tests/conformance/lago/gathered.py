@@ -39,11 +39,12 @@ class Asked:
         return self.meter(self.events, opening)
 
     def grouped(self, names: Sequence[str], openings: Mapping[Group, Fraction]) -> dict[Group, Meter]:
-        """The events of each group; a group may also be known by the level that it came with."""
+        """The events of each group that is told of; a group may also be known by the level that it came with."""
         groups: dict[Group, list[Happened]] = {group: [] for group in openings}
         for event in self.events:
             groups.setdefault(group_of(event.said, names), []).append(event)
-        return {group: self.meter(events, openings.get(group)) for group, events in groups.items()}
+        meters = {group: self.meter(events, openings.get(group)) for group, events in groups.items()}
+        return {group: meter for group, meter in meters.items() if meter.told or group in openings}
 
     def listed(self) -> Meter:
         """The events that are told one by one: those of one group, and the one that is billed at once, whenever it was.
