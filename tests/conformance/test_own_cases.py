@@ -48,7 +48,8 @@ COUNTED = {
         other_records=[{**STOOD, "current_aggregation": 5, "grouped_by": {"of": "y"}}],
     ),
     "what came after the peak was billed comes to it": counted(
-        "sum", [seen(MORNING, v=6)], {"aggregation": 9, "current_usage_units": 6}, options=SO_FAR, other_records=[BILLED]
+        "sum", [seen(MORNING, v=6)], {"aggregation": 9, "current_usage_units": 6},
+        options=SO_FAR, other_records=[BILLED],
     ),
     "usage so far is not below zero": counted("sum", [seen(MORNING, v=-6)], {"aggregation": 0}, options=SO_FAR),
     "on the day of billing it is billed whole": counted(
@@ -74,7 +75,7 @@ FEE = "customer#5.subscriptions.first.fees.order(created_at=desc).first.amount_c
 
 
 def billed(metric: dict[str, Any], charge: dict[str, Any], *moments: tuple[str, dict[str, Any] | None, int]) -> Any:
-    """A case of a charge that is billed with each event: a day of 2024, what is seen then, and what the fee of it is."""
+    """A case of a charge that is billed with each event: on days of 2024, what is seen, and what the fee of it is."""
     steps: list[dict[str, Any]] = []
     for on, said, fee in moments:
         at = f"2024-{on}T00:00:00Z"
