@@ -28,6 +28,8 @@ Counts = Callable[[str], DayCounts]
 """What is known of a counter of the license."""
 
 
+AT_BEGINNING = ("in_advance", "as_used")
+"""Modes by which a period falls due on its first day."""
 UNDISCOUNTED = Fraction(1)
 ONCE = "once"
 """The rule and the occurrence of what is charged a single time."""
@@ -105,7 +107,8 @@ class Piece(msgspec.Struct, frozen=True, eq=False):
     """The days of one period that terms cover.
 
     Shapes: `window` are the days whose counts it is charged by; `k` counts the periods of the grid; `due` says whether
-    it falls due by the run's date.
+    it falls due by the run's date, `awaited` whether its counts are to be there by then: of what is charged as it is
+    used, only when the period is over.
     """
 
     service: Span
@@ -113,21 +116,30 @@ class Piece(msgspec.Struct, frozen=True, eq=False):
     window: Span
     k: int
     due: bool
+    awaited: bool
 
 
 @lru_cache(maxsize=2048)
 def pieces(terms: Terms, target: int, horizon: int) -> Sequence[Piece]:
     """The pieces of the grid's periods that the terms cover, in order."""
-    reach = target + 1 if terms.component.mode == "in_advance" else target
+    reach = target + 1 if terms.component.mode in AT_BEGINNING else target
     end = min(terms.end, max(horizon, reach))
     if terms.start >= end:
         return ()
     usage = terms.component.charge == "usage"
-    mode: Mode = "in_arrears" if usage else terms.component.mode
+    mode: Mode = "in_arrears" if usage and terms.component.mode != "as_used" else terms.component.mode
+    awaited: Mode = "in_arrears" if usage else mode
     numbered = enumerate(terms.grid.periods(terms.start, end), start=terms.grid.index(terms.start))
     found = ((intersection(period, (terms.start, terms.end)), period, k) for k, period in numbered)
     return [
-        Piece(service, period, _window(terms, service if usage else period), k, is_due(mode, service, target))
+        Piece(
+            service=service,
+            period=period,
+            window=_window(terms, service if usage else period),
+            k=k,
+            due=is_due(mode, service, target),
+            awaited=is_due(awaited, service, target),
+        )
         for service, period, k in found
         if service
     ]
@@ -147,7 +159,7 @@ def of_pieces(terms: Terms, pieces: Sequence[Piece], counts: Counts) -> Iterator
     for piece, quantity in zip(pieces, _quantities(terms, [piece.window for piece in pieces], counts), strict=True):
         charge: Charge | Missing | None
         if quantity is None:
-            charge = _lack(terms, piece, counts) if piece.due else None
+            charge = _lack(terms, piece, counts) if piece.awaited else None
         elif by_day:
             charge = _charge(terms, piece, quantity, _by_day(terms, counts, piece))
         else:
@@ -202,8 +214,9 @@ def _rated(terms: Terms, piece: Piece, quantity: Fraction, price: Fraction) -> R
 
 
 def is_due(mode: Mode, service: Span, target: int) -> bool:
-    """Whether a piece falls due by the target: in advance when it begins, in arrears when it has ended."""
-    if mode == "in_advance":
+    """Whether a piece falls due by the target: in advance and as it is used when it begins, in arrears when it has
+    ended."""
+    if mode in AT_BEGINNING:
         return service[0] <= target
     return service[1] <= target if mode == "in_arrears" else service[0] < target
 

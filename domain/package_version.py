@@ -89,7 +89,7 @@ class Counted(msgspec.Struct, frozen=True, tag="counted"):
 
 Quantity = Fixed | Declared | Counted
 
-Mode = Literal["in_advance", "in_arrears", "in_arrears_greedy"]
+Mode = Literal["in_advance", "in_arrears", "in_arrears_greedy", "as_used"]
 ChargeKind = Literal["recurring", "one_time", "usage", "minimum", "maximum"]
 
 
@@ -97,8 +97,8 @@ class Component(msgspec.Struct, frozen=True):
     """One thing that is charged for.
 
     Shapes: `charge` recurring is divided by days; one_time is charged once when the component begins; usage is charged
-    whole per period in arrears; minimum tops the other components of the package up to its price each period, maximum
-    takes off what is above it.
+    whole per period, in arrears or, in mode as_used, with every run what it has come to so far; minimum tops the other
+    components of the package up to its price each period, maximum takes off what is above it.
     `prices` by currency code. A new version of the package keeps the id of a component that is the same thing.
     """
 

@@ -24,7 +24,7 @@ from domain.events import license as license_events
 from domain.events.documents import Ref
 from domain.grid import Cadence, Grid
 from domain.history import LICENSE, OWNER, History, Located, unpack
-from domain.package_version import Component, PackageVersion
+from domain.package_version import Component, Counted, Counting, PackageVersion
 from domain.period import OPEN_END, Span, common, span, subtract
 from domain.served import pauses, served, served_around
 
@@ -96,9 +96,17 @@ def _content(terms: Terms) -> tuple[object, ...]:
         terms.type,
         terms.discounts,
         terms.package.proration,
-        terms.package.countings,
+        _countings(terms),
         terms.package.nfr_included,
     )
+
+
+def _countings(terms: Terms) -> tuple[Counting, ...]:
+    """How the counters are counted that a component is charged by; how others are does not matter to it."""
+    rule = terms.component.quantity
+    if not isinstance(rule, Counted):
+        return ()
+    return tuple(one for one in terms.package.countings if one.counter in (rule.counter, rule.or_counter))
 
 
 Packages = Callable[[str, int], PackageVersion]

@@ -38,6 +38,7 @@ MODES: dict[str, Mode] = {
     "in advance": "in_advance",
     "in arrears": "in_arrears",
     "in arrears greedy": "in_arrears_greedy",
+    "as used": "as_used",
 }
 NAMES = {"once": "one_time", "at renewal": "renewal", "at period end": "period_end", "at term end": "term_end"}
 NAMES |= {"next month": "next_month", "when effective": "effective", "when known": "known", "up only": "up_only"}

@@ -52,6 +52,8 @@ def _component(version: PackageVersion, component: Component, currencies: set[st
     quantity = component.quantity
     if component.charge == "usage" and not isinstance(quantity, Counted):
         yield f"{where}.quantity", "usage is counted", "shape"
+    if component.mode == "as_used" and component.charge != "usage":
+        yield f"{where}.bill", "only usage is billed as used", "shape"
     if isinstance(quantity, Counted):
         if component.charge in ("one_time", *BOUNDS):
             yield f"{where}.quantity", f"a {component.charge} charge cannot be counted", "shape"

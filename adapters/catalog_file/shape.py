@@ -181,7 +181,7 @@ class ComponentShape(Shape):
     name: Text
     charge: Literal["recurring", "once", "usage", "minimum", "maximum"] = "recurring"
     every: Length = (1, 0)
-    bill: Literal["in advance", "in arrears", "in arrears greedy"] = "in advance"
+    bill: Literal["in advance", "in arrears", "in arrears greedy", "as used"] = "in advance"
     quantity: QuantityShape = QuantityShape.model_validate({"fixed": "1"})
     refundable: Flag = True
     price: dict[Currency, PriceShape] = Field(min_length=1)

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from math import lcm
 from typing import Any, NamedTuple
@@ -27,14 +27,13 @@ class Rate(NamedTuple):
         """What transactions cost that add up to some units."""
         return self._way(None, units, None, count)
 
-    def bounded(self, said: dict[str, Any], values: Iterable[Any]) -> Fraction:
-        """What transactions cost of which each is brought to a least or most amount; a free one costs nothing."""
-        total, at = Fraction(0), Fraction(0)
+    def each(self, said: dict[str, Any], values: Iterable[Any]) -> Iterator[Fraction]:
+        """What each transaction costs, brought to its least or most amount; a free one costs nothing."""
+        at = Fraction(0)
         for nth, value in enumerate(map(number, values)):
             amount = self._way(at, at + value, nth, nth + 1)
-            total += _bounded(said, amount) if nth >= self.fee.included else 0
+            yield _bounded(said, amount) if nth >= self.fee.included else Fraction(0)
             at += value
-        return total
 
     def _way(self, before: Fraction | None, after: Fraction, earlier: int | None, count: int) -> Fraction:
         of = self.of.steps(None if before is None else before * self.finer, after * self.finer)

@@ -8,7 +8,9 @@ from fractions import Fraction
 from math import lcm
 from typing import Any
 
-from domain.price import Allowance, Block, Graduated, PerUnit, Price, Tier, Volume
+import msgspec
+
+from domain.price import Allowance, Block, Graduated, PerUnit, Price, Stairstep, Tier, Volume
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import number
 
@@ -41,10 +43,25 @@ def written(exact: Fraction) -> Decimal:
     return decimal
 
 
+def at_rate(price: Price, rate: Fraction) -> Price:
+    """A price in another unit of account: each amount of it times the rate; how many units it is for stays."""
+    counts = ("size", "included", "up_to", "tiers")
+    amounts = {name: getattr(price, name) for name in price.__struct_fields__ if name not in counts}
+    changed: dict[str, Any] = {name: written(number(amount) * rate) for name, amount in amounts.items()}
+    if isinstance(price, Graduated | Volume | Stairstep):
+        changed["tiers"] = tuple(
+            Tier(tier.up_to, written(number(tier.unit) * rate), written(number(tier.flat) * rate))
+            for tier in price.tiers
+        )
+    return msgspec.structs.replace(price, **changed)
+
+
 def model_price(model: str, said: dict[str, Any]) -> tuple[Price, int]:
     """The price, and how many of its units are one of the peer's."""
     if model in ("graduated", "prorated_graduated", "volume", "graduated_percentage"):
-        ranges = next(said[name] for name in said if name.endswith("ranges"))
+        ranges = next((said[name] for name in said if name.endswith("ranges")), None)
+        if not ranges:
+            raise NotExpressible("ranges that the case does not tell")
         ladder = Ladder(ranges, scale=100 if model == "graduated_percentage" else 1)
         return (Volume if model == "volume" else Graduated)(ladder.tiers), ladder.finer
     if model == "package":

@@ -119,7 +119,7 @@ def _percentage(case: Case) -> None:
     if has_bounds(said):
         values = _values(asked)
         rate = rate_of(said, list(accumulate(map(number, values))))
-        _amounts(case, rate.bounded(said, values), whole)
+        _amounts(case, sum(rate.each(said, values), Fraction(0)), whole)
         return
     rate, count = rate_of(said, (asked.get("options") or {}).get("running_total") or []), int(asked.get("count") or 0)
     _amounts(case, rate.whole(units, count if units else 0), whole)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from datetime import date
-from decimal import Decimal
+from decimal import Decimal, InvalidOperation
 from fractions import Fraction
 
 from domain.grid import Cadence
@@ -55,8 +55,16 @@ def day(text: str) -> date:
 
 
 def number(written: object) -> Fraction:
-    """An exact number from any of JSON's ways to write one."""
-    return written if isinstance(written, Fraction) else Fraction(Decimal(str(written)))
+    """An exact number from any of JSON's ways to write one, or from ours."""
+    return written if isinstance(written, Fraction) else Fraction(str(written))
+
+
+def is_number(written: object) -> bool:
+    """Whether something written is a number: an event that tells none has nothing to count."""
+    try:
+        return Decimal(str(written)).is_finite()
+    except InvalidOperation:
+        return False
 
 
 def cents(written: object, currency: str) -> int:

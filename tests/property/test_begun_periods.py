@@ -46,12 +46,12 @@ def components(draw: Any) -> tuple[Component, ...]:
 
 
 def sold(components: tuple[Component, ...], policy: Proration, start: date, billing_day: int = 1) -> Books:
-    """A license of a package with a second version, which charges alike and counts something more."""
+    """A license of a package with a second version: it charges alike, and only gives resellers another number free."""
     version = PackageVersion("p", 1, "P", date(2020, 1, 1), components, proration=policy)
     users = (Counting("users", "last"),)
     if any(isinstance(one.quantity, Counted) for one in components):
         version = msgspec.structs.replace(version, countings=users)
-    second = msgspec.structs.replace(version, version=2, countings=(*version.countings, Counting("more", "last")))
+    second = msgspec.structs.replace(version, version=2, nfr_included=1)
     return Books({("p", 1): version, ("p", 2): second}, billing_day, start=start)
 
 

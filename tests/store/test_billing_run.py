@@ -13,6 +13,7 @@ import pytest
 
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
+from adapters.catalog_file.read import catalog_of
 from domain.application.licensing import ChangeLicense, StartLicense
 from domain.document import Draft
 from domain.errors import TallyError
@@ -263,6 +264,36 @@ def test_no_reading_is_parked_and_billed_when_it_comes(tally, tmp_path):
     take_in(tally, write_csv(tmp_path / "d.csv", READINGS, ["l1,users,2025-01-09,14,c"]))
     run_billing(tally, FEBRUARY, FEBRUARY)
     assert [row[4] for row in books(tally)] == [1100, 100]
+    assert found(tally) == []
+
+
+CALLS = b"""
+catalog: 1
+packages:
+  api:
+    name: API
+    effective_on: 2019-01-01
+    counters: {calls: {measure: sum}}
+    components:
+      calls: {name: Calls, charge: usage, every: year, bill: as used, quantity: {counted: calls},
+              price: {EUR: {allowance: {included: 100, unit: "0.10"}}}}
+"""
+
+
+def test_overage_of_a_years_allowance_is_billed_every_month_and_corrected_when_late(tally, tmp_path):
+    publish(tally, *[msgspec.structs.replace(one, version=1) for one in catalog_of(CALLS, "calls.yaml")])
+    open_account(tally, "acme")
+    start(tally, "l1", "acme", "api")
+    for month, told in ((2, ["2025-01-07,90"]), (3, ["2025-02-07,60"]), (4, []), (5, ["2025-04-02,7", "2025-01-08,3"])):
+        take_in(
+            tally,
+            write_csv(
+                tmp_path / f"{month}.csv", READINGS, [f"l1,calls,{one},r{month}.{n}" for n, one in enumerate(told)]
+            ),
+        )
+        run_billing(tally, date(2025, month, 1), date(2025, month, 1))
+    assert [row[4] for row in books(tally)] == [0, 500, 100]
+    assert parked(tally, date(2025, 5, 1)) == []
     assert found(tally) == []
 
 

@@ -61,6 +61,7 @@ BAD = {
         17,
         ".users.quantity",
     ),
+    "a fee billed as used": ("bill: in arrears", "bill: as used", "shape", 16, ".users.bill"),
     "a negative price": ('"15.00"', '"-15.00"', "value", 13, ".base.price.EUR.flat"),
     "more decimals than the euro has": ('"15.00"', '"15.005"', "decimals", 13, ".base.price.EUR"),
     "decimals of the yen": ('"2000"', '"2000.5"', "decimals", 13, ".base.price.JPY"),

@@ -44,13 +44,16 @@ def tag(desk: Desk, step: Step) -> None:
 
 
 def config(desk: Desk, step: Step) -> None:
+    """A setting of the peer's changes; what it does not change is what is owed."""
     settings, value = desk.ledger.settings, step["value"][0]
     if step["name"] == "in_arrear_mode":
         settings.greedy = value == "GREEDY"
     elif step["name"] == "zero_amount_usage_disabled":
         settings.zero_usage = not value
+    elif step["name"] == "item_result_behavior_mode":
+        settings.in_detail = value == "DETAIL"
     elif step["name"] == "should_park_accounts_with_unknown_usage":
-        raise NotExpressible("accounts parked for units that nobody knows")
+        settings.parks = bool(value)
 
 
 def add_simple_plan(desk: Desk, step: Step) -> None:

@@ -10,6 +10,7 @@ from uuid import UUID, uuid5
 import msgspec
 
 from domain.billing import Found, documents, found
+from domain.charge import Rating
 from domain.coverage import Coverage
 from domain.difference import NewLine
 from domain.document import Draft
@@ -76,7 +77,7 @@ class Ledger:
         """Whether a line is a reason for an invoice: usage is where it is not nothing, and not cut by a new catalog."""
         if line.charge is None or line.charge.rating.occurrence in ("", "once"):
             return True
-        if not self.settings.zero_usage and line.amount == 0:
+        if not self.settings.zero_usage and line.amount == 0 and not self._tells_units(line.charge.rating):
             return False
         subscription = next(one for one in self.subscriptions if one.id == license)
         cut = {one.start for one in self.licenses.segments(subscription)} - {
@@ -84,6 +85,16 @@ class Ledger:
         }
         of = (one.grid for one in self.licenses.terms(subscription) if one.stream.component == line.stream.component)
         return date_of(line.end) not in cut or any(grid.period(line.end)[0] == line.end for grid in of)
+
+    def _tells_units(self, rating: Rating) -> bool:
+        """Whether a row of usage tells how many units it is for: in detail, and not that of a capacity."""
+        return self.settings.in_detail and all(one.measure != "peak" for one in rating.package.countings)
+
+    def parked(self, account: Account, today: date) -> bool:
+        """Whether an account waits because units were used, since what is charged, that its plans do not know."""
+        return self.settings.parks and any(
+            self.licenses.unknown(one, self.charged_through(one) or one.start, today) for one in self.of(account)
+        )
 
     def preview(self, account: Account, target: date, on: date, only: Sequence[Subscription] = ()) -> Invoice | None:
         """The invoice of a run, not issued."""
@@ -128,16 +139,36 @@ class Ledger:
         happens = [on for one in self.of(account) for on in (*(cut.start for cut in one.segments()), one.ends()) if on]
         return last if not any(after < on <= target for on in happens) else None
 
+    def next_due(self, account: Account, after: date, until: date) -> date | None:
+        """The first day on which something new falls due: what was used late waits for that day too."""
+        return self._first(account, after, until, (), self._owes(account, after, ()))
+
     def first_due(self, account: Account, after: date, until: date, only: Sequence[Subscription] = ()) -> date | None:
-        """The first day on which a run would find something: whatever is due stays so until it is issued."""
+        """The first day on which a run would find something."""
+        return self._first(account, after, until, only, set())
+
+    def _first(
+        self, account: Account, after: date, until: date, only: Sequence[Subscription], known: set[tuple[object, ...]]
+    ) -> date | None:
+        """The first day on which a run would find more than is known: whatever is due stays so until it is issued."""
         low, high = after.toordinal() + 1, until.toordinal()
-        if low > high or self.draft(account, until, only) is None:
+        if low > high or self._owes(account, until, only) == known:
             return None
         while low < high:
             middle = (low + high) // 2
-            found_by_then = self.draft(account, date_of(middle), only) is not None
+            found_by_then = self._owes(account, date_of(middle), only) != known
             low, high = (low, middle) if found_by_then else (middle + 1, high)
         return date_of(low)
+
+    def _owes(self, account: Account, target: date, only: Sequence[Subscription]) -> set[tuple[object, ...]]:
+        """What a run of a day would have a reason to say, as whose it is, for which days and how much."""
+        return {
+            (line.stream.component, license, line.kind, line.start, line.end, line.amount)
+            for one in self.due(account, target, only)
+            for license in [one.standing.history.license]
+            for line in one.difference.lines
+            if self._is_said(license, line)
+        }
 
     def charged_through(self, subscription: Subscription) -> date | None:
         """The day up to which a subscription is charged; what is paid once is for its whole phase."""

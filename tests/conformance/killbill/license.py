@@ -29,13 +29,16 @@ class Settings:
     """The peer's settings that change what is owed.
 
     Shapes: `aligned` = a new version of the catalog waits for the next border of the billing period; `zero_usage` =
-    usage of nothing is written on an invoice.
+    usage of nothing is written on an invoice, as it is `in_detail` where a row tells its units; `parks` = an account is
+    not billed while units were used that its plan does not know.
     """
 
     greedy: bool = False
     month_days: int = 0
     aligned: bool = False
     zero_usage: bool = True
+    in_detail: bool = False
+    parks: bool = False
 
 
 class Licenses:
@@ -149,6 +152,17 @@ class Licenses:
             subscription.lines,
         )
 
+    def unknown(self, subscription: Subscription, first: date, end: date) -> bool:
+        """Whether units were used in some days that the plan does not know then."""
+        segments = self.segments(subscription)
+        for unit, used in subscription.used.items():
+            for on in used:
+                held = [one for one in segments if one.start.toordinal() <= on]
+                known = units_of(held[-1].plan, held[-1].phase) if held else set()
+                if first.toordinal() <= on < end.toordinal() and unit not in known:
+                    return True
+        return False
+
     def terms(self, subscription: Subscription) -> list[Terms]:
         """The terms of a subscription's components over its life."""
         standing = self.standing(subscription, subscription.start)
@@ -174,21 +188,21 @@ def _changed(number: int, segment: Segment, quantity: int) -> events.LicenseChan
     )  # fmt: skip
 
 
+def units_of(plan: Plan, phase: int) -> set[str]:
+    """The units that a phase of a plan charges for."""
+    return {unit for usage in plan.said["phases"][phase].get("usages", ()) for unit, _ in counted(usage)}
+
+
 def _counts(subscription: Subscription, through: date) -> Iterator[Event]:
     """What was used on each day from the start on. The peer ends a service in the course of a day: what was used on it
     before counts, so it is put on the last whole day."""
     start = subscription.start
     days = range(start.toordinal(), max(through, start).toordinal() + 1)
-    units = {
-        unit
-        for choice in subscription.choices
-        for phase in choice.plan.said["phases"]
-        for usage in phase.get("usages", ())
-        for unit, _ in counted(usage)
-    }
+    plans = [choice.plan for choice in subscription.choices]
+    units = {unit for plan in plans for number in range(len(plan.phases)) for unit in units_of(plan, number)}
     end = subscription.ends()
-    if set(subscription.used) - units or (end and end <= start and subscription.used):
-        raise NotExpressible("usage inside a day of service, or of a plan that does not know the unit")
+    if end and end <= start and any(subscription.used.get(unit) for unit in units):
+        raise NotExpressible("usage of a service that begins and ends on one day: ours has no days then")
     for unit in sorted(units):
         used = dict(subscription.used.get(unit, {}))
         if end and end > start:

@@ -19,6 +19,7 @@ from tests.conformance.killbill.policy import (
     next_day,
 )
 from tests.conformance.verdict import NotExpressible
+from tests.conformance.words import number
 
 
 def create(desk: Desk, step: Step) -> None:
@@ -30,10 +31,10 @@ def create(desk: Desk, step: Step) -> None:
 def create_many(desk: Desk, step: Step) -> None:
     """Bundles at once: a base each, and what is added to it. The step names only some of them."""
     names, account = iter(step["subscriptions"]), desk.account(step)
-    for number, said in enumerate(step["bundles"]):
+    for nth, said in enumerate(step["bundles"]):
         bundle: list[Subscription] = []
         for place, spec in enumerate(said["specs"]):
-            begin(desk, next(names, f"bundle {number} subscription {place}"), account, bundle, said | spec)
+            begin(desk, next(names, f"bundle {nth} subscription {place}"), account, bundle, said | spec)
 
 
 def add_addon(desk: Desk, step: Step) -> None:
@@ -69,6 +70,8 @@ def _plan(desk: Desk, said: Step, on: date) -> Plan:
         raise Refused(f"no such plan of {said.get('product')}")
     plan, own = catalog.sold(name, on), []
     for one in said.get("price_overrides") or ():
+        if any(value for name, value in one.items() if name not in ("phase", "currency", "fixed", "recurring")):
+            raise NotExpressible("usage at a price of its own")
         phase = one["phase"] if one["phase"].startswith(name) else f"{name}-{plan.phases[-1].kind.lower()}"
         own += [(phase, what, one[what]) for what in ("fixed", "recurring") if one.get(what) is not None]
     return plan._replace(own=tuple(own))
@@ -87,6 +90,8 @@ def change(desk: Desk, step: Step) -> None:
     policy = step.get("policy") or "CATALOG_DEFAULT"
     policy = change_policy(catalog, said, today) if policy == "CATALOG_DEFAULT" else policy
     on = asked if step.get("date") else effective(desk.ledger, subscription, policy, today)
+    if now.on == on and any(used.get(on.toordinal()) for used in subscription.used.values()):
+        raise NotExpressible("usage of a plan that begins and ends on one day: ours has no days then")
     choice = Choice(on, plan, prices, changed_clock(catalog, subscription, said, on))
     subscription.choose(choice.beginning_with(step.get("phase_type")))
 
@@ -171,7 +176,10 @@ def record_usage(desk: Desk, step: Step) -> None:
     subscription = desk.subscription(step["subscription"])
     on = subscription.account.local(step["usage_at"]).toordinal()
     of = subscription.used.setdefault(step["unit"], {})
-    of[on] = of.get(on, 0) + int(step["amount"])
+    amount = number(step["amount"])
+    if amount.denominator != 1:
+        raise NotExpressible("units that are not whole")
+    of[on] = of.get(on, 0) + amount.numerator
 
 
 def remove_usage(desk: Desk, step: Step) -> None:

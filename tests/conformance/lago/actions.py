@@ -90,7 +90,7 @@ def _event(world: World, step: Step) -> None:
     metric, on = world.records.metric_named(said["code"]), _when(world, said.get("timestamp"))
     properties = {_property(world, name): value for name, value in (said.get("properties") or {}).items()}
     amount = str(said.get("precise_total_amount_cents", "0"))
-    _observe(sub, Event(metric["ref"], sub.account.day(on).toordinal(), properties, amount))
+    _observe(world, sub, Event(metric["ref"], sub.account.day(on).toordinal(), properties, amount))
 
 
 def _when(world: World, said: str | int | None) -> datetime:
@@ -108,16 +108,17 @@ def _property(world: World, name: str) -> str:
 def _ingest(world: World, step: Step) -> None:
     named, metric, value = step["args"]
     sub, row = _stage(world, named).license, world.records[metric]
-    _observe(sub, Event(metric, sub.account.day(world.now).toordinal(), {field_of(row): value}))
+    _observe(world, sub, Event(metric, sub.account.day(world.now).toordinal(), {field_of(row): value}))
 
 
-def _observe(sub: Sub, event: Event) -> None:
+def _observe(world: World, sub: Sub, event: Event) -> None:
     """That something was seen is a fact of its counter: whoever reports for a license may do so after its end too."""
     on = date_of(event.day)
     counter = sub.reported.setdefault(event.metric, CountedUsers(counted_users_id(sub.id, event.metric, on)))
     seen = Reading(on, 1, f"{counter.version}")
     counter.record(ReadingsRecorded(license=sub.id, counter=event.metric, month=on.replace(day=1), readings=(seen,)))
     sub.observed.append(event)
+    world.bill_event(sub, event)
 
 
 def _current_usage(world: World, step: Step) -> None:
@@ -155,6 +156,7 @@ ACTIONS: dict[str, Callable[[World, Step], None]] = {
     "create_subscription": _subscribe,
     "perform_billing": _perform_billing,
     "perform_enqueued_jobs": _nothing,
+    "perform_usage_update": _nothing,
     "update_invoice": _update_invoice,
     "Subscriptions::ActivateAllPendingService.call!": _nothing,
     "create_customer_subscription!": _nothing,

@@ -6,9 +6,10 @@ from collections.abc import Callable
 from fractions import Fraction
 from typing import Any, NamedTuple
 
-from tests.conformance.lago.counting import Happened, by_day, measured, period_of, upward
+from tests.conformance.lago.counting import by_day, measured, period_of, upward
 from tests.conformance.lago.gathered import Asked, group_of
-from tests.conformance.verdict import NotExpressible, expect
+from tests.conformance.lago.so_far import kept_in
+from tests.conformance.verdict import expect
 from tests.conformance.words import number
 
 
@@ -18,26 +19,24 @@ def _in_advance(asked: Asked, name: str, how: str, theirs: Any) -> None:
 
 def _in_advance_breakdowns(asked: Asked, name: str, how: str, theirs: Any) -> None:
     names = (*asked.grouped_by, *asked.case["filters"].get("presentation_by", ()))
-    ours = {group_of(_event(asked).said, names): _billed_at_once(asked)}
+    event = asked.event
+    ours = {group_of(event.said, names): _billed_at_once(asked)} if event and event.said else {}
     expect(name, ours, {group_of(row["groups"], names): number(row["value"]) for row in theirs})
 
 
 def _in_advance_amount(asked: Asked, name: str, how: str, theirs: Any) -> None:
-    expect(name, _event(asked).amount, number(theirs))
+    expect(name, asked.event.amount if asked.event else Fraction(0), number(theirs))
 
 
 def _units_applied(asked: Asked, name: str, how: str, theirs: Any) -> None:
     expect(name, _change(asked), number(theirs))
 
 
-def _event(asked: Asked) -> Happened:
-    if asked.event is None:
-        raise NotExpressible("no event to bill at once")
-    return asked.event
-
-
 def _change(asked: Asked) -> Fraction:
-    event = _event(asked)
+    """By how much the event moves the quantity: nothing where there is none; a counted one is one."""
+    event = asked.event
+    if event is None:
+        return Fraction(asked.metric["aggregation_type"] == "count_agg")
     return asked.meter([found for found in asked.events if found != event]).change(event)
 
 
@@ -52,20 +51,15 @@ class Reached(NamedTuple):
 
 def _reached(asked: Asked) -> Reached:
     """What was given back and taken again is not billed twice."""
-    event, period = _event(asked), period_of(asked.case)
+    event, period = asked.event, period_of(asked.case)
     start, end = period.span
-    known = _known(asked)
+    on, known = event.day if event else start, kept_in(asked)
     peak, level = number(known.get("max_aggregation", 0)), number(known.get("current_aggregation", 0)) + _change(asked)
     before = measured("peak", {start: peak}, (start, end))
-    after = measured("peak", by_day([(start, peak), (event.day, level)], max), (start, end))
+    after = measured("peak", by_day([(start, peak), (on, level)], max), (start, end))
     rise = after - before
-    part = Fraction(end - event.day, period.whole) if asked.whole().prorated else None
+    part = Fraction(end - on, period.whole) if asked.whole().prorated else None
     return Reached(before, after, level, rise if part is None else upward(rise * part))
-
-
-def _known(asked: Asked) -> dict[str, Any]:
-    """What was known of the level when it was last billed."""
-    return max(asked.cached, key=lambda record: str(record["timestamp"]), default={})
 
 
 def _billed_at_once(asked: Asked) -> Fraction:
@@ -82,7 +76,7 @@ def _peak(asked: Asked, name: str, how: str, theirs: Any) -> None:
 
 def _peak_billed(asked: Asked, name: str, how: str, theirs: Any) -> None:
     """What the peak has been billed for: its parts added up."""
-    before = number(_known(asked).get("max_aggregation_with_proration", 0))
+    before = number(kept_in(asked).get("max_aggregation_with_proration", 0))
     expect(name, before + _reached(asked).billed, number(theirs))
 
 

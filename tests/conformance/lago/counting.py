@@ -20,7 +20,7 @@ from domain.package_version import Counting, Measure
 from domain.period import Span
 from domain.price import ceiling
 from tests.conformance.verdict import Case
-from tests.conformance.words import number
+from tests.conformance.words import is_number, number
 
 NOW = datetime(2023, 6, 15, 12, tzinfo=UTC)
 """When an event happened that does not say it."""
@@ -126,11 +126,16 @@ class Listed(NamedTuple):
 class Meter:
     """A metric whose events are read one by one: counted, added up, the largest, the latest."""
 
-    def __init__(self, case: Case, events: Sequence[Happened], opening: Fraction = Fraction(0)) -> None:
-        self.metric, self.period, self.opening = case["metric"], period_of(case), opening
+    numeric = True
+    """Whether only numbers can be read."""
+
+    def __init__(self, case: Case, events: Sequence[Happened], opening: Fraction | None = None) -> None:
+        self.metric, self.period = case["metric"], period_of(case)
+        self.how, self.recurring = self.metric["aggregation_type"], bool(self.metric.get("recurring"))
         self.prorated = case["family"] != "aggregations"
-        self.field, self.recurring = self.metric.get("field_name"), bool(self.metric.get("recurring"))
-        told = [event for event in events if self.field is None or event.said.get(self.field) is not None]
+        self.field = None if self.how == "count_agg" else self.metric.get("field_name")
+        self.opening = opening or Fraction(0)
+        told = [event for event in events if self._tells(event)]
         self.before = [event for event in told if event.at < self.period.first and self.recurring]
         self.inside = [event for event in told if self.period.holds(event)]
 
@@ -139,15 +144,25 @@ class Meter:
         """The events that the answer is made of."""
         return [*self.before, *self.inside]
 
-    def count(self) -> int:
-        return len(self.told)
+    def _tells(self, event: Happened) -> bool:
+        """Whether an event has what the metric looks at."""
+        said = event.said.get(self.field) if self.field else 1
+        return said is not None and (not self.numeric or is_number(said))
 
-    def units(self) -> Fraction:
-        """The quantity of the period, whatever part of it each unit was there."""
+    def count(self) -> Fraction:
+        """How many events the answer is made of."""
+        return Fraction(len(self.told))
+
+    def reading(self) -> Fraction:
+        """The quantity of the period as it was read, whatever part of it each unit was there."""
         if self.field is None:
             return observed("sum", [(event.day, str(nth)) for nth, event in enumerate(self.inside)], self.period.span)
-        kind, fold = READINGS[self.metric["aggregation_type"]]
+        kind, fold = READINGS[self.how]
         return measured(kind, by_day(self.values(self.inside), fold), self.period.span)
+
+    def units(self) -> Fraction:
+        """The quantity of the period; what was read last is not taken for less than nothing."""
+        return max(self.reading(), Fraction(0)) if self.how == "latest_agg" else self.reading()
 
     def billed(self) -> Fraction:
         """The quantity that the period is billed for."""
@@ -163,21 +178,21 @@ class Meter:
         if self.field is None:
             return [Listed(Fraction(1), Fraction(1)) for _ in self.inside]
         values = self.values(self.inside)
-        if self.metric["aggregation_type"] != "sum_agg":
+        if self.how != "sum_agg":
             decisive = self._decisive(values)
             values = [(day, value if nth == decisive else Fraction(0)) for nth, (day, value) in enumerate(values)]
         return [Listed(value, value) for _, value in values]
 
     def change(self, event: Happened) -> Fraction:
         """By how much an event moves the quantity."""
-        return number(event.said.get(self.field, 0) if self.field else 1)
+        return number(event.said[self.field] if self.field else 1) if self._tells(event) else Fraction(0)
 
     def values(self, events: Iterable[Happened]) -> list[tuple[int, Fraction]]:
         return [(event.day, number(event.said[self.field])) for event in events]
 
     def _decisive(self, values: Sequence[tuple[int, Fraction]]) -> int | None:
         """Which value was billed: on the day that decided, the one that is the day's reading."""
-        kind, fold = READINGS[self.metric["aggregation_type"]]
+        kind, fold = READINGS[self.how]
         read = by_day(values, fold)
         finer = lcm(*(quantity.denominator for quantity in read.values()))
         counts = DayCounts({day: int(quantity * finer) for day, quantity in read.items()})

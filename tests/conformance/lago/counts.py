@@ -10,8 +10,9 @@ from typing import Any, NamedTuple
 
 from domain.period import Span
 from tests.conformance.lago.records import Row, aggregation_of, field_of, is_recurring
+from tests.conformance.percentage import rate_of
 from tests.conformance.verdict import NotExpressible
-from tests.conformance.words import number
+from tests.conformance.words import is_number, number
 
 
 class Event(NamedTuple):
@@ -25,7 +26,8 @@ class Event(NamedTuple):
 
 def counted(row: Row, metric: Row, events: Sequence[Event]) -> list[Event]:
     """The events that a component counts: those of its metric that no other slice of the charge has."""
-    return [event for event in events if event.metric == metric["ref"] and _is_of(row, event)]
+    own = [event for event in events if event.metric == metric["ref"] and _is_of(row, event)]
+    return sorted(own, key=lambda event: event.day)
 
 
 def _is_of(row: Row, event: Event) -> bool:
@@ -39,7 +41,7 @@ def _has(event: Event, values: dict[str, list[Any]]) -> bool:
 def begins_anew(row: Row, metric: Row) -> bool:
     """Whether each period begins with nothing, and what came in it stands until its end."""
     how = str(row.get("counts", aggregation_of(metric)))
-    return how == "latest_agg" or (how == "unique_count_agg" and not is_recurring(metric))
+    return how in ("latest_agg", "priced") or (how == "unique_count_agg" and not is_recurring(metric))
 
 
 def daily(row: Row, metric: Row, events: Sequence[Event], days: range) -> list[int]:
@@ -48,7 +50,9 @@ def daily(row: Row, metric: Row, events: Sequence[Event], days: range) -> list[i
     how = str(row.get("counts", aggregation_of(metric)))
     if how == "unique_count_agg":
         return _present(metric, own, days, prorated)
-    came = [[_value(metric, how, event) for event in own if _day(event, days) == day] for day in days]
+    values = _costs(row, metric, own) if how == "priced" else [value_of(metric, how, event) for event in own]
+    read = [(day_of(event, days), value) for event, value in zip(own, values, strict=True)]
+    came = [[value for on, value in read if on == day] for day in days]
     if how == "max_agg":
         return [max(values, default=0) for values in came]
     if how == "latest_agg":
@@ -65,25 +69,40 @@ def daily_by_period(row: Row, metric: Row, events: Sequence[Event], days: range,
     """The reading of each day where each period begins with nothing."""
     readings = dict.fromkeys(days, 0)
     for start, end in periods:
-        inside = [event for event in events if start <= _day(event, days) < end]
+        inside = [event for event in events if start <= day_of(event, days) < end]
         part = range(start, min(end, days.stop))
         readings.update(zip(part, daily(row, metric, inside, part), strict=True))
     return [readings[day] for day in days]
 
 
-def _day(event: Event, days: range) -> int:
+def day_of(event: Event, days: range) -> int:
     """The day of an event; what came before the license was sold is there from its first day."""
     return max(event.day, days.start)
 
 
-def _value(metric: Row, how: str, event: Event) -> int:
+def _costs(row: Row, metric: Row, events: Sequence[Event]) -> list[int]:
+    """What the transactions of a period cost, each by itself."""
+    values = [_number(metric, event) for event in events]
+    rate = rate_of(row["rate"], list(accumulate(values)))
+    worth = number(row["properties"]["amount"])
+    return [_whole(cost / worth) for cost in rate.each(row["rate"], values)]
+
+
+def _number(metric: Row, event: Event) -> Fraction:
+    """What an event says of what the metric looks at; nothing where that is not a number."""
+    said = event.properties.get(field_of(metric), 0)
+    return number(said) if is_number(said) else Fraction(0)
+
+
+def value_of(metric: Row, how: str, event: Event) -> int:
+    """What an event adds to a reading."""
     if how in ("count_agg", "events"):
         return 1
     if how == "amounts":
         return _whole(number(event.amount) * 10)
     if how not in ("sum_agg", "max_agg", "latest_agg"):
         raise NotExpressible(f"no measure like {how}")
-    return _whole(number(event.properties.get(field_of(metric), 0)))
+    return _whole(_number(metric, event))
 
 
 def _whole(value: Fraction) -> int:
@@ -98,7 +117,7 @@ def _present(metric: Row, events: Sequence[Event], days: range, prorated: bool) 
     for day in days:
         gone = set[str]()
         for event in events:
-            if _day(event, days) == day:
+            if day_of(event, days) == day:
                 name = str(event.properties.get(field_of(metric)))
                 if event.properties.get("operation_type", "add") == "add":
                     there.add(name)

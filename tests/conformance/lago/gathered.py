@@ -21,6 +21,7 @@ class Asked:
         self.case, self.metric = case, case["metric"]
         self.kind = meter_of(case)
         self.events = sorted(filter(self._matches, map(happened, case["events"])), key=lambda event: event.at)
+        self.options: dict[str, Any] = case.get("options") or {}
         event = case.get("pay_in_advance_event")
         self.event = happened(event) if event else None
         records = case.get("other_records", ())
@@ -30,19 +31,20 @@ class Asked:
             if self.events and not any(name in found.said for found in self.events):
                 raise NotExpressible(f"no event tells the {name} that it is grouped by")
 
-    def meter(self, events: Sequence[Happened], opening: Fraction = Fraction(0)) -> Meter:
+    def meter(self, events: Sequence[Happened], opening: Fraction | None = None) -> Meter:
         return self.kind(self.case, events, opening)
 
-    def whole(self) -> Meter:
+    def whole(self, opening: Fraction | None = None) -> Meter:
         """All events together."""
-        return self.meter(self.events)
+        return self.meter(self.events, opening)
 
     def grouped(self, names: Sequence[str], openings: Mapping[Group, Fraction]) -> dict[Group, Meter]:
-        """The events of each group; a group may also be known by the level that it came with."""
+        """The events of each group that is told of; a group may also be known by the level that it came with."""
         groups: dict[Group, list[Happened]] = {group: [] for group in openings}
         for event in self.events:
             groups.setdefault(group_of(event.said, names), []).append(event)
-        return {group: self.meter(events, openings.get(group, Fraction(0))) for group, events in groups.items()}
+        meters = {group: self.meter(events, openings.get(group)) for group, events in groups.items()}
+        return {group: meter for group, meter in meters.items() if meter.told or group in openings}
 
     def listed(self) -> Meter:
         """The events that are told one by one: those of one group, and the one that is billed at once, whenever it was.

@@ -72,6 +72,17 @@ class Fee:
     def fixed_charge_id(self) -> str:
         return f"{self.component}.id"
 
+    pay_in_advance = False
+
+    @property
+    def is_charged(self) -> bool:
+        """Whether it is more than what is given back."""
+        return any(line.kind == "charge" for line in self.lines)
+
+    @property
+    def events_count(self) -> int:
+        return len(self._events())
+
     @property
     def properties(self) -> dict[str, Any]:
         """The days that it is for, under the name of its kind."""
@@ -102,6 +113,20 @@ class Fee:
     @property
     def units(self) -> Any:
         return sum(number(line.quantity) * (1 if line.kind == "charge" else -1) for line in self.lines)
+
+
+class AtOnce(Fee):
+    """What one event adds to what is billed of a charge: perhaps nothing, though there is more of it than before."""
+
+    pay_in_advance, events_count, is_charged, is_nothing = True, 1, True, False  # type: ignore[assignment]
+
+    def __init__(self, stage: Stage, lines: Sequence[Line], place: int, added: tuple[str, int]) -> None:
+        self.stage, self.lines, self.number = stage, lines, place
+        self.component, self.change = added
+
+    @property
+    def units(self) -> Any:
+        return super().units or max(self.change, 0)
 
 
 @dataclass
@@ -138,6 +163,9 @@ class Invoice:
 
     @cached_property
     def _groups(self) -> list[Fee]:
+        if self.document.added:
+            of = self.document.stages[-1]
+            return [AtOnce(of, self.document.draft.lines, self.number * 1000, self.document.added)]
         groups: dict[Any, list[Line]] = {}
         for line in self.document.draft.lines:
             groups.setdefault((line.license, line.component, line.base_start), []).append(line)
@@ -149,18 +177,18 @@ class Invoice:
 
     @property
     def fees(self) -> list[Fee]:
-        if not self.document.draft.lines:
+        if not self.document.draft.lines and not self.document.added:
             raise ZeroRow("a document of nothing has a row of nothing for theirs")
         return self._charged
 
     @cached_property
     def _charged(self) -> list[Fee]:
-        own = [fee for fee in self._groups if any(line.kind == "charge" for line in fee.lines)]
+        own = [fee for fee in self._groups if fee.is_charged]
         return [fee for fee in own if not fee.is_nothing]
 
     @property
     def gives_back(self) -> list[CreditNote]:
-        taken = [fee for fee in self._groups if all(line.kind == "reversal" for line in fee.lines)]
+        taken = [fee for fee in self._groups if fee.lines and all(line.kind == "reversal" for line in fee.lines)]
         return [CreditNote(fee.stage, fee.lines, fee.number) for fee in taken if fee.amount_cents]
 
     def lines(self, stage: Stage, kind: str) -> list[Line]:
@@ -216,6 +244,11 @@ class Invoice:
 
 
 def invoices_of(world: World, account: Account) -> list[Invoice]:
+    """The documents of an account that the peer calls invoices."""
+    return [one for one in issued_to(world, account) if one.document.shown]
+
+
+def issued_to(world: World, account: Account) -> list[Invoice]:
     """An account's documents as invoices, each with the credit that it may use up."""
     shown, credit = [], 0
     for place, document in enumerate(account.documents):

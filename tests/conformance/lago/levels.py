@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 import operator
-from collections import Counter, defaultdict
+from collections import defaultdict
 from collections.abc import Iterable, Iterator, Sequence
-from datetime import UTC, time
+from datetime import datetime, time, timedelta
 from fractions import Fraction
 from typing import NamedTuple
 
 from domain.counting import Observation
 from domain.period import OPEN_END, Span, intersection
-from tests.conformance.lago.counting import Happened, Listed, Meter, Readings, by_day, measured, observed
-from tests.conformance.verdict import Case, NotExpressible
+from tests.conformance.lago.counting import Happened, Listed, Meter, Readings, by_day, measured, observed, upward
+from tests.conformance.verdict import Case
+
+Moves = Sequence[tuple[int, Fraction]]
+"""By how much a level moved on a day."""
+DAY, MICROSECOND = timedelta(days=1), timedelta(microseconds=1)
 
 
 class Change(NamedTuple):
@@ -25,24 +29,34 @@ class Change(NamedTuple):
 
 
 class Level(Meter):
-    """A quantity that stands until it is changed: added up over all time, or on average over a period's days."""
+    """A quantity that stands until it is changed: added up over all time, or on average over a period's days.
 
-    def __init__(self, case: Case, events: Sequence[Happened], opening: Fraction = Fraction(0)) -> None:
+    What it stood at before the period is the opening, where that was kept, else what the events before it add up to.
+    """
+
+    def __init__(self, case: Case, events: Sequence[Happened], opening: Fraction | None = None) -> None:
         super().__init__(case, events, opening)
-        self.weighted = self.metric["aggregation_type"] == "weighted_sum_agg"
-        self.opening += sum((value for _, value in self.values(self.before)), Fraction(0))
-        if self.weighted and any(event.at.timetz() != time(tzinfo=UTC) for event in self.inside):
-            raise NotExpressible("a level that is weighed by the seconds of a day: ours is read once a day")
+        self.weighted = self.how == "weighted_sum_agg"
+        if opening is None:
+            self.opening = sum((value for _, value in self.values(self.before)), Fraction(0))
 
-    def units(self) -> Fraction:
-        return measured("last", self._levels(), self.period.span)
+    def reading(self) -> Fraction:
+        return measured("last", self._levels(self.values(self.inside)), self.period.span)
 
     def billed(self) -> Fraction:
-        """Weighed by days: the average level, for the part of a full period that it was there."""
+        """Weighed: the average level, for the part of a full period that it was there."""
         if not (self.weighted or self.prorated):
             return self.units()
-        average = measured("average", self._levels(), self.period.span)
+        moved = [(event.day, self.change(event) * self._rest(event)) for event in self.inside]
+        average = measured("average", self._levels(self.values(self.inside), moved), self.period.span)
         return average * self.period.part
+
+    def _rest(self, event: Happened) -> Fraction:
+        """How much of an event's day is left: whoever weighs a level by the second reads its mean over the day."""
+        if not self.weighted:
+            return Fraction(1)
+        began = datetime.combine(event.at.date(), time(), event.at.tzinfo)
+        return 1 - Fraction((event.at - began) // MICROSECOND, DAY // MICROSECOND)
 
     def variation(self) -> Fraction:
         """What the period's events add up to."""
@@ -65,11 +79,13 @@ class Level(Meter):
         alone = {at: value if at >= day else Fraction(0) for at in range(*self.period.span)}
         return measured("average", alone, self.period.span) * self.period.part
 
-    def _levels(self) -> Readings:
-        """The level at the end of each day of the period."""
-        moved, level, readings = by_day(self.values(self.inside), operator.add), self.opening, {}
+    def _levels(self, moved: Moves, read: Moves | None = None) -> Readings:
+        """The level of each day of the period: what it began with, and what is read of its own changes."""
+        changes, today = by_day(moved, operator.add), by_day(moved if read is None else read, operator.add)
+        level, readings = self.opening, {}
         for day in range(*self.period.span):
-            readings[day] = level = level + moved.get(day, 0)
+            readings[day] = level + today.get(day, 0)
+            level += changes.get(day, 0)
         return readings
 
 
@@ -84,12 +100,18 @@ class Stay(NamedTuple):
 class Presence(Meter):
     """Subjects that are added and removed: who is there at the end, or how many were there on average."""
 
-    def __init__(self, case: Case, events: Sequence[Happened], opening: Fraction = Fraction(0)) -> None:
+    numeric = False
+
+    def __init__(self, case: Case, events: Sequence[Happened], opening: Fraction | None = None) -> None:
         super().__init__(case, events, opening)
-        stays = stays_of([*self.before, *self.inside], str(self.field))
+        stays = stays_of(self.told, str(self.field))
         self.stays = [stay for stay in stays if stay.last >= self.period.span[0]]
 
-    def units(self) -> Fraction:
+    def count(self) -> Fraction:
+        """The peer counts the subjects, not the events."""
+        return upward(self.billed()) if self.prorated else self.units()
+
+    def reading(self) -> Fraction:
         """Who is there at the end of the last day."""
         held = self._days((stay.subject, (stay.first, stay.last)) for stay in self.stays)
         return observed("last", held, self.period.span)
@@ -98,16 +120,22 @@ class Presence(Meter):
         return self._average(self.stays) if self.prorated else self.units()
 
     def listed(self) -> list[Listed]:
-        """One more when a subject comes, weighed by the days of its stay, and one less when it goes."""
+        """One more when a subject comes, weighed by the days of its stay, and one less when it goes; where days are not
+        weighed, one for each event."""
+        if not self.prorated:
+            return [Listed(Fraction(1), Fraction(1)) for _ in self.inside]
         rows = [(stay.first, Listed(Fraction(1), self._average([stay]))) for stay in self.stays]
         rows += [(stay.last, Listed(Fraction(-1), Fraction(0))) for stay in self.stays if stay.last < OPEN_END]
         return [row for _, row in sorted(rows, key=lambda dated: dated[0])]
 
     def changes(self) -> Iterator[Change]:
-        """Who stayed, came, went, or came and went, each by its days."""
-        moved = Counter(_moved(stay, self.period.span) for stay in self.stays)
-        for (day, action, days), subjects in sorted(moved.items()):
-            yield Change(day, action, Fraction(subjects), days)
+        """Who stayed, came, went, or came and went: each subject with its days."""
+        stays: dict[str, list[Stay]] = defaultdict(list)
+        for stay in self.stays:
+            stays[stay.subject].append(stay)
+        for own in stays.values():
+            day, action = _moved(own[0]._replace(last=own[-1].last), self.period.span)
+            yield Change(day, action, Fraction(1), sum(map(self._of_period, own)))
 
     def change(self, event: Happened) -> Fraction:
         subject = event.said.get(str(self.field))
@@ -126,15 +154,18 @@ class Presence(Meter):
             for day in range(*(intersection(days, self.period.span) or (0, 0))):
                 yield day, subject
 
+    def _of_period(self, stay: Stay) -> int:
+        """The days of a stay that are of the period."""
+        start, end = intersection((stay.first, stay.last + 1), self.period.span) or (0, 0)
+        return end - start
 
-def _moved(stay: Stay, period: Span) -> tuple[int, str, int]:
-    """What a stay is in a period: the day that it is told of, what happened, and its days."""
-    first, last = max(stay.first, period[0]), min(stay.last, period[1] - 1)
+
+def _moved(stay: Stay, period: Span) -> tuple[int, str]:
+    """What a stay is in a period: the day that it is told of, and what happened."""
+    first = max(stay.first, period[0])
     if stay.last >= period[1]:
-        return first, "add", last + 1 - first
-    if stay.first >= period[0]:
-        return first, "add_and_removed", last + 1 - first
-    return last, "remove", last + 1 - first
+        return first, "add"
+    return (first, "add_and_removed") if stay.first >= period[0] else (stay.last, "remove")
 
 
 def stays_of(events: Iterable[Happened], field: str) -> list[Stay]:

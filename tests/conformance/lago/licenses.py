@@ -46,7 +46,11 @@ class Stage:
 
 @dataclass
 class Document:
-    """What one run issued for an account, and which stages it bills."""
+    """What one run issued for an account, and which stages it bills.
+
+    Shapes: `added` where an event was billed at once: its charge, and by how much it changed the level; `shown` whether
+    the peer calls it an invoice.
+    """
 
     id: UUID
     account: Account
@@ -54,6 +58,8 @@ class Document:
     at: datetime
     draft: Draft
     stages: list[Stage]
+    added: tuple[str, int] | None = None
+    shown: bool = True
 
 
 @dataclass

@@ -10,9 +10,9 @@ from typing import NamedTuple
 from domain.grid import MONTHLY, Cadence
 from domain.package_version import Component, Counted, Counting, Declared, Mode, PackageVersion, Proration
 from domain.price import Flat, PerUnit, Price
-from tests.conformance.lago.records import Records, Row, kind_of, measure_of
+from tests.conformance.lago.records import Records, Row, in_advance, kind_of, measure_of
 from tests.conformance.lago.slices import charge_of, slices
-from tests.conformance.prices import model_price, written
+from tests.conformance.prices import at_rate, model_price, written
 from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import cadence, number
 
@@ -61,8 +61,11 @@ class Sold(NamedTuple):
         return number(self.plan.get("amount_cents", 100)) * times
 
     def charges(self) -> list[Row]:
-        """What it charges for beside the fee, a row for each component: usage and units that were ordered."""
-        return [part for row in self.records.of(self.plan, "charge") for part in slices(self.records, row)]
+        """What it charges for beside the fee, a row for each component: usage and units that were ordered; a commitment
+        waits for all of them."""
+        awaited = bool(self.records.of(self.plan, "commitment"))
+        parts = [part for row in self.records.of(self.plan, "charge") for part in slices(self.records, row)]
+        return [{**part, "awaited": awaited} for part in parts]
 
     def fixed(self) -> list[Row]:
         """What is charged for units that were ordered."""
@@ -73,7 +76,10 @@ class Sold(NamedTuple):
         parts: list[Part] = [self._component(row) for row in self.charges()]
         if not trial:
             parts = [self._fee(), *parts, *map(self._least, self.records.of(self.plan, "commitment"))]
-        policy = Proration(cycle_day_from="calendar" if self.calendar else "license", grid_on_change="continue")
+        policy = Proration(
+            cycle_day_from="calendar" if self.calendar else "license", grid_on_change="continue",
+            usage_correction="up_only",
+        )  # fmt: skip
         name = str(self.plan["ref"]) + ("" if self.calendar else " by anniversary")
         return PackageVersion(
             name, number, name, BEGINNING, tuple(component for component, _ in parts), proration=policy,
@@ -93,18 +99,15 @@ class Sold(NamedTuple):
         return self._fixed(row) if kind_of(row["ref"]) == "fixed_charge" else self._usage(row)
 
     def _fixed(self, row: Row) -> Part:
-        """Units that were ordered: divided by days, or whole for the most of them that a period had."""
+        """Units that were ordered: divided by days, or whole for the most of them that a period has had so far, or for
+        those that it ended with."""
         prices, name, advance = {self.currency: price_of(row)}, row["ref"], bool(row.get("pay_in_advance"))
         rhythm = MONTHLY if self.plan.get("bill_fixed_charges_monthly") else self.rhythm
         if row.get("prorated"):
             return Component(name, name, prices, quantity=Declared(), cadence=rhythm, mode=_mode(advance)), None
-        return (
-            Component(
-                name, name, prices, charge="recurring" if advance else "usage", quantity=Counted(name), cadence=rhythm,
-                mode=_mode(advance),
-            ),
-            Counting(name, "peak" if advance else "last"),
-        )  # fmt: skip
+        mode: Mode = "as_used" if advance else "in_arrears"
+        component = Component(name, name, prices, "usage", Counted(name), rhythm, mode)
+        return component, Counting(name, "peak" if advance else "last")
 
     def _usage(self, row: Row) -> Part:
         """What was used: whole per period, or each unit for the days that it was there."""
@@ -113,6 +116,10 @@ class Sold(NamedTuple):
         name, price = row["ref"], self._converted(row)
         prices, rhythm = {self.currency: price}, MONTHLY if self.plan.get("bill_charges_monthly") else self.rhythm
         measure = "sum" if row.get("counts") else measure_of(self.records.metric(row))
+        if in_advance(row):
+            counted = Counted(name, by_day=bool(row.get("prorated")))
+            component = Component(name, name, prices, "usage", counted, rhythm, "as_used")
+            return component, Counting(name, "sum" if row.get("counts") else "peak")
         if row.get("prorated") and isinstance(price, PerUnit):
             average = Component(name, name, prices, quantity=Counted(name), cadence=rhythm, mode="in_arrears")
             return average, Counting(name, "average")
@@ -125,9 +132,7 @@ class Sold(NamedTuple):
         price = price_of(row)
         for applied in self.records.ending("applied_pricing_unit"):
             if applied["pricing_unitable"] == charge_of(row["ref"]):
-                if not isinstance(price, PerUnit):
-                    raise NotExpressible("tiers in a unit of account")
-                return PerUnit(written(number(price.unit) * number(applied["conversion_rate"])))
+                return at_rate(price, number(applied["conversion_rate"]))
         return price
 
 

@@ -14,9 +14,10 @@ from tests.conformance.lago.plans import model_of
 from tests.conformance.lago.records import Row, aggregation_of, kind_of
 from tests.conformance.lago.slices import charge_of
 from tests.conformance.lago.world import World
+from tests.conformance.words import number
 
-Part = tuple[Row, Line]
-"""A slice of a charge, and the line that it comes to."""
+Part = tuple[Row, Line | None]
+"""A slice of a charge, and the line that it comes to, if it comes to any."""
 
 
 def usage_so_far(world: World, stage: Stage) -> dict[str, Any]:
@@ -38,14 +39,14 @@ def _parts(world: World, stage: Stage) -> tuple[list[Part], Draft]:
     today = sub.account.day(world.now).toordinal()
     end = date_of(world.grid(sub, stage).period(today)[1])
     usage = {row["ref"]: row for row in stage.sold.charges() if kind_of(row["ref"]) != "fixed_charge"}
-    found = world.found(sub, end)
+    found = world.found(sub, end, anew=True)
     wanted = tuple(
         line for line in found.difference.lines
         if line.stream.component.partition("/")[2] in usage and line.charge and line.start <= today < line.end
     )  # fmt: skip
     drafted = draft([Bill(found.standing, wanted)], account_of(sub.account.facts).tax_percent_on(end))
     lines = {line.component.partition("/")[2]: line for line in drafted.lines}
-    return [(row, lines[ref]) for ref, row in usage.items()], drafted
+    return [(row, lines.get(ref)) for ref, row in usage.items()], drafted
 
 
 def _charge(world: World, stage: Stage, currency: str, parts: list[Part]) -> dict[str, Any]:
@@ -71,15 +72,15 @@ def _rows(world: World, stage: Stage, parts: list[Part], key: str, name: str) ->
 
 def _told(world: World, stage: Stage, parts: list[Part]) -> dict[str, Any]:
     """Units, events and amount of some slices; a slice that counts something else has no units to tell."""
-    counting = [(row, line) for row, line in parts if not row.get("counts")]
-    units = sum(float(line.quantity) for _, line in counting)
+    counting = [(row, line) for row, line in parts if line and not row.get("counts")]
+    units = float(sum(number(line.quantity) for _, line in counting))
     events = [
         event
         for row, line in counting
         for event in counted(row, world.records.metric(row), stage.license.observed)
         if line.start.toordinal() <= event.day
     ]
-    amount = sum(line.amount for _, line in parts)
+    amount = sum(line.amount for _, line in parts if line)
     return {
         "units": f"{units}", "total_aggregated_units": f"{units}", "events_count": len(events), "amount_cents": amount,
     }  # fmt: skip

@@ -117,6 +117,11 @@ def is_recurring(metric: Row) -> bool:
     return bool(metric.get("recurring", "recurring" in metric.get("traits", ())))
 
 
+def in_advance(charge: Row) -> bool:
+    """Whether a charge is billed with each event, and what stays with the beginning of each period."""
+    return bool(charge.get("pay_in_advance", "pay_in_advance" in charge.get("traits", ())))
+
+
 def field_of(metric: Row) -> str:
     """The property of events that a metric looks at."""
     return str(metric.get("field_name", "item_id"))

@@ -11,7 +11,7 @@ from tests.conformance.lago.asked import follow, split
 from tests.conformance.lago.invoices import Local, Partial, ZeroRow
 from tests.conformance.lago.licenses import instant
 from tests.conformance.lago.plans import has_price
-from tests.conformance.lago.records import Records, kind_of
+from tests.conformance.lago.records import Records, in_advance, kind_of
 from tests.conformance.lago.subscriptions import found_there
 from tests.conformance.lago.world import World
 from tests.conformance.verdict import Case, Differs, Forgiven, NotExpressible
@@ -112,8 +112,8 @@ def _beyond(world: World, path: str) -> str | None:
         return "a coupon over all lines of a document"
     sold = [row for sub in world.subs() for stage in sub.stages for row in stage.sold.charges()]
     usage = [row for row in sold if kind_of(row["ref"]) != "fixed_charge"]
-    if any(row.get("pay_in_advance", "pay_in_advance" in row.get("traits", ())) for row in usage):
-        return "usage that is charged with each event"
+    if any(in_advance(row) and row.get("regroup_paid_fees") for row in usage):
+        return "usage that is on an invoice only once it is paid"
     if leaf.endswith("amount_cents") and ".fees.subscription." not in path and any(not has_price(row) for row in sold):
         return "a price that the case does not tell"
     return None

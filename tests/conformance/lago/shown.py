@@ -7,9 +7,10 @@ from datetime import date
 from typing import Any
 
 from domain.events.counted_users import ReadingsRecorded
-from tests.conformance.lago.invoices import Billed, CreditNote, Fee, Invoice, Local, invoices_of
+from tests.conformance.lago.invoices import Billed, CreditNote, Fee, Invoice, Local, invoices_of, issued_to
 from tests.conformance.lago.licenses import Account, Stage, Sub
 from tests.conformance.lago.orders import units_in
+from tests.conformance.lago.preview import usage_so_far
 from tests.conformance.lago.records import Row
 from tests.conformance.lago.world import World
 
@@ -95,7 +96,21 @@ class Subscription:
 
     @property
     def fees(self) -> list[Fee]:
-        return [fee for invoice in self.invoices for fee in invoice.fees if fee.stage is self.stage]
+        own = [one for one in issued_to(self.world, self.stage.license.account) if self.stage in one.document.stages]
+        return [fee for invoice in own for fee in invoice.fees if fee.stage is self.stage]
+
+    @property
+    def lifetime_usage(self) -> dict[str, int]:
+        """What was ever used under this name: on invoices, and in the period that runs."""
+        name, account = self.external_id, self.stage.license.account
+        fees = [fee for one in issued_to(self.world, account) if one.document.draft.lines for fee in one.fees]
+        charged = [fee for fee in fees if fee.kind == "charge" and fee.stage.license.external_id == name]
+        invoiced = sum(fee.amount_cents for fee in charged)
+        current = usage_so_far(self.world, self.stage)["amount_cents"] if self.active else 0
+        return {
+            "invoiced_usage_amount_cents": invoiced, "current_usage_amount_cents": current,
+            "total_amount_cents": invoiced + current,
+        }  # fmt: skip
 
     @property
     def fixed_charges(self) -> list[FixedCharge]:

@@ -13,12 +13,13 @@ from typing import Any
 from domain.price import Allowance
 from tests.conformance.lago.records import Records, Row, field_of, kind_of
 from tests.conformance.percentage import has_bounds, rate_of
-from tests.conformance.verdict import NotExpressible
 from tests.conformance.words import number
 
 BETWEEN = "@"
 """What stands between a charge and the name of one of its slices."""
 GROUPINGS = ("grouped_by", "pricing_group_keys")
+EACH = "0.00000001"
+"""What a unit of counted costs is worth: so little that what a transaction costs is a whole number of them."""
 FREE = ("free_units_per_events", "free_units_per_total_aggregation")
 
 
@@ -73,16 +74,20 @@ def _grouped(records: Records, row: Row) -> Iterator[Row]:
 
 
 def _rate_and_fee(records: Records, row: Row) -> Iterator[Row]:
-    """A rate on what events add up to, and a fee for each of them."""
+    """A rate on what events add up to, and a fee for each of them.
+
+    Where each has bounds, or some of every period are free, each is priced by itself, and what they cost is counted.
+    """
     if kind_of(row["ref"]) != "percentage_charge":
         yield row
         return
     said = row.get("properties") or {"rate": "0.0555", "fixed_amount": "2"}
-    if records.seen and has_bounds(said):
-        raise NotExpressible("a rate with a least or most amount of each event")
-    rate = rate_of(said, _running(records, row) if any(said.get(name) for name in FREE) else [])
-    if rate.finer != 1:
-        raise NotExpressible("free units that are not whole")
+    running = _running(records, row) if any(said.get(name) for name in FREE) else []
+    rate = rate_of(said, running or [])
+    if running is None or rate.finer != 1 or has_bounds(said):
+        yield _slice(row, "units", properties={"amount": "0"}, charge_model="standard")
+        yield _slice(row, "amount", properties={"amount": EACH}, charge_model="standard", counts="priced", rate=said)
+        return
     yield _slice(row, "rate", **_above(rate.of))
     yield _slice(row, "fee", **_above(rate.fee), counts="events")
 
@@ -93,13 +98,14 @@ def _above(price: Allowance) -> Row:
     return {"properties": said, "charge_model": "allowance" if price.included else "standard"}
 
 
-def _running(records: Records, row: Row) -> list[Any]:
-    """What the events of a charge add up to, one by one; of one month, as free units begin again with each period."""
+def _running(records: Records, row: Row) -> list[Any] | None:
+    """What the events of a charge add up to, one by one; None where they are of several months or groups, as free units
+    begin again with each."""
     metric = records.metric(row)
     own = [step for step in records.events if records.metric_named(step["args"][0]["code"])["ref"] == metric["ref"]]
     if len({step["at"][:7] for step in own}) > 1 or "only" in row or "others" in row:
-        raise NotExpressible("free events of several periods or groups")
-    return list(accumulate(number(step["args"][0]["properties"].get(field_of(metric), 0)) for step in own))
+        return None
+    return list(accumulate(number((step["args"][0].get("properties") or {}).get(field_of(metric), 0)) for step in own))
 
 
 def _units_and_amount(records: Records, row: Row) -> Iterator[Row]:

@@ -6,12 +6,14 @@ of a counter, one for each day: silence is zero for the peer, so it is told so.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from datetime import date, datetime
 from decimal import Decimal
 from typing import Any
 from uuid import uuid5
 from zoneinfo import ZoneInfo
+
+from msgspec.structs import replace
 
 from domain.billing import Found, documents, found
 from domain.counted_users import counts_of, day_counts
@@ -27,10 +29,12 @@ from domain.period import day as date_of
 from domain.standing import Standing
 from domain.terms import Terms, billed_to, stream_of, terms
 from tests.books import NAMESPACE
-from tests.conformance.lago.counts import begins_anew, daily, daily_by_period, units_of
+from tests.conformance.lago.counts import Event, begins_anew, counted, daily, daily_by_period, units_of
 from tests.conformance.lago.licenses import UTC, Account, Document, Stage, Sub, stage_of
 from tests.conformance.lago.plans import Sold
-from tests.conformance.lago.records import Records, Row, kind_of
+from tests.conformance.lago.records import Records, Row, in_advance, kind_of
+from tests.conformance.lago.rising import change_by, risen
+from tests.conformance.lago.slices import charge_of
 from tests.conformance.verdict import NotExpressible
 
 
@@ -95,11 +99,11 @@ class World:
         return [one for one in found_terms if one.component.id == component]
 
     def _periods(self, sub: Sub, component: str, days: range) -> Iterator[Span]:
-        """The periods of a component, as far as it is sold in them."""
+        """The periods of a component that some days touch, as far as it is sold in them."""
         for one in self._terms(sub, component):
             sold = intersection((one.start, one.end), (days.start, days.stop))
             for period in one.grid.periods(*sold) if sold else ():
-                yield intersection(period, sold) or (0, 0)
+                yield intersection(period, (one.start, one.end)) or (0, 0)
 
     def bill(
         self, account: Account, target: date, subs: Iterable[Sub] | None = None, even_nothing: bool = False
@@ -114,10 +118,31 @@ class World:
         for one in drafts:
             self._issue(account, one, found, billed)
 
-    def found(self, sub: Sub, target: date) -> Found:
-        """What a license owes by a day."""
+    def bill_event(self, sub: Sub, event: Event) -> None:
+        """A run with an event, for each charge that is billed with it: a document even where it adds nothing."""
+        today = sub.account.day(self.now)
+        charges: dict[str, list[Row]] = {}
+        for row in sub.on(today).sold.charges():
+            if in_advance(row) and kind_of(row["ref"]) != "fixed_charge" and self._counts(row, event):
+                charges.setdefault(charge_of(row["ref"]), []).append(row)
+        for charge, rows in charges.items():
+            whole = self.found(sub, today)
+            refs = {row["ref"] for row in rows}
+            lines = tuple(one for one in whole.difference.lines if one.stream.component.partition("/")[2] in refs)
+            own = replace(whole, difference=whole.difference._replace(lines=lines))
+            drafts = [one.draft for one in documents([own], {sub.account.id: sub.account.facts}, today)]
+            document = self._issue(sub.account, (drafts or [draft((), Decimal(0))])[0], [own], [sub])
+            document.added = charge, change_by(rows[0], self.records.metric(rows[0]), sub.observed)
+            document.shown = bool(rows[0].get("invoiceable", True))
+
+    def _counts(self, row: Row, event: Event) -> bool:
+        return bool(counted(row, self.records.metric(row), [event]))
+
+    def found(self, sub: Sub, target: date, anew: bool = False) -> Found:
+        """What a license owes by a day, less what is billed of it; or all of it anew."""
         account = billed_to(sub.account.facts, sub.account.id)
-        standing = Standing(history_of(sub.facts), account, self.counts(sub, target), sub.lines)
+        lines = [] if anew else sub.lines
+        standing = Standing(history_of(sub.facts), account, self.counts(sub, target), lines)
         return found(standing, target, lambda name, number: self.packages[name, number])
 
     def counts(self, sub: Sub, target: date) -> dict[str, DayCounts]:
@@ -128,20 +153,22 @@ class World:
         counted = []
         for ref, row in rows.items():
             quantities = zip(days, self._quantities(sub, row, days), strict=True)
-            readings = tuple(Reading(date_of(day), quantity, "") for day, quantity in quantities)
+            readings = tuple(Reading(date_of(day), units, "") for day, units in quantities if units is not None)
             body = ReadingsRecorded(license=sub.id, counter=ref, month=first.replace(day=1), readings=readings)
             counted.append((uuid5(sub.id, ref), [counts_of(1, body)]))
         return day_counts(counted)
 
-    def _quantities(self, sub: Sub, row: Row, days: range) -> list[int]:
+    def _quantities(self, sub: Sub, row: Row, days: range) -> Sequence[int | None]:
         if kind_of(row["ref"]) == "fixed_charge":
             return units_of(sub.ordered, row, days)
         metric = self.records.metric(row)
+        if in_advance(row) and not row.get("counts"):
+            return risen(row, metric, sub.observed, days, self._periods(sub, row["ref"], days))
         if begins_anew(row, metric):
             return daily_by_period(row, metric, sub.observed, days, self._periods(sub, row["ref"], days))
         return daily(row, metric, sub.observed, days)
 
-    def _issue(self, account: Account, issued: Draft, found: list[Found], billed: list[Sub]) -> None:
+    def _issue(self, account: Account, issued: Draft, found: list[Found], billed: list[Sub]) -> Document:
         ref = uuid5(account.id, f"document {len(account.documents)}")
         named = [stream_of(one.standing.history, line.stream) for one in found for line in one.difference.lines]
         streams = {(stream.license, stream.component): stream for stream in named}
@@ -153,4 +180,6 @@ class World:
             stages += [stage] if stage not in stages else []
         on = account.day(self.now)
         stages = stages or [sub.on(on) for sub in billed]
-        account.documents.append(Document(ref, account, on, self.now, issued, stages))
+        document = Document(ref, account, on, self.now, issued, stages)
+        account.documents.append(document)
+        return document
