@@ -20,7 +20,8 @@ from adapters.doctor import inspect
 from adapters.schedule import Scheduler, bill_day, work
 from domain.account import Account
 from domain.application.accounts import ChangeAccount
-from domain.application.licensing import ChangeLicense, ends_unrenewed, license_named
+from domain.application.licensing import ChangeLicense, license_named
+from domain.application.renewals import ends_unrenewed
 from domain.errors import Conflict
 from jobs.due import due
 from tests.builders import books, declared_package, open_account, publish, start
