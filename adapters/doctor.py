@@ -20,7 +20,7 @@ SHARDED = frozenset(
     | {"bank_statement", "bank_transfer", "webhook_inbox", "outbox"}
     | {"billing_generation", "billing_exception"}
     | {"reading", "observation_report", "observation_parcel", "subject", "to_close"}
-    | {"basis_v2", "account_v2", "account_change_v1", "pool_v1", "document_v1", "change_v1", "limit_v1"}
+    | {"basis_v2", "account_v2", "account_change_v1", "pool_v1", "document_v1", "change_v1", "limit_v1", "beginning_v1"}
 )
 LOCAL = frozenset(
     {"billing_run", "billing_chunk", "wake", "installed", "counting_key"} | {"webhook_poll", "destination"}
@@ -66,9 +66,12 @@ WHERE outbox.state = 'dead' AND d.state <> 'removed' GROUP BY 1 ORDER BY 1"""
 GIVEN_UP = """SELECT destination, why FROM destination
 WHERE state = 'disabled' AND failing_since IS NOT NULL ORDER BY 1"""
 QUEUE_IS_THERE = "SELECT to_regclass('procrastinate_jobs') IS NOT NULL"
-UNBILLED = """SELECT DISTINCT args->>'zone', args->>'day' FROM procrastinate_jobs
+UNBILLED = """SELECT DISTINCT args->>'zone', args->>'day' FROM procrastinate_jobs j
 WHERE task_name = 'tallystick.bill' AND status = 'failed' AND NOT EXISTS (
-    SELECT FROM billing_run WHERE finished AND accounts IS NULL AND through >= (args->>'day')::date) ORDER BY 1, 2"""
+    SELECT FROM billing_run WHERE finished AND accounts IS NULL AND through >= (args->>'day')::date)
+AND NOT EXISTS (SELECT FROM procrastinate_jobs l WHERE l.task_name = j.task_name AND l.status = 'succeeded'
+    AND l.args->>'zone' = j.args->>'zone' AND l.args->>'day' > j.args->>'day') ORDER BY 1, 2"""
+"""A later day of the zone that was carried out has billed whom one that was given up had missed."""
 WAITING = """SELECT args->>'zone', args->>'day', args->>'issued_on' FROM procrastinate_jobs
 WHERE task_name = 'tallystick.bill' AND status IN ('todo', 'doing')
 AND (args->>'issued_on')::date < current_date - 1 ORDER BY 1, 2 LIMIT 20"""

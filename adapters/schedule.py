@@ -15,7 +15,6 @@ from contextlib import suppress
 from datetime import date, datetime, timedelta
 from types import MappingProxyType
 from typing import Any
-from uuid import UUID
 from zoneinfo import ZoneInfo
 
 import procrastinate
@@ -31,10 +30,10 @@ from domain.provider import Provider
 from jobs import retention
 from jobs.collect import Collector
 from jobs.collect_open import collect_open
+from jobs.due import behind, due
 from jobs.dun import dun
 from jobs.settle import settle
 from jobs.trials import end_trials
-from projections.accounts import ON_DAY
 
 log = logging.getLogger("tally.schedule")
 LEADER_LOCK = 0x7A11E4D
@@ -46,18 +45,12 @@ AGAIN_SECONDS = 5.0
 TRIES = procrastinate.RetryStrategy(max_attempts=9, wait=30, exponential_wait=3)
 """A job that fails is tried nine times more, ever more slowly, for eight hours before it is given up.
 
-The days of a zone wait for each other meanwhile. A day that was given up is found by the doctor: nothing else would
-bill its accounts before their next billing day.
+The days of a zone wait for each other meanwhile. Whom a day that was given up has missed is billed by the next that is
+carried out; until then the doctor finds it.
 """
 
 ONCE: Mapping[str, Any] = MappingProxyType({"coalesce": True, "max_instances": 1, "misfire_grace_time": None})
 """How what is repeated is repeated: never beside itself, late rather than not."""
-
-DUE_ACCOUNTS = f"""
-WITH billed AS MATERIALIZED (SELECT * FROM {ON_DAY} o)
-SELECT a.account FROM billed a JOIN billed p ON p.bucket = a.bucket AND p.account = a.payer
-WHERE p.zone = %(zone)s AND (p.billing_day = %(day)s OR (%(last)s AND p.billing_day > %(day)s)) ORDER BY a.account"""
-"""Materialized, because it is joined by who pays: looked up by bucket, it would compare all accounts of a bucket."""
 
 
 def tasks(dsn: str, providers: Mapping[str, Provider] = MappingProxyType({})) -> procrastinate.App:
@@ -91,13 +84,13 @@ def install_queue(dsn: str) -> None:
 
 
 def bill_day(tally: Tally, zone: str, day: date, issued_on: date) -> None:
-    """Ends the trials that are over, and bills the accounts of a zone whose billing day it is."""
+    """Ends the trials that are over, and bills the accounts of a zone whose billing day it is, or has missed them."""
     tally.follower().catch_up()
     with tally.pool.connection() as connection:
         end_trials(tally.billing, connection, day)
-    accounts = due_accounts(tally, zone, day)
-    if accounts:
-        run_billing(tally, day, issued_on, accounts)
+    for on, accounts in ((day, due(tally.pool, zone, day)), *behind(tally.pool, zone, day).items()):
+        if accounts:
+            run_billing(tally, on, issued_on, accounts)
 
 
 def collect_day(tally: Tally, zone: str, day: date) -> None:
@@ -109,18 +102,6 @@ def collect_day(tally: Tally, zone: str, day: date) -> None:
     tally.follower().catch_up()
     dun(tally.billing, tally.pool, collector, day, zone)
     payer_of(tally).pay_out(day, zone)
-
-
-def due_accounts(tally: Tally, zone: str, day: date) -> list[UUID]:
-    """The accounts whose payer, in this zone, is billed on a day.
-
-    The payer's day decides, so that it gets one document for all it pays for; the last day of a month serves the days
-    that the month does not have.
-    """
-    last = (day + timedelta(days=1)).month != day.month
-    with tally.pool.connection() as connection:
-        where = {"zone": zone, "on": day, "day": day.day, "last": last}
-        return [account for (account,) in connection.execute(DUE_ACCOUNTS, where).fetchall()]
 
 
 class Scheduler:

@@ -37,7 +37,7 @@ def bill_chunk(
     rated = list(rate(snapshot, run, packages))
     context = Context(run.run, run.through, run.issued_on, snapshot.cut, snapshot.generation)
     rated, issued = _issue_all(append, rated, snapshot, context)
-    _report(append, run, chunk, rated, issued)
+    _report(append, run, chunk, rated, issued, [snapshot.cut.get(bucket, 0) for bucket in buckets])
 
 
 def _issue_all(
@@ -81,7 +81,7 @@ def _issue(append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, con
     return issue(append, documents(billable(rated), snapshot.accounts, context.issued_on), context)
 
 
-def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued: int) -> None:
+def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued: int, cuts: Sequence[int]) -> None:
     failed, parked = [one for one in rated if one.failed], [one for one in rated if one.missing]
     exceptions = {(one.account, "failed", one.failed[:500]) for one in failed}
     exceptions |= {(one.account, "parked", why_parked(lack)) for one in parked for lack in one.missing}
@@ -90,7 +90,7 @@ def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued
     billed = sum([any([f.difference.lines for f in one.found]) for one in rated if not one.failed])
     append.query(
         "UPDATE billing_chunk SET done = true, licenses = %s, billed = %s, nothing = %s, parked = %s, failed = %s, "
-        "documents = %s WHERE run = %s AND chunk = %s",
+        "documents = %s, cuts = %s WHERE run = %s AND chunk = %s",
         [
             sum([len(one.found) for one in rated]),
             billed,
@@ -98,6 +98,7 @@ def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued
             len(parked),
             len(failed),
             issued,
+            list(cuts),
             run.run,
             chunk,
         ],

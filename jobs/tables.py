@@ -13,12 +13,13 @@ RUNS = (
         licenses integer NOT NULL DEFAULT 0, billed integer NOT NULL DEFAULT 0, nothing integer NOT NULL DEFAULT 0,
         parked integer NOT NULL DEFAULT 0, failed integer NOT NULL DEFAULT 0, documents integer NOT NULL DEFAULT 0,
         PRIMARY KEY (run, chunk))""",
+    "ALTER TABLE billing_chunk ADD COLUMN IF NOT EXISTS cuts bigint[]",
     """CREATE TABLE IF NOT EXISTS billing_exception (
         bucket smallint NOT NULL, run text NOT NULL, account uuid NOT NULL, outcome text NOT NULL, reason text NOT NULL,
         PRIMARY KEY (bucket, run, account, outcome, reason))""",
     "CREATE TABLE IF NOT EXISTS wake (zone text NOT NULL, day date NOT NULL, PRIMARY KEY (zone, day))",
 )
-"""Runs and their chunks are local work lists, not history."""
+"""Runs and their chunks are local work lists, not history; `cuts` are how far each bucket of a chunk was read."""
 STATEMENTS = (
     """CREATE TABLE IF NOT EXISTS bank_statement (
         bucket smallint NOT NULL, account text NOT NULL, number text NOT NULL, closed_on date NOT NULL,

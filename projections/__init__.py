@@ -2,6 +2,7 @@
 
 from projections.accounts import Accounts
 from projections.basis import Basis
+from projections.beginnings import Beginnings
 from projections.changes import Changes
 from projections.documents import Documents
 from projections.dunning import Dunning
@@ -15,6 +16,6 @@ from projections.suspensions import Suspensions
 
 ALL: tuple[Projection, ...] = (
     Basis(), Accounts(), Documents(), Changes(), Limits(), Receivables(), Returns(), Payouts(), Methods(), Dunning(),
-    Suspensions(),
+    Suspensions(), Beginnings(),
 )  # fmt: skip
 """Every projection; a new one is registered here and nowhere else."""

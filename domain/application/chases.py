@@ -9,7 +9,7 @@ from uuid import UUID
 from domain.aggregate import Aggregate
 from domain.application import Billing
 from domain.application.catalog import version_of
-from domain.application.licensing import ends_unrenewed
+from domain.application.renewals import ends_unrenewed
 from domain.dunning import Dunning, dunning_id
 from domain.events.dunning import DunningEnded, End
 from domain.invoice import Invoice

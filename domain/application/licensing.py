@@ -12,10 +12,11 @@ from domain.account import Account
 from domain.application import Billing, Outcome
 from domain.application.accounts import account_named, check_reference
 from domain.application.catalog import sold_on, version_of
+from domain.application.renewals import renewal, running_on
 from domain.errors import Conflict, NotFound, Refusal
 from domain.events import license as events
 from domain.events.license import LicenseType
-from domain.grid import Cadence, Grid, day_in_month, month_of
+from domain.grid import day_in_month, month_of
 from domain.identity import Kind, bucket_of, make_id, name_bucket
 from domain.license import Direction, License
 from domain.money import minor
@@ -98,7 +99,7 @@ class ChangeLicense(msgspec.Struct, frozen=True):
         assert account is not None
         try:
             _check_sellable(after, account, quantities)
-            effective_on = effective(license, account, before, direction, self.when, self.today)
+            effective_on = effective(billing, license, before, direction, self.when, self.today)
             kind = self.type or held.type
             change = license.change(after, quantities, kind, effective_on, direction, self.today)
         except Refusal as refusal:
@@ -176,10 +177,8 @@ class CancelLicense(msgspec.Struct, frozen=True):
         earliest = max(_notice_ends(version, self.notice_on), license.start_on)
         if version.changes.cancel == "now":
             return earliest
-        assert license.account is not None
-        account = billing.find(Account, license.account, "account")
         term = version.changes.cancel == "term_end"
-        return renewal(license, account, version, earliest - timedelta(days=1), term=term)
+        return renewal(billing, license, earliest - timedelta(days=1), term=term)
 
 
 class WithdrawCancellation(msgspec.Struct, frozen=True):
@@ -280,7 +279,7 @@ def direction_of(before: PackageVersion, after: PackageVersion, old: dict[str, i
 
 
 def effective(
-    license: License, account: Account, version: PackageVersion, direction: Direction, when: When, today: date
+    billing: Billing, license: License, version: PackageVersion, direction: Direction, when: When, today: date
 ) -> date:
     """The day that a change takes effect, by wish or by the package's rule.
 
@@ -291,44 +290,17 @@ def effective(
     rules = version.changes
     rule = rules.downgrade if direction == "downgrade" else rules.upgrade
     if when == "renewal" or (when == "policy" and rule == "renewal"):
-        return renewal(license, account, version, today, term=bool(license.term_months))
-    if direction == "downgrade" and rules.downgrade == "renewal" and not _early(license, account, version, today):
-        next_on = renewal(license, account, version, today, term=bool(license.term_months))
+        return renewal(billing, license, today, term=bool(license.term_months))
+    if direction == "downgrade" and rules.downgrade == "renewal" and not _early(billing, license, version, today):
+        next_on = renewal(billing, license, today, term=bool(license.term_months))
         raise Conflict(f"a downgrade is possible at the renewal, on {next_on}, not now")
     return today
 
 
-def _early(license: License, account: Account, version: PackageVersion, today: date) -> bool:
+def _early(billing: Billing, license: License, version: PackageVersion, today: date) -> bool:
     """Whether the term began so recently that a downgrade is still allowed at once."""
-    began = _periods(license, account, version, today, term=bool(license.term_months)).period(today.toordinal())[0]
+    began = running_on(billing, license, today, term=bool(license.term_months))[0]
     return today.toordinal() < max(began, license.start_on.toordinal()) + version.changes.downgrade_within_days
-
-
-def renewal(license: License, account: Account, version: PackageVersion, after: date, *, term: bool) -> date:
-    """The first day of the next term, or of the next period where there is no term, after a day."""
-    on = max(after, license.start_on)
-    return day(_periods(license, account, version, on, term=term).period(on.toordinal())[1])
-
-
-def ends_unrenewed(billing: Billing, license: License, on: date) -> date:
-    """The day that a license ends on if it is not renewed: after its term where the package holds to that, else after
-    the period that runs."""
-    held = license.current(on)
-    version = version_of(billing, held.package, held.version)
-    assert license.account is not None
-    account = billing.find(Account, license.account, "account")
-    return renewal(license, account, version, on, term=version.changes.cancel == "term_end")
-
-
-def _periods(license: License, account: Account, version: PackageVersion, on: date, *, term: bool) -> Grid:
-    """The terms, or the periods as the billing day of a day cuts them."""
-    start = license.start_on.toordinal()
-    if term and license.term_months:
-        return Grid(Cadence(months=license.term_months), start, license.start_on.day)
-    recurring = next((c for c in version.components if c.charge == "recurring"), version.components[0])
-    source = version.proration.cycle_day_from
-    days = {"account": account.billing_day_on(on), "license": license.start_on.day, "calendar": 1}
-    return Grid(recurring.cadence, start, days[source])
 
 
 def _notice_ends(version: PackageVersion, notice_on: date) -> date:

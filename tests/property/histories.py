@@ -50,12 +50,17 @@ def components(draw: Any, name: str) -> Component:
 
 @st.composite
 def packages(
-    draw: Any, match_on: str = "days", grid_on_change: str | None = None, month_days: int | None = None
+    draw: Any,
+    match_on: str = "days",
+    grid_on_change: str | None = None,
+    month_days: int | None = None,
+    leading_base: str = "aligned",
 ) -> Catalog:
     """Three packages of two components each, with one policy of proration."""
     proration = Proration(
         month_days=draw(st.sampled_from([0, 0, 30])) if month_days is None else month_days,
         match_on=match_on,  # type: ignore[arg-type]
+        leading_base=leading_base,  # type: ignore[arg-type]
         grid_on_change=grid_on_change or draw(st.sampled_from(["restart", "always"])),  # type: ignore[arg-type]
     )
     return {

@@ -17,11 +17,13 @@ from adapters import schedule
 from adapters.billing_workers import run_billing
 from adapters.bootstrap import Tally
 from adapters.doctor import inspect
-from adapters.schedule import Scheduler, bill_day, due_accounts, work
+from adapters.schedule import Scheduler, bill_day, work
 from domain.account import Account
 from domain.application.accounts import ChangeAccount
-from domain.application.licensing import ChangeLicense, ends_unrenewed, license_named
+from domain.application.licensing import ChangeLicense, license_named
+from domain.application.renewals import ends_unrenewed
 from domain.errors import Conflict
+from jobs.due import due
 from tests.builders import books, declared_package, open_account, publish, start
 
 
@@ -81,9 +83,9 @@ def test_who_steps_down_is_followed_at_once_every_time(tally):
 def test_the_last_day_of_a_month_serves_the_days_that_it_does_not_have(tally):
     a_business(tally)
     late = tally.billing.resolve(2, ["late"])["late"]
-    assert due_accounts(tally, "Europe/Berlin", date(2025, 2, 28)) == [late]
-    assert due_accounts(tally, "Europe/Berlin", date(2025, 2, 27)) == []
-    assert due_accounts(tally, "Europe/Berlin", date(2025, 3, 31)) == [late]
+    assert due(tally.pool, "Europe/Berlin", date(2025, 2, 28)) == [late]
+    assert due(tally.pool, "Europe/Berlin", date(2025, 2, 27)) == []
+    assert due(tally.pool, "Europe/Berlin", date(2025, 3, 31)) == [late]
 
 
 def test_a_change_that_is_told_long_before_moves_nobodys_billing_until_its_day(tally):
@@ -93,13 +95,13 @@ def test_a_change_that_is_told_long_before_moves_nobodys_billing_until_its_day(t
         tally.billing.execute(ChangeAccount("berlin", on, billing_day=day))
     tally.follower().catch_up()
 
-    def due(month: int, day: int) -> bool:
-        return berlin in due_accounts(tally, "Europe/Berlin", date(2025, month, day))
+    def billed(month: int, day: int) -> bool:
+        return berlin in due(tally.pool, "Europe/Berlin", date(2025, month, day))
 
-    assert [due(3, 1), due(3, 15), due(3, 20)] == [True, False, False]
-    assert [due(5, 1), due(5, 15), due(5, 20)] == [False, True, False]
-    assert [due(7, 1), due(7, 15), due(7, 20)] == [False, False, True]
-    assert tokyo in due_accounts(tally, "Asia/Tokyo", date(2025, 7, 15))
+    assert [billed(3, 1), billed(3, 15), billed(3, 20)] == [True, False, False]
+    assert [billed(5, 1), billed(5, 15), billed(5, 20)] == [False, True, False]
+    assert [billed(7, 1), billed(7, 15), billed(7, 20)] == [False, False, True]
+    assert tokyo in due(tally.pool, "Asia/Tokyo", date(2025, 7, 15))
 
 
 def test_a_renewal_is_where_the_billing_day_of_today_has_it(tally):
@@ -119,7 +121,7 @@ def test_who_pays_later_decides_nothing_before(tally):
         tally.billing.execute(ChangeAccount("part", on, payer=payer))
     tally.follower().catch_up()
     days = [(month, day) for month in (3, 5, 7) for day in (5, 9)]
-    found = [on for on in days if part in due_accounts(tally, "Europe/Berlin", date(2025, *on))]
+    found = [on for on in days if part in due(tally.pool, "Europe/Berlin", date(2025, *on))]
     assert found == [(3, 9), (5, 5), (7, 9)]
     account = tally.billing.find(Account, part, "account")
     assert [account.payer_on(date(2025, month, 1)) is None for month in (3, 5, 7)] == [True, False, True]
