@@ -76,7 +76,16 @@ def _difference(owed: Iterable[Charge], billed: Coverage, target: int) -> Differ
         given_back = all_given_back and _of(all_given_back, (charges or lines)[0].stream)
         case = _Case(charges, lines, given_back, target, policy, _MATCH[policy.match_on])
         (_atomic if _is_atomic(charges, lines) else _divisible)(found, case)
-    return Difference(tuple(found.lines), tuple(found.coming))
+    return Difference(() if _says_nothing(found.lines) else tuple(found.lines), tuple(found.coming))
+
+
+def _says_nothing(lines: Sequence[NewLine]) -> bool:
+    """Whether usage that is billed as used is only told anew and comes, with its maximum, to what is billed of it."""
+    gone = {(line.stream, line.link.line.occurrence) for line in lines if line.link}
+    if not gone or sum([line.amount for line in lines]) != 0:
+        return False
+    now = {(line.stream, line.charge.rating.occurrence): line.charge.rating.as_used for line in lines if line.charge}
+    return gone <= now.keys() and all(now.values()) and len({(who.payer, who.currency) for who, _ in now}) == 1
 
 
 def _of(given_back: Sequence[Billed], stream: Stream) -> Sequence[Billed]:
@@ -237,10 +246,20 @@ def _keeps(line: Billed, case: _Case) -> bool:
         return True
     if line.line.occurrence == ONCE:
         return False
-    if case.policy.usage_correction == "never":
-        return True
     now = next((one.rating for one in case.charges if one.rating.occurrence == line.line.occurrence), None)
-    return case.policy.usage_correction == "up_only" and (now is None or now.amount(0, 0) <= line.left)
+    if now and now.as_used and now.amount(0, 0) == line.left:
+        return True
+    rule = (now.package.proration if now else case.policy).usage_correction
+    if rule == "reverse_and_rebill" or _is_cut(line, case.charges):
+        return False
+    return rule == "never" or now is None or now.amount(0, 0) <= line.left
+
+
+def _is_cut(line: Billed, charges: Iterable[Charge]) -> bool:
+    """Whether something else is owed for some of a line's days: what was used on them is not to be billed twice."""
+    days, occurrence = (line.start, line.end), line.line.occurrence
+    ratings = [one.rating for one in charges if one.rating.occurrence != occurrence]
+    return any(intersection(days, (one.start, one.end)) for one in ratings)
 
 
 def _whole(charge: Charge, given_back: Sequence[Billed]) -> NewLine:

@@ -113,18 +113,23 @@ def _once(all_terms: Sequence[Terms]) -> list[Terms]:
 
 
 def _to_bounds(terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: int, horizon: int) -> Iterator[Charge]:
-    """What brings a package to its minimum or maximum, per period, once everything else of the period is known."""
+    """What brings a package to its minimum or maximum, per period, once everything else of the period is known.
+
+    A maximum over usage that is billed as used takes off at once what is due above it, lest it be billed first.
+    """
     currency, bound = terms.stream.currency, terms.component.charge
     price = prices.amount(terms.component.prices[currency], Fraction(1), currency)
-    others = _Reached([charge.rating for charge in owed if _of_package(charge, terms)])
-    for piece in pieces(terms, target, horizon):
+    early = bound == "maximum" and any(one.mode == "as_used" for one in terms.package.components)
+    ratings = [charge.rating for charge in owed if _of_package(charge, terms)]
+    others = _Reached([one for one in ratings if one.due or not early])
+    for piece in pieces(terms, target, max(horizon, target + 1) if early else horizon):
         service, period = piece.service, piece.period
-        if any(start < service[1] and service[0] < end for _, start, end in blocked):
+        if not early and any(start < service[1] and service[0] < end for _, start, end in blocked):
             continue
         limit = part(price, *period, terms.package.proration.month_days, *service)
-        rating = _atomic(
-            terms, service, to_bound(bound, limit, others.by(service)), target, bound, terms.component.name
-        )
+        amount = to_bound(bound, limit, others.by(service))
+        due = is_due("as_used" if early and amount else "in_arrears", service, target)
+        rating = _atomic(terms, service, amount, due, bound, terms.component.name, early)
         yield Charge(terms.stream, rating, terms.reasons)
 
 
@@ -155,7 +160,7 @@ def _inside(rating: Rating, service: Span) -> int:
     return rating.amount(*days) if days else 0
 
 
-def _atomic(terms: Terms, service: Span, amount: int, target: int, rule: str, text: str) -> Rating:
+def _atomic(terms: Terms, service: Span, amount: int, due: bool, rule: str, text: str, as_used: bool = False) -> Rating:
     return Rating(
         key=key(Fraction(amount), Fraction(1), rule),
         start=service[0],
@@ -165,11 +170,12 @@ def _atomic(terms: Terms, service: Span, amount: int, target: int, rule: str, te
         base_end=service[1],
         month_days=0,
         quantity=Fraction(1),
-        due=is_due("in_arrears", service, target),
+        due=due,
         text=text,
         rule=rule,
         package=terms.package,
         occurrence=f"{service[0]}",
+        as_used=as_used,
     )
 
 
@@ -193,5 +199,6 @@ def _amount_off(
         if covered or not holds(terms, discount, piece.k, period):
             continue
         full = part(off, *period, terms.package.proration.month_days, *service)
-        rating = _atomic(terms, service, -min(full, max(reached.by(service), 0)), target, "amount off", "Discount")
+        amount, due = -min(full, max(reached.by(service), 0)), is_due("in_arrears", service, target)
+        rating = _atomic(terms, service, amount, due, "amount off", "Discount")
         yield Charge(stream, rating, terms.reasons)

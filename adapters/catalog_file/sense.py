@@ -52,8 +52,8 @@ def _component(version: PackageVersion, component: Component, currencies: set[st
     quantity = component.quantity
     if component.charge == "usage" and not isinstance(quantity, Counted):
         yield f"{where}.quantity", "usage is counted", "shape"
-    if component.mode == "as_used" and component.charge != "usage":
-        yield f"{where}.bill", "only usage is billed as used", "shape"
+    if component.mode == "as_used":
+        yield from _as_used(version, component, where)
     if isinstance(quantity, Counted):
         if component.charge in ("one_time", *BOUNDS):
             yield f"{where}.quantity", f"a {component.charge} charge cannot be counted", "shape"
@@ -62,6 +62,23 @@ def _component(version: PackageVersion, component: Component, currencies: set[st
         for name in filter(None, (quantity.counter, quantity.or_counter)):
             if version.counting(name) is None:
                 yield f"{where}.quantity", f"there is no counter {name}", "reference"
+
+
+def _as_used(version: PackageVersion, component: Component, where: str) -> Iterator[Fault]:
+    """Every run takes back what is billed of such a period, and needs a count of what it has come to so far."""
+    correction, quantity = version.proration.usage_correction, component.quantity
+    if component.charge != "usage":
+        yield f"{where}.bill", "only usage is billed as used", "shape"
+    if not component.reversible:
+        yield f"{where}.refundable", "each run takes back what was billed as used, to bill what is used by now", "shape"
+    if correction == "never":
+        yield f"{where}.bill", "what is never corrected cannot be billed as used: more could not follow", "shape"
+    if correction == "up_only" and any(one.charge in BOUNDS for one in version.components):
+        yield f"{where}.bill", "a minimum or maximum needs usage_corrections: both ways to follow it", "shape"
+    if isinstance(quantity, Counted):
+        countings = filter(None, map(version.counting, (quantity.counter, quantity.or_counter)))
+        if any(one.measure == "distinct" for one in countings):
+            yield f"{where}.bill", "distinct is known when its month is over: bill it in arrears", "shape"
 
 
 def _price(where: str, currency: str, price: Price) -> Iterator[Fault]:
