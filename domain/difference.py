@@ -84,8 +84,14 @@ def _says_nothing(lines: Sequence[NewLine]) -> bool:
     gone = {(line.stream, line.link.line.occurrence) for line in lines if line.link}
     if not gone or sum([line.amount for line in lines]) != 0:
         return False
-    now = {(line.stream, line.charge.rating.occurrence): line.charge.rating.as_used for line in lines if line.charge}
-    return gone <= now.keys() and all(now.values()) and len({(who.payer, who.currency) for who, _ in now}) == 1
+    now = {(line.stream, line.charge.rating.occurrence): line for line in lines if line.charge}
+    if not gone <= now.keys() or len({(stream.payer, stream.currency) for stream, _ in now}) > 1:
+        return False
+    return all(_is_as_used(line) and (name in gone or line.amount < 0) for name, line in now.items())
+
+
+def _is_as_used(line: NewLine) -> bool:
+    return line.charge is not None and line.charge.rating.as_used
 
 
 def _of(given_back: Sequence[Billed], stream: Stream) -> Sequence[Billed]:

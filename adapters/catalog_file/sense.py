@@ -8,6 +8,7 @@ from decimal import Decimal
 from domain import credit_rule
 from domain.counting import Rules
 from domain.errors import Invalid
+from domain.grid import Cadence
 from domain.ladder import faults
 from domain.money import exponent, minor
 from domain.owed import BOUNDS
@@ -73,12 +74,19 @@ def _as_used(version: PackageVersion, component: Component, where: str) -> Itera
         yield f"{where}.refundable", "each run takes back what was billed as used, to bill what is used by now", "shape"
     if correction == "never":
         yield f"{where}.bill", "what is never corrected cannot be billed as used: more could not follow", "shape"
-    if correction == "up_only" and any(one.charge in BOUNDS for one in version.components):
+    bounds = [one for one in version.components if one.charge in BOUNDS]
+    for bound in (one for one in bounds if _length(one.cadence) < _length(component.cadence)):
+        yield f"{where}.every", f"is longer than that of {bound.id}, which what is billed as used comes under", "shape"
+    if correction == "up_only" and bounds:
         yield f"{where}.bill", "a minimum or maximum needs usage_corrections: both ways to follow it", "shape"
     if isinstance(quantity, Counted):
         countings = filter(None, map(version.counting, (quantity.counter, quantity.or_counter)))
         if any(one.measure == "distinct" for one in countings):
             yield f"{where}.bill", "distinct is known when its month is over: bill it in arrears", "shape"
+
+
+def _length(cadence: Cadence) -> int:
+    return 30 * cadence.months + cadence.days
 
 
 def _price(where: str, currency: str, price: Price) -> Iterator[Fault]:

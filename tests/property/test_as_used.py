@@ -198,3 +198,14 @@ def test_what_a_maximum_takes_off_is_never_billed_first():
     assert len([one for one in books.documents if one.lines]) == 2
     books.run(date(2025, 1, 10))
     assert net(books) == 1000
+
+
+def test_each_period_is_told_once_though_a_years_maximum_takes_all_of_it_off():
+    books = sold(PerUnit(Decimal("1.00")), "as_used", MONTHLY)
+    version = books.packages["p", 1]
+    most = Component("most", "At most", {"EUR": Flat(Decimal("10.00"))}, "maximum", cadence=YEARLY)
+    books.packages = {("p", 1): msgspec.structs.replace(version, components=(*version.components, most))}
+    for month in (1, 2, 3):
+        assert 12_00 in amounts(read(books, (date(2024, month, 12), 12)), date(2024, month, 13))
+        assert amounts(read(books, (date(2024, month, 14), 1)), date(2024, month, 15)) == []
+        assert net(books) == 1000

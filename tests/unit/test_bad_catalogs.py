@@ -160,6 +160,13 @@ NO_AS_USED = {
         17,
         "bill",
     ),
+    "what is capped by a shorter period": (
+        "    limits:",
+        '      most: {name: Most, charge: maximum, every: day, price: {EUR: {flat: "90.00"}, JPY: {flat: "9000"}}}\n'
+        "    limits:",
+        14,
+        "every",
+    ),
 }  # fmt: skip
 
 
