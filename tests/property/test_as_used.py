@@ -5,6 +5,7 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
 import pytest
@@ -12,6 +13,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.events import license as events
+from domain.events.account import PayerChanged
 from domain.grid import MONTHLY, QUARTERLY, YEARLY
 from domain.package_version import Component, Counted, Counting, PackageVersion, Proration
 from domain.price import Allowance, Block, Flat, Graduated, PerUnit, Tier, Volume
@@ -175,6 +177,25 @@ def test_what_was_used_is_not_billed_twice_when_a_change_that_is_told_late_cuts_
     books.record("license", events.ChangeWithdrawn(change="c"))
     books.run(date(2024, 2, 10))
     assert net(books) == 500
+
+
+@pytest.mark.parametrize("mode", ["as_used", "in_arrears"])
+@pytest.mark.parametrize("correction", ["never", "up_only", "reverse_and_rebill"])
+def test_two_payers_or_packages_that_are_told_late_do_not_both_pay_for_what_was_used(mode, correction):
+    books = read(
+        sold(PerUnit(Decimal("1.00")), mode, MONTHLY, "sum", correction), (date(2024, 1, 10), 3), (date(2024, 1, 12), 5)
+    )
+    books.packages = {**books.packages, ("q", 1): msgspec.structs.replace(books.packages["p", 1], package="q")}
+    books.run(date(2024, 2, 10))
+    other = events.LicenseChanged(
+        change="c", effective_on=date(2024, 1, 12), package="q", version=1, type="production", quantities={},
+        direction="other",
+    )  # fmt: skip
+    books.record("license", other)
+    books.run(date(2024, 2, 10))
+    assert net(books) == 800
+    books.record("account", PayerChanged(payer=UUID(int=9), effective_on=date(2024, 1, 14)))
+    assert sum(line.amount for line in books.difference(date(2024, 2, 10)).lines) == 0
 
 
 @pytest.mark.parametrize("correction", ["never", "up_only", "reverse_and_rebill"])
