@@ -119,8 +119,8 @@ def _to_bounds(terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: i
     """
     currency, bound = terms.stream.currency, terms.component.charge
     price = prices.amount(terms.component.prices[currency], Fraction(1), currency)
-    early = bound == "maximum" and any(one.mode == "as_used" for one in terms.package.components)
     ratings = [charge.rating for charge in owed if _of_package(charge, terms)]
+    early = bound == "maximum" and any(one.as_used for one in ratings)
     others = _Reached([one for one in ratings if one.due or not early])
     for piece in pieces(terms, target, max(horizon, target + 1) if early else horizon):
         service, period = piece.service, piece.period

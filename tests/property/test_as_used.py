@@ -221,6 +221,25 @@ def test_what_a_maximum_takes_off_is_never_billed_first():
     assert net(books) == 1000
 
 
+def test_a_maximum_holds_at_once_though_usage_is_billed_as_used_only_since_a_later_version():
+    books = sold(PerUnit(Decimal("1.00")), "in_arrears", MONTHLY)
+    version = books.packages["p", 1]
+    most = Component("most", "At most", {"EUR": Flat(Decimal("10.00"))}, "maximum")
+    (calls,) = version.components
+    now = msgspec.structs.replace(calls, mode="as_used")
+    books.packages = {
+        ("p", number): msgspec.structs.replace(version, version=number, components=(one, most))
+        for number, one in ((1, calls), (2, now))
+    }
+    change = events.LicenseChanged(
+        change="c", effective_on=date(2024, 2, 10), package="p", version=2, type="production", quantities={},
+        direction="other",
+    )  # fmt: skip
+    books.record("license", change)
+    read(books, (date(2024, 1, 12), 4), (date(2024, 2, 12), 15)).run(date(2024, 2, 13))
+    assert net(books) == 400 + 1000
+
+
 def test_each_period_is_told_once_though_a_years_maximum_takes_all_of_it_off():
     books = sold(PerUnit(Decimal("1.00")), "as_used", MONTHLY)
     version = books.packages["p", 1]
