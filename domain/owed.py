@@ -6,7 +6,7 @@ last, and only where nothing of the period is missing. Source: ADR-0009.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
@@ -28,6 +28,7 @@ from domain.charge import (
     pieces,
     uncounted,
 )
+from domain.coverage import Billed
 from domain.money import scale
 from domain.package_version import Counted
 from domain.period import Span, Touching, intersection
@@ -36,14 +37,20 @@ from domain.terms import Discount, Terms
 BOUNDS = ("minimum", "maximum")
 """Components that bring the others of their package to an amount."""
 
+Lines = Callable[[], Sequence[Billed]]
+"""Gives lines as they stand."""
+
 Blocked = set[tuple[UUID, int, int]]
 """Periods of a license whose final amounts are not known, because a count is missing."""
 
 
-def charges(terms: Iterable[Terms], counts: Counts, target: int, horizon: int) -> tuple[list[Charge], list[Missing]]:
+def charges(
+    terms: Iterable[Terms], counts: Counts, target: int, horizon: int, billed: Lines = list
+) -> tuple[list[Charge], list[Missing]]:
     """Everything owed for service that begins before the horizon or by the target, and what could not be told.
 
-    Shapes: ordinals; `target` is the run's date, inclusive; sorted by stream and day.
+    Shapes: ordinals; `target` is the run's date, inclusive; sorted by stream and day; `billed` gives the lines that
+    cover days, for a maximum that takes off what is billed.
     """
     owed: list[Charge] = []
     missing: list[Missing] = []
@@ -60,7 +67,7 @@ def charges(terms: Iterable[Terms], counts: Counts, target: int, horizon: int) -
     if plan.bounds or plan.discounted:
         blocked = {(lack.stream.license, lack.start, lack.end) for lack in missing}
         for bound in plan.bounds:
-            owed.extend(list(_to_bounds(bound, owed, blocked, target, horizon)))
+            owed.extend(list(_to_bounds(bound, owed, blocked, target, horizon, billed)))
         owed.extend([off for one in plan.discounted for off in _fixed_discounts(one, owed, blocked, target)])
     return owed, missing
 
@@ -112,16 +119,19 @@ def _once(all_terms: Sequence[Terms]) -> list[Terms]:
     ]
 
 
-def _to_bounds(terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: int, horizon: int) -> Iterator[Charge]:
+def _to_bounds(
+    terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: int, horizon: int, billed: Lines
+) -> Iterator[Charge]:
     """What brings a package to its minimum or maximum, per period, once everything else of the period is known.
 
-    A maximum over usage that is billed as used takes off at once what is due above it, lest it be billed first.
+    A maximum over usage that is billed as used takes off at once what is due, or billed, above it.
     """
     currency, bound = terms.stream.currency, terms.component.charge
     price = prices.amount(terms.component.prices[currency], Fraction(1), currency)
-    ratings = [charge.rating for charge in owed if _of_package(charge, terms)]
-    early = bound == "maximum" and any(one.as_used for one in ratings)
-    others = _Reached([one for one in ratings if one.due or not early])
+    own = [charge for charge in owed if _of_package(charge, terms)]
+    early = bound == "maximum" and any(one.rating.as_used for one in own)
+    lines = billed() if early else ()
+    others = _Reached([one.rating for one in own if not early or one.rating.due or _is_billed(one, lines)])
     for piece in pieces(terms, target, max(horizon, target + 1) if early else horizon):
         service, period = piece.service, piece.period
         if not early and any(start < service[1] and service[0] < end for _, start, end in blocked):
@@ -140,6 +150,12 @@ def to_bound(bound: str, limit: int, reached: int) -> int:
 
 def _of_package(charge: Charge, terms: Terms) -> bool:
     return charge.stream.component.startswith(f"{terms.package.package}/") and charge.stream != terms.stream
+
+
+def _is_billed(charge: Charge, lines: Sequence[Billed]) -> bool:
+    """Whether an earlier run, through a later day, billed what is not due yet."""
+    days = (charge.rating.start, charge.rating.end)
+    return any(line.stream == charge.stream and intersection(days, (line.start, line.end)) for line in lines)
 
 
 class _Reached:

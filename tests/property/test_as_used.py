@@ -240,6 +240,20 @@ def test_a_maximum_holds_at_once_though_usage_is_billed_as_used_only_since_a_lat
     assert net(books) == 400 + 1000
 
 
+@pytest.mark.parametrize("reverse_on", ["effective", "known"])
+def test_a_run_through_an_earlier_day_leaves_what_a_maximum_took_off(reverse_on):
+    books = sold(PerUnit(Decimal("1.00")), "as_used", MONTHLY)
+    version = books.packages["p", 1]
+    most = Component("most", "At most", {"EUR": Flat(Decimal("10.00"))}, "maximum")
+    fee = Component("fee", "Fee", {"EUR": Flat(Decimal("6.00"))}, mode="in_arrears")
+    policy = msgspec.structs.replace(version.proration, reverse_on=reverse_on)
+    components = (*version.components, most, fee)
+    books.packages = {("p", 1): msgspec.structs.replace(version, components=components, proration=policy)}
+    read(books, (date(2024, 1, 12), 8), (date(2024, 2, 12), 18)).run(date(2024, 2, 13))
+    assert net(books) == 2000
+    assert books.run(date(2024, 1, 20)) == []
+
+
 def test_each_period_is_told_once_though_a_years_maximum_takes_all_of_it_off():
     books = sold(PerUnit(Decimal("1.00")), "as_used", MONTHLY)
     version = books.packages["p", 1]
