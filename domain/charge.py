@@ -44,7 +44,8 @@ class Rating(msgspec.Struct, frozen=True, eq=False):
     """What a piece of a period comes to, whosever it is.
 
     Shapes: service [start, end) inside the base [base_start, base_end); `occurrence` is empty where days divide it;
-    `due` whether it falls due by the run's date. Units: `price` exact minor units for the whole base.
+    `due` whether it falls due by the run's date; `as_used` whether other units at the same money leave what is billed
+    as it is. Units: `price` exact minor units for the whole base.
     """
 
     key: str
@@ -61,6 +62,7 @@ class Rating(msgspec.Struct, frozen=True, eq=False):
     package: PackageVersion
     occurrence: str = ""
     reversible: bool = True
+    as_used: bool = False
 
     def amount(self, start: int, end: int) -> int:
         """The price's share of some of its days, in minor units; an atomic charge is not divided."""
@@ -210,6 +212,7 @@ def _rated(terms: Terms, piece: Piece, quantity: Fraction, price: Fraction) -> R
         package=terms.package,
         occurrence=f"{service[0]}" if usage else "",
         reversible=terms.component.reversible,
+        as_used=terms.component.mode == "as_used",
     )
 
 

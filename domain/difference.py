@@ -12,6 +12,7 @@ from functools import lru_cache
 from itertools import groupby
 from operator import attrgetter
 from typing import Literal, NamedTuple
+from uuid import UUID
 
 import msgspec
 
@@ -53,7 +54,7 @@ class _Making(NamedTuple):
     coming: list[NewLine]
 
 
-def difference(owed: Iterable[Charge], billed: Coverage, target: int) -> Difference:
+def difference(owed: Sequence[Charge], billed: Coverage, target: int) -> Difference:
     """What to issue so that everything due is covered once, and nothing that is not owed stays covered.
 
     Shapes: the charges and lines of one license; `target` is the run's date. A second call with the new lines taken
@@ -68,15 +69,30 @@ def _from_nothing(owed: tuple[Charge, ...], target: int) -> Difference:
     return _difference(owed, Coverage(), target)
 
 
-def _difference(owed: Iterable[Charge], billed: Coverage, target: int) -> Difference:
+def _difference(owed: Sequence[Charge], billed: Coverage, target: int) -> Difference:
     found = _Making([], [])
     all_given_back = billed.given_back()
     for charges, lines in _by_stream(owed, billed):
         policy = charges[-1].rating.package.proration if charges else UNKNOWN
         given_back = all_given_back and _of(all_given_back, (charges or lines)[0].stream)
-        case = _Case(charges, lines, given_back, target, policy, _MATCH[policy.match_on])
+        case = _Case(charges, lines, given_back, target, policy, _MATCH[policy.match_on], owed)
         (_atomic if _is_atomic(charges, lines) else _divisible)(found, case)
-    return Difference(tuple(found.lines), tuple(found.coming))
+    return Difference(() if _says_nothing(found.lines) else tuple(found.lines), tuple(found.coming))
+
+
+def _says_nothing(lines: Sequence[NewLine]) -> bool:
+    """Whether usage that is billed as used is only told anew and comes, with its maximum, to what is billed of it."""
+    gone = {(line.stream, line.link.line.occurrence) for line in lines if line.link}
+    if not gone or sum([line.amount for line in lines]) != 0:
+        return False
+    now = {(line.stream, line.charge.rating.occurrence): line for line in lines if line.charge}
+    if not gone <= now.keys() or len({(stream.payer, stream.currency) for stream, _ in now}) > 1:
+        return False
+    return all(_is_as_used(line) and (name in gone or line.amount < 0) for name, line in now.items())
+
+
+def _is_as_used(line: NewLine) -> bool:
+    return line.charge is not None and line.charge.rating.as_used
 
 
 def _of(given_back: Sequence[Billed], stream: Stream) -> Sequence[Billed]:
@@ -123,7 +139,10 @@ _MATCH = {"days": _Match(by_period=False), "period": _Match(by_period=True)}
 
 
 class _Case(NamedTuple):
-    """One stream of the license: what is owed and billed of it, and the rules by which these are compared."""
+    """One stream of the license: what is owed and billed of it, and the rules by which these are compared.
+
+    Shapes: `owed` is all that is owed of the license.
+    """
 
     charges: Sequence[Charge]
     lines: Sequence[Billed]
@@ -131,6 +150,7 @@ class _Case(NamedTuple):
     target: int
     policy: Proration
     match: _Match
+    owed: Sequence[Charge]
 
     def is_now(self, day: int) -> bool:
         """Whether what is not owed from a day on is given back by this run."""
@@ -237,10 +257,30 @@ def _keeps(line: Billed, case: _Case) -> bool:
         return True
     if line.line.occurrence == ONCE:
         return False
-    if case.policy.usage_correction == "never":
-        return True
     now = next((one.rating for one in case.charges if one.rating.occurrence == line.line.occurrence), None)
-    return case.policy.usage_correction == "up_only" and (now is None or now.amount(0, 0) <= line.left)
+    if now and now.as_used and now.amount(0, 0) == line.left:
+        return True
+    rule = (now.package.proration if now else case.policy).usage_correction
+    if rule == "reverse_and_rebill" or _is_cut(line, case.owed):
+        return False
+    return rule == "never" or now is None or now.amount(0, 0) <= line.left
+
+
+def _is_cut(line: Billed, owed: Iterable[Charge]) -> bool:
+    """Whether other terms hold on some of a line's days: what was used on them is not to be billed twice."""
+    others = (one.rating for one in owed if _is_other(one, line))
+    return any(intersection((line.start, line.end), (one.start, one.end)) for one in others)
+
+
+def _is_other(charge: Charge, line: Billed) -> bool:
+    """Whether a charge is from other terms than a line: another piece, or by another payer or package on its days."""
+    if charge.stream == line.stream:
+        return charge.rating.occurrence != line.line.occurrence
+    return _who_and_what(charge.stream) != _who_and_what(line.stream)
+
+
+def _who_and_what(stream: Stream) -> tuple[UUID, str]:
+    return stream.payer, stream.component.partition("/")[0]
 
 
 def _whole(charge: Charge, given_back: Sequence[Billed]) -> NewLine:

@@ -8,6 +8,7 @@ from decimal import Decimal
 from domain import credit_rule
 from domain.counting import Rules
 from domain.errors import Invalid
+from domain.grid import Cadence
 from domain.ladder import faults
 from domain.money import exponent, minor
 from domain.owed import BOUNDS
@@ -52,8 +53,8 @@ def _component(version: PackageVersion, component: Component, currencies: set[st
     quantity = component.quantity
     if component.charge == "usage" and not isinstance(quantity, Counted):
         yield f"{where}.quantity", "usage is counted", "shape"
-    if component.mode == "as_used" and component.charge != "usage":
-        yield f"{where}.bill", "only usage is billed as used", "shape"
+    if component.mode == "as_used":
+        yield from _as_used(version, component, where)
     if isinstance(quantity, Counted):
         if component.charge in ("one_time", *BOUNDS):
             yield f"{where}.quantity", f"a {component.charge} charge cannot be counted", "shape"
@@ -62,6 +63,30 @@ def _component(version: PackageVersion, component: Component, currencies: set[st
         for name in filter(None, (quantity.counter, quantity.or_counter)):
             if version.counting(name) is None:
                 yield f"{where}.quantity", f"there is no counter {name}", "reference"
+
+
+def _as_used(version: PackageVersion, component: Component, where: str) -> Iterator[Fault]:
+    """Every run takes back what is billed of such a period, and needs a count of what it has come to so far."""
+    correction, quantity = version.proration.usage_correction, component.quantity
+    if component.charge != "usage":
+        yield f"{where}.bill", "only usage is billed as used", "shape"
+    if not component.reversible:
+        yield f"{where}.refundable", "each run takes back what was billed as used, to bill what is used by now", "shape"
+    if correction == "never":
+        yield f"{where}.bill", "what is never corrected cannot be billed as used: more could not follow", "shape"
+    bounds = [one for one in version.components if one.charge in BOUNDS]
+    for bound in (one for one in bounds if _length(one.cadence) < _length(component.cadence)):
+        yield f"{where}.every", f"is longer than that of {bound.id}, which what is billed as used comes under", "shape"
+    if correction == "up_only" and bounds:
+        yield f"{where}.bill", "a minimum or maximum needs usage_corrections: both ways to follow it", "shape"
+    if isinstance(quantity, Counted):
+        countings = filter(None, map(version.counting, (quantity.counter, quantity.or_counter)))
+        if any(one.measure == "distinct" for one in countings):
+            yield f"{where}.bill", "distinct is known when its month is over: bill it in arrears", "shape"
+
+
+def _length(cadence: Cadence) -> int:
+    return 30 * cadence.months + cadence.days
 
 
 def _price(where: str, currency: str, price: Price) -> Iterator[Fault]:

@@ -5,15 +5,18 @@ from __future__ import annotations
 from datetime import date
 from decimal import Decimal
 from typing import Any
+from uuid import UUID
 
 import msgspec
+import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from domain.events import license as events
+from domain.events.account import PayerChanged
 from domain.grid import MONTHLY, QUARTERLY, YEARLY
 from domain.package_version import Component, Counted, Counting, PackageVersion, Proration
-from domain.price import Allowance, Block, Graduated, PerUnit, Tier, Volume
+from domain.price import Allowance, Block, Flat, Graduated, PerUnit, Tier, Volume
 from tests.books import Books
 
 START, END = date(2024, 1, 10), date(2025, 3, 1)
@@ -125,3 +128,138 @@ def test_another_counter_of_the_package_does_not_cut_a_period_in_two(mode, moved
     books.record("license", change)
     books.run(date(2025, 1, 10))
     assert net(books) == 200 * 10
+
+
+def amounts(books: Books, on: date) -> list[int]:
+    return [line.amount for line in books.run(on)]
+
+
+def read(books: Books, *told: tuple[date, int]) -> Books:
+    books.counts |= {on.toordinal(): quantity for on, quantity in told}
+    return books
+
+
+def test_what_changes_no_money_issues_nothing():
+    free = read(sold(Allowance(100, Decimal("0.10")), "as_used"), (date(2024, 1, 12), 60))
+    assert amounts(free, date(2024, 2, 1)) == [0]
+    assert amounts(read(free, (date(2024, 2, 5), 30)), date(2024, 3, 1)) == []
+    assert amounts(free, date(2025, 1, 10)) == []
+    packs = read(sold(Block(10, Decimal("9.00")), "as_used"), (date(2024, 1, 12), 1))
+    assert amounts(packs, date(2024, 2, 1)) == [900]
+    assert amounts(read(packs, (date(2024, 2, 5), 8)), date(2024, 3, 1)) == []
+    assert amounts(packs, date(2025, 1, 10)) == []
+
+
+def moved(books: Books, on: date, correction: Any, **changed: Any) -> None:
+    """The license goes to a version with another policy for corrections."""
+    version = books.packages["p", 1]
+    (component,) = version.components
+    policy = msgspec.structs.replace(version.proration, usage_correction=correction)
+    later = msgspec.structs.replace(
+        version, version=2, components=(msgspec.structs.replace(component, **changed),), proration=policy
+    )
+    books.packages = {("p", 1): version, ("p", 2): later}
+    change = events.LicenseChanged(
+        change="c", effective_on=on, package="p", version=2, type="production", quantities={}, direction="other"
+    )
+    books.record("license", change)
+
+
+@pytest.mark.parametrize("mode", ["as_used", "in_arrears"])
+@pytest.mark.parametrize("correction", ["never", "up_only", "reverse_and_rebill"])
+def test_what_was_used_is_not_billed_twice_when_a_change_that_is_told_late_cuts_its_period(mode, correction):
+    """A policy for counts that are corrected is none for terms that change, and change back."""
+    books = read(sold(PerUnit(Decimal("1.00")), mode, MONTHLY, "sum", correction), (date(2024, 1, 12), 5))
+    books.run(date(2024, 2, 10))
+    moved(books, date(2024, 1, 11), correction, prices={"EUR": PerUnit(Decimal("2.00"))})
+    books.run(date(2024, 2, 10))
+    assert net(books) == 1000
+    books.record("license", events.ChangeWithdrawn(change="c"))
+    books.run(date(2024, 2, 10))
+    assert net(books) == 500
+
+
+@pytest.mark.parametrize("mode", ["as_used", "in_arrears"])
+@pytest.mark.parametrize("correction", ["never", "up_only", "reverse_and_rebill"])
+def test_two_payers_or_packages_that_are_told_late_do_not_both_pay_for_what_was_used(mode, correction):
+    books = read(
+        sold(PerUnit(Decimal("1.00")), mode, MONTHLY, "sum", correction), (date(2024, 1, 10), 3), (date(2024, 1, 12), 5)
+    )
+    books.packages = {**books.packages, ("q", 1): msgspec.structs.replace(books.packages["p", 1], package="q")}
+    books.run(date(2024, 2, 10))
+    other = events.LicenseChanged(
+        change="c", effective_on=date(2024, 1, 12), package="q", version=1, type="production", quantities={},
+        direction="other",
+    )  # fmt: skip
+    books.record("license", other)
+    books.run(date(2024, 2, 10))
+    assert net(books) == 800
+    books.record("account", PayerChanged(payer=UUID(int=9), effective_on=date(2024, 1, 14)))
+    assert sum(line.amount for line in books.difference(date(2024, 2, 10)).lines) == 0
+
+
+@pytest.mark.parametrize("correction", ["never", "up_only", "reverse_and_rebill"])
+def test_what_was_used_before_a_change_is_billed_whatever_the_later_version_says_of_corrections(correction):
+    books = read(sold(PerUnit(Decimal("1.00")), "as_used"), (date(2024, 1, 12), 5))
+    books.run(date(2024, 1, 15))
+    moved(read(books, (date(2024, 1, 16), 7), (date(2024, 2, 11), 3)), date(2024, 2, 10), correction, mode="in_arrears")
+    books.run(date(2024, 2, 12))
+    assert net(books) == 1200
+
+
+def test_what_a_maximum_takes_off_is_never_billed_first():
+    books = sold(PerUnit(Decimal("1.00")), "as_used")
+    version = books.packages["p", 1]
+    most = Component("most", "At most", {"EUR": Flat(Decimal("10.00"))}, "maximum", cadence=YEARLY)
+    books.packages = {("p", 1): msgspec.structs.replace(version, components=(*version.components, most))}
+    for on, used in ((date(2024, 1, 12), 8), (date(2024, 2, 12), 8), (date(2024, 3, 12), 9), (date(2024, 4, 12), 0)):
+        read(books, (on, used)).run(on)
+        assert net(books) == min(sum(books.counts.values()) * 100, 1000)
+        assert books.run(on) == []
+    assert len([one for one in books.documents if one.lines]) == 2
+    books.run(date(2025, 1, 10))
+    assert net(books) == 1000
+
+
+def test_a_maximum_holds_at_once_though_usage_is_billed_as_used_only_since_a_later_version():
+    books = sold(PerUnit(Decimal("1.00")), "in_arrears", MONTHLY)
+    version = books.packages["p", 1]
+    most = Component("most", "At most", {"EUR": Flat(Decimal("10.00"))}, "maximum")
+    (calls,) = version.components
+    now = msgspec.structs.replace(calls, mode="as_used")
+    books.packages = {
+        ("p", number): msgspec.structs.replace(version, version=number, components=(one, most))
+        for number, one in ((1, calls), (2, now))
+    }
+    change = events.LicenseChanged(
+        change="c", effective_on=date(2024, 2, 10), package="p", version=2, type="production", quantities={},
+        direction="other",
+    )  # fmt: skip
+    books.record("license", change)
+    read(books, (date(2024, 1, 12), 4), (date(2024, 2, 12), 15)).run(date(2024, 2, 13))
+    assert net(books) == 400 + 1000
+
+
+@pytest.mark.parametrize("reverse_on", ["effective", "known"])
+def test_a_run_through_an_earlier_day_leaves_what_a_maximum_took_off(reverse_on):
+    books = sold(PerUnit(Decimal("1.00")), "as_used", MONTHLY)
+    version = books.packages["p", 1]
+    most = Component("most", "At most", {"EUR": Flat(Decimal("10.00"))}, "maximum")
+    fee = Component("fee", "Fee", {"EUR": Flat(Decimal("6.00"))}, mode="in_arrears")
+    policy = msgspec.structs.replace(version.proration, reverse_on=reverse_on)
+    components = (*version.components, most, fee)
+    books.packages = {("p", 1): msgspec.structs.replace(version, components=components, proration=policy)}
+    read(books, (date(2024, 1, 12), 8), (date(2024, 2, 12), 18)).run(date(2024, 2, 13))
+    assert net(books) == 2000
+    assert books.run(date(2024, 1, 20)) == []
+
+
+def test_each_period_is_told_once_though_a_years_maximum_takes_all_of_it_off():
+    books = sold(PerUnit(Decimal("1.00")), "as_used", MONTHLY)
+    version = books.packages["p", 1]
+    most = Component("most", "At most", {"EUR": Flat(Decimal("10.00"))}, "maximum", cadence=YEARLY)
+    books.packages = {("p", 1): msgspec.structs.replace(version, components=(*version.components, most))}
+    for month in (1, 2, 3):
+        assert 12_00 in amounts(read(books, (date(2024, month, 12), 12)), date(2024, month, 13))
+        assert amounts(read(books, (date(2024, month, 14), 1)), date(2024, month, 15)) == []
+        assert net(books) == 1000

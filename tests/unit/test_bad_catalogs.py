@@ -146,6 +146,39 @@ def test_it_is_refused_with_its_code_its_line_and_its_field(was, becomes, code, 
     assert str(refused.value).startswith("bad.yaml")
 
 
+AS_USED = GOOD.replace("bill: in arrears", "charge: usage\n        bill: as used")
+NO_AS_USED = {
+    "what is not refundable": ("bill: as used", "bill: as used\n        refundable: false", 18, "refundable"),
+    "what is never corrected": ("    limits:", "    proration: {usage_corrections: never}\n    limits:", 17, "bill"),
+    "what is known when its month is over": (
+        "{measure: peak}", "{measure: distinct}\n    proration: {billing_day_from: calendar}", 18, "bill"
+    ),
+    "what is corrected up only, beside a maximum": (
+        "    limits:",
+        '      most: {name: Most, charge: maximum, price: {EUR: {flat: "90.00"}, JPY: {flat: "9000"}}}\n'
+        "    proration: {usage_corrections: up only}\n    limits:",
+        17,
+        "bill",
+    ),
+    "what is capped by a shorter period": (
+        "    limits:",
+        '      most: {name: Most, charge: maximum, every: day, price: {EUR: {flat: "90.00"}, JPY: {flat: "9000"}}}\n'
+        "    limits:",
+        14,
+        "every",
+    ),
+}  # fmt: skip
+
+
+@pytest.mark.parametrize(("was", "becomes", "line", "field"), NO_AS_USED.values(), ids=NO_AS_USED)
+def test_usage_is_not_billed_as_used_where_a_run_could_not_take_back_and_bill_anew(was, becomes, line, field):
+    assert catalog_of(AS_USED.encode(), "good.yaml")
+    with pytest.raises(BadFile) as refused:
+        catalog_of(AS_USED.replace(was, becomes, 1).encode(), "bad.yaml")
+    told = [(fault.code, fault.line, fault.field) for fault in refused.value.faults]
+    assert told == [("shape", line, f"packages.guard.components.users.{field}")]
+
+
 @pytest.mark.parametrize(
     ("raw", "code"),
     [
