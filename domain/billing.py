@@ -48,7 +48,7 @@ def found(standing: Standing, target: date, packages: Packages) -> Found:
     """The difference of one license on a day."""
     on, billed = target.toordinal(), standing.coverage()
     terms = nameless_terms(standing.history, standing.account, packages)
-    owed, missing = charges(terms, standing.counted, on, billed.horizon(), billed.live)
+    owed, missing = charges(terms, standing.counted, on, billed.horizon())
     lacking = [Missing(stream_of(standing.history, one.stream), one.counter, one.start, one.end) for one in missing]
     return Found(standing, difference(owed, billed, on), lacking)
 

@@ -77,22 +77,7 @@ def _difference(owed: Sequence[Charge], billed: Coverage, target: int) -> Differ
         given_back = all_given_back and _of(all_given_back, (charges or lines)[0].stream)
         case = _Case(charges, lines, given_back, target, policy, _MATCH[policy.match_on], owed)
         (_atomic if _is_atomic(charges, lines) else _divisible)(found, case)
-    return Difference(() if _says_nothing(found.lines) else tuple(found.lines), tuple(found.coming))
-
-
-def _says_nothing(lines: Sequence[NewLine]) -> bool:
-    """Whether usage that is billed as used is only told anew and comes, with its maximum, to what is billed of it."""
-    gone = {(line.stream, line.link.line.occurrence) for line in lines if line.link}
-    if not gone or sum([line.amount for line in lines]) != 0:
-        return False
-    now = {(line.stream, line.charge.rating.occurrence): line for line in lines if line.charge}
-    if not gone <= now.keys() or len({(stream.payer, stream.currency) for stream, _ in now}) > 1:
-        return False
-    return all(_is_as_used(line) and (name in gone or line.amount < 0) for name, line in now.items())
-
-
-def _is_as_used(line: NewLine) -> bool:
-    return line.charge is not None and line.charge.rating.as_used
+    return Difference(tuple(found.lines), tuple(found.coming))
 
 
 def _of(given_back: Sequence[Billed], stream: Stream) -> Sequence[Billed]:

@@ -6,7 +6,7 @@ last, and only where nothing of the period is missing. Source: ADR-0009.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from fractions import Fraction
 from functools import lru_cache
 from typing import NamedTuple
@@ -28,7 +28,6 @@ from domain.charge import (
     pieces,
     uncounted,
 )
-from domain.coverage import Billed
 from domain.money import scale
 from domain.package_version import Counted
 from domain.period import Span, Touching, intersection
@@ -37,20 +36,14 @@ from domain.terms import Discount, Terms
 BOUNDS = ("minimum", "maximum")
 """Components that bring the others of their package to an amount."""
 
-Lines = Callable[[], Sequence[Billed]]
-"""Gives lines as they stand."""
-
 Blocked = set[tuple[UUID, int, int]]
 """Periods of a license whose final amounts are not known, because a count is missing."""
 
 
-def charges(
-    terms: Iterable[Terms], counts: Counts, target: int, horizon: int, billed: Lines = list
-) -> tuple[list[Charge], list[Missing]]:
+def charges(terms: Iterable[Terms], counts: Counts, target: int, horizon: int) -> tuple[list[Charge], list[Missing]]:
     """Everything owed for service that begins before the horizon or by the target, and what could not be told.
 
-    Shapes: ordinals; `target` is the run's date, inclusive; sorted by stream and day; `billed` gives the lines that
-    cover days, for a maximum that takes off what is billed.
+    Shapes: ordinals; `target` is the run's date, inclusive; sorted by stream and day.
     """
     owed: list[Charge] = []
     missing: list[Missing] = []
@@ -67,7 +60,7 @@ def charges(
     if plan.bounds or plan.discounted:
         blocked = {(lack.stream.license, lack.start, lack.end) for lack in missing}
         for bound in plan.bounds:
-            owed.extend(list(_to_bounds(bound, owed, blocked, target, horizon, billed)))
+            owed.extend(list(_to_bounds(bound, owed, blocked, target, horizon)))
         owed.extend([off for one in plan.discounted for off in _fixed_discounts(one, owed, blocked, target)])
     return owed, missing
 
@@ -119,27 +112,19 @@ def _once(all_terms: Sequence[Terms]) -> list[Terms]:
     ]
 
 
-def _to_bounds(
-    terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: int, horizon: int, billed: Lines
-) -> Iterator[Charge]:
-    """What brings a package to its minimum or maximum, per period, once everything else of the period is known.
-
-    A maximum over usage that is billed as used takes off at once what is due, or billed, above it.
-    """
+def _to_bounds(terms: Terms, owed: Sequence[Charge], blocked: Blocked, target: int, horizon: int) -> Iterator[Charge]:
+    """What brings a package to its minimum or maximum, per period, once everything else of the period is known."""
     currency, bound = terms.stream.currency, terms.component.charge
     price = prices.amount(terms.component.prices[currency], Fraction(1), currency)
-    own = [charge for charge in owed if _of_package(charge, terms)]
-    early = bound == "maximum" and any(one.rating.as_used for one in own)
-    lines = billed() if early else ()
-    others = _Reached([one.rating for one in own if not early or one.rating.due or _is_billed(one, lines)])
-    for piece in pieces(terms, target, max(horizon, target + 1) if early else horizon):
+    others = _Reached([charge.rating for charge in owed if _of_package(charge, terms)])
+    for piece in pieces(terms, target, horizon):
         service, period = piece.service, piece.period
-        if not early and any(start < service[1] and service[0] < end for _, start, end in blocked):
+        if any(start < service[1] and service[0] < end for _, start, end in blocked):
             continue
         limit = part(price, *period, terms.package.proration.month_days, *service)
-        amount = to_bound(bound, limit, others.by(service))
-        due = is_due("as_used" if early and amount else "in_arrears", service, target)
-        rating = _atomic(terms, service, amount, due, bound, terms.component.name, early)
+        rating = _atomic(
+            terms, service, to_bound(bound, limit, others.by(service)), target, bound, terms.component.name
+        )
         yield Charge(terms.stream, rating, terms.reasons)
 
 
@@ -150,12 +135,6 @@ def to_bound(bound: str, limit: int, reached: int) -> int:
 
 def _of_package(charge: Charge, terms: Terms) -> bool:
     return charge.stream.component.startswith(f"{terms.package.package}/") and charge.stream != terms.stream
-
-
-def _is_billed(charge: Charge, lines: Sequence[Billed]) -> bool:
-    """Whether an earlier run, through a later day, billed what is not due yet."""
-    days = (charge.rating.start, charge.rating.end)
-    return any(line.stream == charge.stream and intersection(days, (line.start, line.end)) for line in lines)
 
 
 class _Reached:
@@ -176,7 +155,7 @@ def _inside(rating: Rating, service: Span) -> int:
     return rating.amount(*days) if days else 0
 
 
-def _atomic(terms: Terms, service: Span, amount: int, due: bool, rule: str, text: str, as_used: bool = False) -> Rating:
+def _atomic(terms: Terms, service: Span, amount: int, target: int, rule: str, text: str) -> Rating:
     return Rating(
         key=key(Fraction(amount), Fraction(1), rule),
         start=service[0],
@@ -186,12 +165,11 @@ def _atomic(terms: Terms, service: Span, amount: int, due: bool, rule: str, text
         base_end=service[1],
         month_days=0,
         quantity=Fraction(1),
-        due=due,
+        due=is_due("in_arrears", service, target),
         text=text,
         rule=rule,
         package=terms.package,
         occurrence=f"{service[0]}",
-        as_used=as_used,
     )
 
 
@@ -215,6 +193,5 @@ def _amount_off(
         if covered or not holds(terms, discount, piece.k, period):
             continue
         full = part(off, *period, terms.package.proration.month_days, *service)
-        amount, due = -min(full, max(reached.by(service), 0)), is_due("in_arrears", service, target)
-        rating = _atomic(terms, service, amount, due, "amount off", "Discount")
+        rating = _atomic(terms, service, -min(full, max(reached.by(service), 0)), target, "amount off", "Discount")
         yield Charge(stream, rating, terms.reasons)

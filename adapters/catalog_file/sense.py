@@ -75,10 +75,17 @@ def _as_used(version: PackageVersion, component: Component, where: str) -> Itera
     if correction == "never":
         yield f"{where}.bill", "what is never corrected cannot be billed as used: more could not follow", "shape"
     bounds = [one for one in version.components if one.charge in BOUNDS]
-    for bound in (one for one in bounds if _length(one.cadence) < _length(component.cadence)):
-        yield f"{where}.every", f"is longer than that of {bound.id}, which what is billed as used comes under", "shape"
+    for bound in bounds:
+        if bound.charge == "maximum":
+            yield (
+                f"{where}.bill",
+                f"{bound.id} takes off what is above it when the period is over: not as used",
+                "shape",
+            )
+        elif _length(bound.cadence) < _length(component.cadence):
+            yield f"{where}.every", f"is longer than that of {bound.id}, which tops it up", "shape"
     if correction == "up_only" and bounds:
-        yield f"{where}.bill", "a minimum or maximum needs usage_corrections: both ways to follow it", "shape"
+        yield f"{where}.bill", "a minimum needs usage_corrections: both ways to follow it", "shape"
     if isinstance(quantity, Counted):
         countings = filter(None, map(version.counting, (quantity.counter, quantity.or_counter)))
         if any(one.measure == "distinct" for one in countings):

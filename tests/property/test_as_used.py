@@ -16,7 +16,7 @@ from domain.events import license as events
 from domain.events.account import PayerChanged
 from domain.grid import MONTHLY, QUARTERLY, YEARLY
 from domain.package_version import Component, Counted, Counting, PackageVersion, Proration
-from domain.price import Allowance, Block, Flat, Graduated, PerUnit, Tier, Volume
+from domain.price import Allowance, Block, Graduated, PerUnit, Tier, Volume
 from tests.books import Books
 
 START, END = date(2024, 1, 10), date(2025, 3, 1)
@@ -205,61 +205,3 @@ def test_what_was_used_before_a_change_is_billed_whatever_the_later_version_says
     moved(read(books, (date(2024, 1, 16), 7), (date(2024, 2, 11), 3)), date(2024, 2, 10), correction, mode="in_arrears")
     books.run(date(2024, 2, 12))
     assert net(books) == 1200
-
-
-def test_what_a_maximum_takes_off_is_never_billed_first():
-    books = sold(PerUnit(Decimal("1.00")), "as_used")
-    version = books.packages["p", 1]
-    most = Component("most", "At most", {"EUR": Flat(Decimal("10.00"))}, "maximum", cadence=YEARLY)
-    books.packages = {("p", 1): msgspec.structs.replace(version, components=(*version.components, most))}
-    for on, used in ((date(2024, 1, 12), 8), (date(2024, 2, 12), 8), (date(2024, 3, 12), 9), (date(2024, 4, 12), 0)):
-        read(books, (on, used)).run(on)
-        assert net(books) == min(sum(books.counts.values()) * 100, 1000)
-        assert books.run(on) == []
-    assert len([one for one in books.documents if one.lines]) == 2
-    books.run(date(2025, 1, 10))
-    assert net(books) == 1000
-
-
-def test_a_maximum_holds_at_once_though_usage_is_billed_as_used_only_since_a_later_version():
-    books = sold(PerUnit(Decimal("1.00")), "in_arrears", MONTHLY)
-    version = books.packages["p", 1]
-    most = Component("most", "At most", {"EUR": Flat(Decimal("10.00"))}, "maximum")
-    (calls,) = version.components
-    now = msgspec.structs.replace(calls, mode="as_used")
-    books.packages = {
-        ("p", number): msgspec.structs.replace(version, version=number, components=(one, most))
-        for number, one in ((1, calls), (2, now))
-    }
-    change = events.LicenseChanged(
-        change="c", effective_on=date(2024, 2, 10), package="p", version=2, type="production", quantities={},
-        direction="other",
-    )  # fmt: skip
-    books.record("license", change)
-    read(books, (date(2024, 1, 12), 4), (date(2024, 2, 12), 15)).run(date(2024, 2, 13))
-    assert net(books) == 400 + 1000
-
-
-@pytest.mark.parametrize("reverse_on", ["effective", "known"])
-def test_a_run_through_an_earlier_day_leaves_what_a_maximum_took_off(reverse_on):
-    books = sold(PerUnit(Decimal("1.00")), "as_used", MONTHLY)
-    version = books.packages["p", 1]
-    most = Component("most", "At most", {"EUR": Flat(Decimal("10.00"))}, "maximum")
-    fee = Component("fee", "Fee", {"EUR": Flat(Decimal("6.00"))}, mode="in_arrears")
-    policy = msgspec.structs.replace(version.proration, reverse_on=reverse_on)
-    components = (*version.components, most, fee)
-    books.packages = {("p", 1): msgspec.structs.replace(version, components=components, proration=policy)}
-    read(books, (date(2024, 1, 12), 8), (date(2024, 2, 12), 18)).run(date(2024, 2, 13))
-    assert net(books) == 2000
-    assert books.run(date(2024, 1, 20)) == []
-
-
-def test_each_period_is_told_once_though_a_years_maximum_takes_all_of_it_off():
-    books = sold(PerUnit(Decimal("1.00")), "as_used", MONTHLY)
-    version = books.packages["p", 1]
-    most = Component("most", "At most", {"EUR": Flat(Decimal("10.00"))}, "maximum", cadence=YEARLY)
-    books.packages = {("p", 1): msgspec.structs.replace(version, components=(*version.components, most))}
-    for month in (1, 2, 3):
-        assert 12_00 in amounts(read(books, (date(2024, month, 12), 12)), date(2024, month, 13))
-        assert amounts(read(books, (date(2024, month, 14), 1)), date(2024, month, 15)) == []
-        assert net(books) == 1000

@@ -153,16 +153,22 @@ NO_AS_USED = {
     "what is known when its month is over": (
         "{measure: peak}", "{measure: distinct}\n    proration: {billing_day_from: calendar}", 18, "bill"
     ),
-    "what is corrected up only, beside a maximum": (
+    "what has a maximum": (
         "    limits:",
-        '      most: {name: Most, charge: maximum, price: {EUR: {flat: "90.00"}, JPY: {flat: "9000"}}}\n'
+        '      most: {name: Most, charge: maximum, price: {EUR: {flat: "90.00"}, JPY: {flat: "9000"}}}\n    limits:',
+        17,
+        "bill",
+    ),
+    "what is corrected up only, beside a minimum": (
+        "    limits:",
+        '      least: {name: Least, charge: minimum, price: {EUR: {flat: "90.00"}, JPY: {flat: "9000"}}}\n'
         "    proration: {usage_corrections: up only}\n    limits:",
         17,
         "bill",
     ),
-    "what is capped by a shorter period": (
+    "what is topped up by a shorter period": (
         "    limits:",
-        '      most: {name: Most, charge: maximum, every: day, price: {EUR: {flat: "90.00"}, JPY: {flat: "9000"}}}\n'
+        '      least: {name: Least, charge: minimum, every: day, price: {EUR: {flat: "90.00"}, JPY: {flat: "9000"}}}\n'
         "    limits:",
         14,
         "every",
