@@ -50,16 +50,18 @@ known AS MATERIALIZED (SELECT m.account, max(coalesce(s.cut, {2**63 - 1})) AS cu
     WHERE NOT EXISTS (SELECT FROM billing_exception e
         WHERE (e.bucket, e.run, e.account, e.outcome) = (s.bucket, s.run, s.account, 'failed')) GROUP BY m.account),
 begun AS MATERIALIZED (SELECT account, stream, position, since FROM beginning_v1 WHERE since < %(on)s),
-told AS MATERIALIZED (SELECT DISTINCT m.bucket, m.account, m.due, b.stream, k.cut IS NOT NULL AS later
+told AS MATERIALIZED (SELECT DISTINCT m.bucket, m.account, m.due, b.stream, k.cut IS NOT NULL AS later,
+        greatest(b.since, m.due - 1) AS since
     FROM missed m JOIN begun b ON b.account = m.account AND b.since <= m.due
     LEFT JOIN known k ON k.account = m.account
     WHERE k.cut IS NULL OR b.position > k.cut)
 SELECT DISTINCT t.due, t.account FROM told t
 LEFT JOIN coverage c ON c.bucket = t.bucket AND c.license = t.stream
-    AND t.later AND c.days && datemultirange(daterange(t.due - 1, t.due + 1))
+    AND t.later AND c.days && datemultirange(daterange(t.since, t.due + 1))
 WHERE c.license IS NULL ORDER BY t.due, t.account"""
-"""What is told of a license counts where the days about its billing day are not billed: what changes on a bill comes
-with the next. Runs of earlier versions do not tell how far they read; they are taken to have seen everything."""
+"""What is told of a license counts where the days about its billing day are not billed, from when it holds: the last
+of one month and the first of another. What changes on a bill comes with the next. Runs of earlier versions do not tell
+how far they read; they are taken to have seen everything."""
 
 
 def due(pool: Pool, zone: str, on: date) -> list[UUID]:
