@@ -43,16 +43,14 @@ missed AS MATERIALIZED (SELECT * FROM latest
 read AS MATERIALIZED (SELECT r.run, r.through, r.accounts IS NULL AS whole, s.bucket, s.cut
     FROM billing_run r JOIN billing_chunk c ON c.run = r.run AND c.done, unnest(c.buckets, c.cuts) s(bucket, cut)
     WHERE r.through >= %(earliest)s),
-chosen AS MATERIALIZED (SELECT run, account,
-        (get_byte(uuid_send(account), 2) & 15) << 8 | get_byte(uuid_send(account), 3) AS bucket
-    FROM billing_run, unnest(accounts) account WHERE through >= %(earliest)s),
-seen AS (SELECT m.bucket, m.account, r.run, r.through, r.cut FROM missed m
+chosen AS MATERIALIZED (SELECT run, account FROM billing_run, unnest(accounts) account WHERE through >= %(earliest)s),
+seen AS (SELECT m.bucket, m.account, r.run, r.cut FROM missed m
     JOIN read r ON r.whole AND r.bucket = m.bucket AND r.through >= m.due
-  UNION ALL SELECT bucket, account, run, through, cut FROM chosen JOIN read USING (run, bucket)),
-known AS MATERIALIZED (SELECT m.account, max(coalesce(s.cut, {2**63 - 1})) AS cut
-    FROM missed m JOIN seen s ON s.account = m.account AND s.through >= m.due
+  UNION ALL SELECT m.bucket, m.account, r.run, r.cut FROM missed m JOIN chosen c ON c.account = m.account
+    JOIN read r ON r.run = c.run AND r.bucket = m.bucket AND r.through >= m.due),
+known AS MATERIALIZED (SELECT account, max(coalesce(cut, {2**63 - 1})) AS cut FROM seen s
     WHERE NOT EXISTS (SELECT FROM billing_exception e
-        WHERE (e.bucket, e.run, e.account, e.outcome) = (s.bucket, s.run, s.account, 'failed')) GROUP BY m.account),
+        WHERE (e.bucket, e.run, e.account, e.outcome) = (s.bucket, s.run, s.account, 'failed')) GROUP BY account),
 begun AS MATERIALIZED (SELECT account, stream, position, since FROM beginning_v1 WHERE since < %(on)s)
 SELECT DISTINCT m.due, m.account FROM missed m JOIN begun b ON b.account = m.account AND b.since <= m.due
 LEFT JOIN known k ON k.account = m.account
