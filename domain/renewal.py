@@ -8,7 +8,6 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from datetime import date
-from itertools import pairwise
 
 import msgspec
 
@@ -32,8 +31,8 @@ def running(facts: Sequence[Located], account: BilledTo, packages: Packages, ver
         return today, today + 1  # no day of service: nothing runs, and nothing is renewed
     at = max([n for n, piece in enumerate(pieces) if piece.start <= today], default=0)
     begin, end = pieces[at].grid.period(max(today, pieces[at].start))
-    for before, piece in pairwise(pieces[at:]):
-        if piece.start >= end or piece.start > before.end:
+    for piece in pieces[at + 1 :]:
+        if piece.start >= end:
             break
         border, following = piece.grid.period(piece.start)
         end = border if border == piece.start else following

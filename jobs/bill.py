@@ -60,10 +60,10 @@ def open_run(
 
 
 def _cut_in_chunks(connection: psycopg.Connection, run: Run) -> None:
-    rows = connection.execute("SELECT bucket, count(*) FROM basis_v2 WHERE kind = 3 GROUP BY bucket ORDER BY bucket")
-    chosen = None if run.accounts is None else {bucket_of(account) for account in run.accounts}
-    sizes = [(bucket, size) for bucket, size in rows if chosen is None or bucket in chosen]
-    for number, buckets in enumerate(_chunks(sizes)):
+    """All buckets with licenses; or those of the chosen accounts, with licenses or not, so that all have been seen."""
+    held: dict[int, int] = dict(connection.execute("SELECT bucket, count(*) FROM basis_v2 WHERE kind = 3 GROUP BY 1"))
+    chosen = held if run.accounts is None else {bucket_of(account) for account in run.accounts}
+    for number, buckets in enumerate(_chunks([(bucket, held.get(bucket, 0)) for bucket in sorted(chosen)])):
         connection.execute("INSERT INTO billing_chunk VALUES (%s, %s, %s)", [run.run, number, buckets])
 
 

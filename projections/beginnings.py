@@ -7,7 +7,7 @@ billed before it was told is found by it (ADR-0045).
 from __future__ import annotations
 
 from collections.abc import Iterator, Sequence
-from datetime import date
+from datetime import date, timedelta
 from typing import ClassVar
 from uuid import UUID
 
@@ -55,5 +55,7 @@ def _rows(entries: Sequence[Entry]) -> Iterator[Row]:
                 yield (*place, None, event.on)
             case license.LicenseReactivated():
                 yield (*place, None, event.from_on)
+            case license.CancellationWithdrawn():  # the end was a later day
+                yield (*place, None, event.on + timedelta(days=1))
             case account.PayerChanged() | account.BillingDayChanged():
                 yield (*place, entry.stream, event.effective_on)

@@ -26,10 +26,13 @@ from domain.application.licensing import (
     ReactivateLicense,
     ResumeLicense,
     SuspendLicense,
+    WithdrawCancellation,
 )
 from domain.identity import Kind, bucket_of
+from domain.package_version import Declared
+from domain.price import PerUnit
 from jobs.due import behind, due
-from tests.builders import declared_package, open_account, publish, start
+from tests.builders import component, declared_package, open_account, package, publish, start
 
 Told = Mapping[date, Callable[[], object]]
 FREE = Decimal(0)
@@ -160,6 +163,39 @@ def test_what_begins_to_be_billed_after_the_wake_of_the_day_is_billed_at_the_nex
     live(shop, D10, date(2025, 1, 13), {D10: told})
     # The one day of the license that had ended is 1 of 31 at 2.00.
     assert documents(shop) == [("acme", D10, D10, 806), ("acme", D11, D10, 600)]
+
+
+@pytest.mark.parametrize(
+    ("stop", "come_back"),
+    [
+        (SuspendLicense("back", "manual", D10), ResumeLicense("back", "manual", D10)),
+        (CancelLicense("back", D9, D10), ReactivateLicense("back", D10)),
+        # Where it is already the 10th somewhere, it is still the 9th elsewhere.
+        (CancelLicense("back", D9, D10), WithdrawCancellation("back", D9)),
+    ],
+)
+def test_who_stopped_on_the_billing_day_and_comes_back_after_the_wake_is_billed_at_the_next(shop, stop, come_back):
+    seats(shop, "back", date(2024, 12, 10))
+    run_billing(shop, D9, D9)
+    shop.billing.execute(stop)
+    live(shop, D10, date(2025, 1, 13), {D10: lambda: shop.billing.execute(come_back)})
+    assert documents(shop) == [("acme", D9, D9, 600), ("acme", D10, D10, 400), ("acme", D11, D10, 200)]
+
+
+@pytest.mark.parametrize(("on", "later"), [(D10, [("acme", D11, D10, 200)]), (D9, [])])
+def test_who_is_to_pay_in_advance_from_the_billing_day_on_is_billed_at_the_next_wake(shop, on, later):
+    late = component("seats", PerUnit(Decimal("2.00")), quantity=Declared(), mode="in_arrears")
+    publish(shop, package("late", late))
+    start(shop, "late", "acme", "late", date(2024, 12, 10), quantities={"seats": 1})
+    in_advance = ChangeLicense(license="late", today=on, package="declared", when="now")
+    live(shop, D10, date(2025, 1, 13), {D10: lambda: shop.billing.execute(in_advance)})
+    assert documents(shop) == [("acme", D10, D10, 1000), *later]
+
+
+def test_an_account_without_licenses_is_looked_at_once(shop):
+    open_account(shop, "empty", billing_day=20, tax_percent=FREE)
+    live(shop, D10, D15, {D11: lambda: shop.billing.execute(ChangeAccount("empty", D11, billing_day=11))})
+    assert rows(shop, "SELECT run FROM billing_run ORDER BY run") == [("2025-01-10#1",), ("2025-01-11#1",)]
 
 
 def test_what_changes_on_a_bill_after_the_wake_comes_with_the_next(shop):

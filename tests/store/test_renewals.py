@@ -8,7 +8,13 @@ from decimal import Decimal
 import pytest
 
 from domain.application.accounts import ChangeAccount
-from domain.application.licensing import CancelLicense, ChangeLicense, license_named
+from domain.application.licensing import (
+    CancelLicense,
+    ChangeLicense,
+    ResumeLicense,
+    SuspendLicense,
+    license_named,
+)
 from domain.application.renewals import ends_unrenewed
 from domain.grid import YEARLY
 from domain.price import PerUnit
@@ -35,6 +41,17 @@ def test_a_renewal_is_where_the_billing_day_will_have_it(tally, from_on, billing
     assert ends_unrenewed(tally.billing, license_named(tally.billing, "l"), TODAY) == renewed_on
     fewer = ChangeLicense(license="l", today=TODAY, quantities={"seats": 1})
     assert tally.billing.execute(fewer)[1] == renewed_on
+    assert tally.billing.execute(CancelLicense("l", TODAY)) == renewed_on
+
+
+@pytest.mark.parametrize(("billing_day", "renewed_on"), [(20, date(2025, 3, 20)), (18, date(2025, 4, 18))])
+def test_a_renewal_is_where_service_comes_back_to_after_a_pause_that_is_agreed(tally, billing_day, renewed_on):
+    publish(tally, declared_package())
+    open_account(tally, "acme")
+    start(tally, "l", "acme", "declared", quantities={"seats": 2})
+    tally.billing.execute(SuspendLicense("l", "manual", date(2025, 3, 10)))
+    tally.billing.execute(ResumeLicense("l", "manual", date(2025, 3, 20)))
+    tally.billing.execute(ChangeAccount("acme", date(2025, 3, 15), billing_day=billing_day))
     assert tally.billing.execute(CancelLicense("l", TODAY)) == renewed_on
 
 
