@@ -256,6 +256,8 @@ def test_no_reading_is_parked_and_billed_when_it_comes(tally, tmp_path):
         assert bill.exceptions(connection, run.run) == [
             ("acme", "parked", "counted/users: no reading of users from 2025-01-01 to 2025-01-31")
         ]
+        report = bill.report(connection, run.run)
+    assert (report["parked"], report["nothing"], report["failed"]) == (1, 1, 0)
     assert books(tally) == []
     assert parked(tally, FEBRUARY) == [("acme", "counted/users: no reading of users from 2025-01-01 to 2025-01-31")]
     take_in(tally, write_csv(tmp_path / "c.csv", READINGS, ["l1,users,2025-01-07,0,a", "l1,users,2025-01-09,12,b"]))
