@@ -28,7 +28,7 @@ Counts = Callable[[str], DayCounts]
 """What is known of a counter of the license."""
 
 
-AT_BEGINNING = ("in_advance", "as_used")
+FROM_THE_START: Sequence[Mode] = ("in_advance", "as_used")
 """Modes by which a period falls due on its first day."""
 UNDISCOUNTED = Fraction(1)
 ONCE = "once"
@@ -124,13 +124,13 @@ class Piece(msgspec.Struct, frozen=True, eq=False):
 @lru_cache(maxsize=2048)
 def pieces(terms: Terms, target: int, horizon: int) -> Sequence[Piece]:
     """The pieces of the grid's periods that the terms cover, in order."""
-    reach = target + 1 if terms.component.mode in AT_BEGINNING else target
+    reach = target + 1 if terms.component.mode in FROM_THE_START else target
     end = min(terms.end, max(horizon, reach))
     if terms.start >= end:
         return ()
-    usage = terms.component.charge == "usage"
-    mode: Mode = "in_arrears" if usage and terms.component.mode != "as_used" else terms.component.mode
+    usage, mode = terms.component.charge == "usage", terms.component.mode
     awaited: Mode = "in_arrears" if usage else mode
+    due: Mode = "as_used" if mode == "as_used" else awaited
     numbered = enumerate(terms.grid.periods(terms.start, end), start=terms.grid.index(terms.start))
     found = ((intersection(period, (terms.start, terms.end)), period, k) for k, period in numbered)
     return [
@@ -139,7 +139,7 @@ def pieces(terms: Terms, target: int, horizon: int) -> Sequence[Piece]:
             period=period,
             window=_window(terms, service if usage else period),
             k=k,
-            due=is_due(mode, service, target),
+            due=is_due(due, service, target),
             awaited=is_due(awaited, service, target),
         )
         for service, period, k in found
@@ -186,7 +186,7 @@ def _charge(terms: Terms, piece: Piece, quantity: Fraction, price: Fraction) -> 
     rating = _rated(terms, piece, quantity, price)
     if rating is None:
         return None
-    return Charge(terms.stream, rating, terms.reasons, tuple([(of, *piece.period) for of in _counters(terms)]))
+    return Charge(terms.stream, rating, terms.reasons, tuple([(of, *piece.period) for of in terms.component.counters]))
 
 
 def _rated(terms: Terms, piece: Piece, quantity: Fraction, price: Fraction) -> Rating | None:
@@ -217,9 +217,8 @@ def _rated(terms: Terms, piece: Piece, quantity: Fraction, price: Fraction) -> R
 
 
 def is_due(mode: Mode, service: Span, target: int) -> bool:
-    """Whether a piece falls due by the target: in advance and as it is used when it begins, in arrears when it has
-    ended."""
-    if mode in AT_BEGINNING:
+    """Whether a piece falls due by the target: in advance or as used when it begins, in arrears when it has ended."""
+    if mode in FROM_THE_START:
         return service[0] <= target
     return service[1] <= target if mode == "in_arrears" else service[0] < target
 
@@ -260,16 +259,9 @@ def _counting(terms: Terms, counter: str) -> Counting:
 
 def _lack(terms: Terms, piece: Piece, counts: Counts) -> Missing:
     """Which counter it is that nobody counted."""
-    lacking = (of for of in _counters(terms) if measures(_counting(terms, of), counts(of), [piece.window]) == [None])
+    counters = terms.component.counters
+    lacking = (of for of in counters if measures(_counting(terms, of), counts(of), [piece.window]) == [None])
     return Missing(terms.stream, next(lacking), *piece.window)
-
-
-def _counters(terms: Terms) -> tuple[str, ...]:
-    """The counters that a component is charged by."""
-    rule = terms.component.quantity
-    if not isinstance(rule, Counted):
-        return ()
-    return (rule.counter, rule.or_counter) if rule.or_counter else (rule.counter,)
 
 
 def _free_of_nfr(terms: Terms, quantity: Fraction) -> Fraction:

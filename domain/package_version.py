@@ -114,6 +114,14 @@ class Component(msgspec.Struct, frozen=True):
     def __hash__(self) -> int:
         return hash(self.id)
 
+    @property
+    def counters(self) -> tuple[str, ...]:
+        """The counters that it is charged by."""
+        rule = self.quantity
+        if not isinstance(rule, Counted):
+            return ()
+        return (rule.counter, rule.or_counter) if rule.or_counter else (rule.counter,)
+
 
 Partial = Literal["prorate", "full", "free"]
 

@@ -24,7 +24,7 @@ from domain.events import license as license_events
 from domain.events.documents import Ref
 from domain.grid import Cadence, Grid
 from domain.history import LICENSE, OWNER, History, Located, unpack
-from domain.package_version import Component, Counted, Counting, PackageVersion
+from domain.package_version import Component, Counting, PackageVersion
 from domain.period import OPEN_END, Span, common, span, subtract
 from domain.served import pauses, served, served_around
 
@@ -103,10 +103,7 @@ def _content(terms: Terms) -> tuple[object, ...]:
 
 def _countings(terms: Terms) -> tuple[Counting, ...]:
     """How the counters are counted that a component is charged by; how others are does not matter to it."""
-    rule = terms.component.quantity
-    if not isinstance(rule, Counted):
-        return ()
-    return tuple(one for one in terms.package.countings if one.counter in (rule.counter, rule.or_counter))
+    return tuple(one for one in terms.package.countings if one.counter in terms.component.counters)
 
 
 Packages = Callable[[str, int], PackageVersion]

@@ -81,7 +81,7 @@ def _issue(append: Append, rated: Sequence[Rated], snapshot: basis.Snapshot, con
     return issue(append, documents(billable(rated), snapshot.accounts, context.issued_on), context)
 
 
-def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued: int, cuts: Sequence[int]) -> None:
+def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued: int, cuts: list[int]) -> None:
     failed, parked = [one for one in rated if one.failed], [one for one in rated if one.missing]
     exceptions = {(one.account, "failed", one.failed[:500]) for one in failed}
     exceptions |= {(one.account, "parked", why_parked(lack)) for one in parked for lack in one.missing}
@@ -98,7 +98,7 @@ def _report(append: Append, run: Run, chunk: int, rated: Sequence[Rated], issued
             len(parked),
             len(failed),
             issued,
-            list(cuts),
+            cuts,
             run.run,
             chunk,
         ],

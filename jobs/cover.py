@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-from collections import defaultdict
-from collections.abc import Callable, Iterable, Mapping
+from collections.abc import Callable, Iterable
 from datetime import date
-from functools import partial
 from typing import Any
 from uuid import UUID
 
@@ -34,17 +32,17 @@ def cover(append: Append, issues: Iterable[Issue]) -> None:
     """Writes which days the documents take back, then which they cover."""
     rounds = _rounds(issues)
     for kind, statement in (("reversal", UNCOVER), ("charge", COVER)):
-        for each_once in rounds[kind].values():
+        for each_once in rounds.get(kind, {}).values():
             columns = zip(COVERING_TYPES, zip(*each_once, strict=True), strict=True)
             append.query(statement, [sent(of, pack(column)) for (of, pack), column in columns])
 
 
-def _rounds(issues: Iterable[Issue]) -> Mapping[str, Mapping[int, list[Covering]]]:
+def _rounds(issues: Iterable[Issue]) -> dict[str, dict[int, list[Covering]]]:
     """What lines cover, by their kind, sorted out so that each stream comes once in a round: mostly one is enough.
 
     A stream has one payer and one currency, so that two documents never share one.
     """
-    rounds: dict[str, dict[int, list[Covering]]] = defaultdict(partial(defaultdict, list))
+    rounds: dict[str, dict[int, list[Covering]]] = {}
     for one in issues:
         payer, currency, lines = one.payer.id, one.currency, one.draft.lines
         seen: dict[tuple[str, int, str, str], int] = {}
@@ -53,7 +51,7 @@ def _rounds(issues: Iterable[Issue]) -> Mapping[str, Mapping[int, list[Covering]
             if len(lines) > 1:
                 stream = (line.kind, line.license.int, line.component, line.occurrence)
                 seen[stream] = number = seen.get(stream, -1) + 1
-            rounds[line.kind][number].append(_covering(line, payer, currency))
+            rounds.setdefault(line.kind, {}).setdefault(number, []).append(_covering(line, payer, currency))
     return rounds
 
 

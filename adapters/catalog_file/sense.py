@@ -60,14 +60,14 @@ def _component(version: PackageVersion, component: Component, currencies: set[st
             yield f"{where}.quantity", f"a {component.charge} charge cannot be counted", "shape"
         if quantity.by_day and (component.charge != "usage" or quantity.or_counter):
             yield f"{where}.quantity", "only usage of one counter is paid by day", "shape"
-        for name in filter(None, (quantity.counter, quantity.or_counter)):
+        for name in component.counters:
             if version.counting(name) is None:
                 yield f"{where}.quantity", f"there is no counter {name}", "reference"
 
 
 def _as_used(version: PackageVersion, component: Component, where: str) -> Iterator[Fault]:
     """Every run takes back what is billed of such a period, and needs a count of what it has come to so far."""
-    correction, quantity = version.proration.usage_correction, component.quantity
+    correction = version.proration.usage_correction
     if component.charge != "usage":
         yield f"{where}.bill", "only usage is billed as used", "shape"
     if not component.reversible:
@@ -77,19 +77,13 @@ def _as_used(version: PackageVersion, component: Component, where: str) -> Itera
     bounds = [one for one in version.components if one.charge in BOUNDS]
     for bound in bounds:
         if bound.charge == "maximum":
-            yield (
-                f"{where}.bill",
-                f"{bound.id} takes off what is above it when the period is over: not as used",
-                "shape",
-            )
+            yield f"{where}.bill", f"{bound.id} is a maximum: what it caps is billed in arrears", "shape"
         elif _length(bound.cadence) < _length(component.cadence):
             yield f"{where}.every", f"is longer than that of {bound.id}, which tops it up", "shape"
     if correction == "up_only" and bounds:
         yield f"{where}.bill", "a minimum needs usage_corrections: both ways to follow it", "shape"
-    if isinstance(quantity, Counted):
-        countings = filter(None, map(version.counting, (quantity.counter, quantity.or_counter)))
-        if any(one.measure == "distinct" for one in countings):
-            yield f"{where}.bill", "distinct is known when its month is over: bill it in arrears", "shape"
+    if any(one.measure == "distinct" for one in filter(None, map(version.counting, component.counters))):
+        yield f"{where}.bill", "distinct is known when its month is over: bill it in arrears", "shape"
 
 
 def _length(cadence: Cadence) -> int:

@@ -6,7 +6,7 @@ from datetime import date
 from uuid import UUID
 
 from domain.application import Billing
-from domain.application.catalog import published
+from domain.application.catalog import published, version_of
 from domain.grid import Cadence, Grid
 from domain.history import Located
 from domain.license import License
@@ -24,7 +24,7 @@ def ends_unrenewed(billing: Billing, license: License, on: date) -> date:
     """The day that a license ends on if it is not renewed: after its term where the package holds to that, else after
     the period that runs."""
     held = license.current(on)
-    version = published(billing)(held.package, held.version)
+    version = version_of(billing, held.package, held.version)
     return renewal(billing, license, on, term=version.changes.cancel == "term_end")
 
 

@@ -187,16 +187,22 @@ def test_a_later_run_takes_back_only_days_that_were_known_to_go(packages, happen
     assert books.run(END) == []
 
 
+def often_and_once(packages, happened, stops, counts, billing_day) -> tuple[Books, Books]:
+    """One life, billed while it is told, and billed when all of it is known."""
+    often = lived(packages, happened, stops, counts, billing_day)
+    once = told(packages, happened, [], {}, billing_day)
+    once.counts = dict(often.counts)
+    once.run(END)
+    return often, once
+
+
 @settings(max_examples=80)
 @given(by_period, facts(moving_day=True), targets, readings, st.integers(1, 31))
 def test_by_period_the_money_is_the_same_however_often_was_billed_before_it_was_told(
     packages, happened, stops, counts, billing_day
 ):
-    many = lived(packages, happened, stops, counts, billing_day)
-    one = told(packages, happened, [], {}, billing_day)
-    one.counts = dict(many.counts)
-    one.run(END)
-    assert _money_of_closed(many) == _money_of_closed(one)
+    often, once = often_and_once(packages, happened, stops, counts, billing_day)
+    assert _money_of_closed(often) == _money_of_closed(once)
 
 
 @settings(max_examples=80)
@@ -204,12 +210,8 @@ def test_by_period_the_money_is_the_same_however_often_was_billed_before_it_was_
 def test_by_days_the_same_days_are_billed_however_often_was_billed_before_it_was_told(
     packages, happened, stops, counts, billing_day
 ):
-    many = lived(packages, happened, stops, counts, billing_day)
-    one = told(packages, happened, [], {}, billing_day)
-    one.counts = dict(many.counts)
-    one.run(END)
-    closed = [
+    often, once = (
         {place: key for place, key in books.covered_days().items() if place[1] <= END.toordinal()}
-        for books in (many, one)
-    ]
-    assert closed[0] == closed[1]
+        for books in often_and_once(packages, happened, stops, counts, billing_day)
+    )
+    assert often == once
